@@ -1,0 +1,1 @@
+//! Everything that lives in Strowger: the supervision tree, one file an actor
