@@ -1,1 +1,25 @@
-//! SIP for Strowger: messages, transactions, dialogs, digest, SDP; net/ is its only place with sockets
+//! SIP for Strowger: messages, transactions, dialogs, digest, SDP.
+//!
+//! Everything here but [`net`] is rules without wires: it takes bytes and `now`, and returns bytes, events and the time
+//! at which it wants to be asked again. `net` is the only place with sockets.
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+mod hop;
+pub mod message;
+mod method;
+mod status;
+pub mod value;
+
+pub use hop::{ConnectionId, Hop, Protocol};
+pub use message::{Message, Name, ParseError, Writer};
+pub use method::Method;
+pub use status::Status;

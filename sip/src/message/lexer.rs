@@ -1,0 +1,245 @@
+//! Received bytes to spans: one pass, no copy, no recursion, every limit checked before anything is stored.
+
+use super::{HEADERS_MAX, LINE_BYTES_MAX, MESSAGE_BYTES_MAX, Name, ParseError};
+use crate::value::scan::{number, split_at, trim};
+use crate::value::{Uri, is_token};
+use memchr::memchr;
+use smallvec::SmallVec;
+
+/// A stretch of the message's bytes. Sixteen bits suffice: a message is at most [`MESSAGE_BYTES_MAX`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Span {
+    start: u16,
+    end: u16,
+}
+
+impl Span {
+    /// The bytes of `raw` under this span.
+    pub(crate) fn of<'a>(&self, raw: &'a [u8]) -> &'a [u8] {
+        raw.get(self.range()).unwrap_or_default()
+    }
+
+    pub(crate) fn range(&self) -> std::ops::Range<usize> {
+        usize::from(self.start)..usize::from(self.end)
+    }
+
+    /// Where `part`, a sub-slice of `raw`, lies in it.
+    pub(crate) fn find(raw: &[u8], part: &[u8]) -> Self {
+        let start = (part.as_ptr() as usize).wrapping_sub(raw.as_ptr() as usize);
+        let end = start.wrapping_add(part.len());
+        match (u16::try_from(start), u16::try_from(end)) {
+            (Ok(start), Ok(end)) if usize::from(end) <= raw.len() => Self { start, end },
+            _ => Self::default(),
+        }
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+}
+
+/// One header line (folded lines joined under one span).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeaderSpan {
+    pub name: Name,
+    pub folded: bool,
+    pub name_span: Span,
+    pub value: Span,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum StartSpan {
+    Request { method: Span, uri: Span },
+    Response { code: u16, reason: Span },
+}
+
+/// What the lexer makes of one message.
+#[derive(Debug)]
+pub(crate) struct Lexed {
+    pub start: StartSpan,
+    pub headers: SmallVec<[HeaderSpan; 16]>,
+    pub body: Span,
+}
+
+/// How much of a stream the next message takes.
+///
+/// Leading CRLFs (keep-alives, RFC 5626 section 4.4.1) are counted in `skip`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Bytes of CR and LF before the message.
+    pub skip: usize,
+    /// Bytes of the message.
+    pub len: usize,
+}
+
+/// Finds the next whole message at the head of a stream's bytes (RFC 3261 section 18.3).
+///
+/// # Errors
+/// [`ParseError::Incomplete`] until the message is all there; [`ParseError::Length`] when Content-Length is missing or
+/// malformed; [`ParseError::TooLarge`] when it can never fit. After any but the first the stream cannot be read on.
+pub fn frame(stream: &[u8]) -> Result<Frame, ParseError> {
+    let skip = stream
+        .iter()
+        .position(|c| !matches!(c, b'\r' | b'\n'))
+        .ok_or(ParseError::Incomplete)?;
+    let bytes = split_at(stream, skip).1;
+    let mut at = 0;
+    let mut length = None;
+    loop {
+        let rest = split_at(bytes, at).1;
+        let Some(end) = memchr(b'\n', rest) else {
+            let over = bytes.len() > MESSAGE_BYTES_MAX || rest.len() > LINE_BYTES_MAX;
+            return Err(if over {
+                ParseError::TooLarge
+            } else {
+                ParseError::Incomplete
+            });
+        };
+        let line = trim(split_at(rest, end).0);
+        at += end + 1;
+        if at > MESSAGE_BYTES_MAX {
+            return Err(ParseError::TooLarge);
+        }
+        if line.is_empty() && end <= 1 {
+            break;
+        }
+        if let Some(colon) = memchr(b':', line)
+            && Name::from_bytes(trim(split_at(line, colon).0)) == Name::ContentLength
+        {
+            let value = trim(split_at(line, colon + 1).1);
+            length = Some(number(value, 1 << 30).ok_or(ParseError::Length)?);
+        }
+    }
+    let length =
+        usize::try_from(length.ok_or(ParseError::Length)?).map_err(|_| ParseError::TooLarge)?;
+    let len = at + length;
+    if len > MESSAGE_BYTES_MAX {
+        Err(ParseError::TooLarge)
+    } else if len > bytes.len() {
+        Err(ParseError::Incomplete)
+    } else {
+        Ok(Frame { skip, len })
+    }
+}
+
+/// Reads one whole message: a datagram, or the bytes that [`frame`] cut out of a stream.
+pub(crate) fn lex(raw: &[u8]) -> Result<Lexed, ParseError> {
+    if raw.len() > MESSAGE_BYTES_MAX {
+        return Err(ParseError::TooLarge);
+    }
+    let lead = raw
+        .iter()
+        .position(|c| !matches!(c, b'\r' | b'\n'))
+        .unwrap_or(raw.len());
+    let (line, mut at) = line(raw, lead).ok_or(ParseError::Incomplete)?;
+    let start = start_line(raw, line)?;
+    let mut headers: SmallVec<[HeaderSpan; 16]> = SmallVec::new();
+    let mut seen = 0_u64;
+    let mut length = None;
+    loop {
+        let begin = at;
+        let (_, mut next) = self::line(raw, at).ok_or(ParseError::Incomplete)?;
+        let bare = split_at(split_at(raw, next).0, begin).1;
+        if matches!(bare, b"\n" | b"\r\n") {
+            at = next;
+            break;
+        }
+        let mut folded = false;
+        while let Some(b' ' | b'\t') = raw.get(next) {
+            folded = true;
+            next = self::line(raw, next).ok_or(ParseError::Incomplete)?.1;
+        }
+        if next - begin > LINE_BYTES_MAX || headers.len() >= HEADERS_MAX {
+            return Err(ParseError::TooLarge);
+        }
+        let line = split_at(split_at(raw, next).0, begin).1;
+        at = next;
+        let (name_bytes, value) = split_at(line, memchr(b':', line).ok_or(ParseError::HeaderLine)?);
+        let name_bytes = trim(name_bytes);
+        if !is_token(name_bytes) {
+            return Err(ParseError::HeaderLine);
+        }
+        let value = trim(split_at(value, 1).1);
+        let name = Name::from_bytes(name_bytes);
+        if name.single() {
+            let bit = 1_u64 << (name as u8);
+            if seen & bit != 0 {
+                return Err(ParseError::Repeated(name));
+            }
+            seen |= bit;
+        }
+        if name == Name::ContentLength {
+            length = Some(number(value, 1 << 30).ok_or(ParseError::Header(name))?);
+        }
+        headers.push(HeaderSpan {
+            name,
+            folded,
+            name_span: Span::find(raw, name_bytes),
+            value: Span::find(raw, value),
+        });
+    }
+    let rest = split_at(raw, at).1;
+    let body = match length.map(usize::try_from) {
+        Some(Ok(length)) => rest.get(..length).ok_or(ParseError::Length)?,
+        Some(Err(_)) => return Err(ParseError::Length),
+        None => rest,
+    };
+    Ok(Lexed {
+        start,
+        headers,
+        body: Span::find(raw, body),
+    })
+}
+
+/// The line that begins at `at`, without its end, and where the next begins.
+fn line(raw: &[u8], at: usize) -> Option<(&[u8], usize)> {
+    let rest = raw.get(at..)?;
+    let end = memchr(b'\n', rest)?;
+    let line = split_at(rest, end).0;
+    Some((line.strip_suffix(b"\r").unwrap_or(line), at + end + 1))
+}
+
+fn start_line(raw: &[u8], line: &[u8]) -> Result<StartSpan, ParseError> {
+    if line.len() > LINE_BYTES_MAX {
+        return Err(ParseError::TooLarge);
+    }
+    if line.len() >= 8 && split_at(line, 4).0.eq_ignore_ascii_case(b"SIP/") {
+        let (version, rest) = split_at(line, 8);
+        if !version.eq_ignore_ascii_case(b"SIP/2.0 ") {
+            return Err(ParseError::Version);
+        }
+        let (code, reason) = split_at(rest, memchr(b' ', rest).unwrap_or(rest.len()));
+        let code = number(code, 699)
+            .filter(|c| *c >= 100 && code.len() == 3)
+            .ok_or(ParseError::StartLine)?;
+        let code = u16::try_from(code).map_err(|_| ParseError::StartLine)?;
+        let reason = Span::find(raw, split_at(reason, 1).1);
+        return Ok(StartSpan::Response { code, reason });
+    }
+    let (method, rest) = split_at(line, memchr(b' ', line).ok_or(ParseError::StartLine)?);
+    if !is_token(method) {
+        return Err(ParseError::StartLine);
+    }
+    let rest = split_at(rest, 1).1;
+    let (uri, version) = split_at(rest, memchr(b' ', rest).ok_or(ParseError::StartLine)?);
+    let version = split_at(version, 1).1;
+    if !version.eq_ignore_ascii_case(b"SIP/2.0") {
+        // A version with its form right but another number is 505; anything else is a broken line (RFC 4475 3.1.2.9).
+        let other = version.len() >= 7
+            && split_at(version, 4).0.eq_ignore_ascii_case(b"SIP/")
+            && split_at(version, 4)
+                .1
+                .iter()
+                .all(|c| c.is_ascii_digit() || *c == b'.');
+        return Err(if other {
+            ParseError::Version
+        } else {
+            ParseError::StartLine
+        });
+    }
+    Uri::parse(uri).map_err(|_| ParseError::RequestUri)?;
+    Ok(StartSpan::Request {
+        method: Span::find(raw, method),
+        uri: Span::find(raw, uri),
+    })
+}

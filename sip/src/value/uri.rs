@@ -1,0 +1,220 @@
+//! SIP, SIPS and tel URIs (RFC 3261 section 19.1, RFC 3966), with foreign schemes carried as they are.
+
+use super::scan::{number, split_at};
+use super::{Malformed, Params};
+use memchr::{memchr, memrchr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Scheme of a URI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme<'a> {
+    /// `sip:`
+    Sip,
+    /// `sips:`
+    Sips,
+    /// `tel:`
+    Tel,
+    /// Anything else: answered with 416 where it must be understood.
+    Other(&'a [u8]),
+}
+
+/// A host: name or literal address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Host<'a> {
+    /// A literal IPv4 or (bracketed) IPv6 address.
+    Ip(IpAddr),
+    /// A name to resolve by RFC 3263.
+    Name(&'a [u8]),
+}
+
+impl<'a> Host<'a> {
+    /// Reads a host; IPv6 stands in brackets (RFC 5118 section 4.1).
+    ///
+    /// # Errors
+    /// Empty, a bad IPv6 literal, characters that no host name has.
+    pub fn parse(host: &'a [u8]) -> Result<Self, Malformed> {
+        if let [b'[', inner @ .., b']'] = host {
+            let text = std::str::from_utf8(inner).map_err(|_| Malformed)?;
+            return text
+                .parse::<Ipv6Addr>()
+                .map(|ip| Self::Ip(IpAddr::V6(ip)))
+                .map_err(|_| Malformed);
+        }
+        if host.is_empty()
+            || !host
+                .iter()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_'))
+        {
+            return Err(Malformed);
+        }
+        if host.iter().all(|c| c.is_ascii_digit() || *c == b'.')
+            && let Some(ip) = std::str::from_utf8(host)
+                .ok()
+                .and_then(|t| t.parse::<Ipv4Addr>().ok())
+        {
+            return Ok(Self::Ip(IpAddr::V4(ip)));
+        }
+        Ok(Self::Name(host))
+    }
+}
+
+/// A URI taken apart; everything as it stands on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uri<'a> {
+    /// Scheme.
+    pub scheme: Scheme<'a>,
+    /// User part without password; for `tel` the number; may be absent.
+    pub user: Option<&'a [u8]>,
+    /// Host as it stands; empty for `tel` and foreign schemes.
+    pub host: &'a [u8],
+    /// Port.
+    pub port: Option<u16>,
+    /// URI parameters.
+    pub params: Params<'a>,
+    /// What stands behind `?`.
+    pub headers: &'a [u8],
+}
+
+impl<'a> Uri<'a> {
+    /// Whether `uri` begins with a well-formed scheme.
+    pub fn has_scheme(uri: &[u8]) -> bool {
+        let Some(colon) = memchr(b':', uri) else {
+            return false;
+        };
+        let scheme = split_at(uri, colon).0;
+        scheme.first().is_some_and(u8::is_ascii_alphabetic)
+            && scheme
+                .iter()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, b'+' | b'-' | b'.'))
+    }
+
+    /// Reads a URI.
+    ///
+    /// # Errors
+    /// White space or control characters, a bad host or port, an empty `tel` number, no scheme.
+    pub fn parse(uri: &'a [u8]) -> Result<Self, Malformed> {
+        if !Self::has_scheme(uri)
+            || uri
+                .iter()
+                .any(|c| *c <= b' ' || *c == 0x7f || *c == b'<' || *c == b'>')
+        {
+            return Err(Malformed);
+        }
+        let (name, rest) = split_at(uri, memchr(b':', uri).ok_or(Malformed)?);
+        let rest = split_at(rest, 1).1;
+        let scheme = if name.eq_ignore_ascii_case(b"sip") {
+            Scheme::Sip
+        } else if name.eq_ignore_ascii_case(b"sips") {
+            Scheme::Sips
+        } else if name.eq_ignore_ascii_case(b"tel") {
+            return Self::parse_tel(rest);
+        } else {
+            return Ok(Self {
+                scheme: Scheme::Other(name),
+                user: Some(rest),
+                host: b"",
+                port: None,
+                params: Params(b""),
+                headers: b"",
+            });
+        };
+        // The user part may hold `;`, `?` and `:`; the last `@` before the host ends it (section 19.1.1).
+        let (user, rest) = match memrchr(b'@', rest) {
+            Some(at) => {
+                let (user, rest) = split_at(rest, at);
+                let user = split_at(user, memchr(b':', user).unwrap_or(user.len())).0;
+                if user.is_empty() {
+                    return Err(Malformed);
+                }
+                (Some(user), split_at(rest, 1).1)
+            }
+            None => (None, rest),
+        };
+        let (rest, headers) = match memchr(b'?', rest) {
+            Some(mark) => {
+                let (rest, headers) = split_at(rest, mark);
+                (rest, split_at(headers, 1).1)
+            }
+            None => (rest, split_at(rest, 0).0),
+        };
+        let (host_port, params) = split_at(rest, memchr(b';', rest).unwrap_or(rest.len()));
+        let bracket = memchr(b']', host_port).unwrap_or(0);
+        let (host, port) = match memchr(b':', split_at(host_port, bracket).1) {
+            Some(colon) => {
+                let (host, port) = split_at(host_port, bracket + colon);
+                let port = number(split_at(port, 1).1, 65_535).ok_or(Malformed)?;
+                (host, Some(u16::try_from(port).map_err(|_| Malformed)?))
+            }
+            None => (host_port, None),
+        };
+        Host::parse(host)?;
+        Ok(Self {
+            scheme,
+            user,
+            host,
+            port,
+            params: Params(params),
+            headers,
+        })
+    }
+
+    /// `tel:` (RFC 3966): the number, then parameters.
+    fn parse_tel(rest: &'a [u8]) -> Result<Self, Malformed> {
+        let (number, params) = split_at(rest, memchr(b';', rest).unwrap_or(rest.len()));
+        let digit = |c: &u8| {
+            c.is_ascii_hexdigit() || matches!(c, b'+' | b'-' | b'.' | b'(' | b')' | b'*' | b'#')
+        };
+        if number.is_empty() || !number.iter().all(digit) {
+            return Err(Malformed);
+        }
+        Ok(Self {
+            scheme: Scheme::Tel,
+            user: Some(number),
+            host: b"",
+            port: None,
+            params: Params(params),
+            headers: b"",
+        })
+    }
+
+    /// The user part with `%xx` undone; bytes that are no UTF-8 become the replacement character.
+    pub fn user_text(&self) -> Option<String> {
+        let raw = self.user?;
+        let mut out = Vec::with_capacity(raw.len());
+        let mut rest = raw;
+        while let [first, tail @ ..] = rest {
+            match (first, tail) {
+                (b'%', [high, low, after @ ..])
+                    if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
+                {
+                    out.push(hex(*high) << 4 | hex(*low));
+                    rest = after;
+                }
+                _ => {
+                    out.push(*first);
+                    rest = tail;
+                }
+            }
+        }
+        Some(String::from_utf8_lossy(&out).into_owned())
+    }
+
+    /// The host as text.
+    pub fn host_text(&self) -> &'a str {
+        std::str::from_utf8(self.host).unwrap_or("")
+    }
+
+    /// The parsed host.
+    pub fn host_kind(&self) -> Option<Host<'a>> {
+        Host::parse(self.host).ok()
+    }
+}
+
+const fn hex(c: u8) -> u8 {
+    match c {
+        b'0'..=b'9' => c - b'0',
+        b'a'..=b'f' => c - b'a' + 10,
+        b'A'..=b'F' => c - b'A' + 10,
+        _ => 0,
+    }
+}

@@ -1,0 +1,96 @@
+//! Via (RFC 3261 section 20.42, RFC 3581).
+
+use super::scan::{is_space, is_token_char, number, split_at, trim};
+use super::{Host, Malformed, Params};
+use memchr::memchr;
+
+/// One Via value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Via<'a> {
+    /// Transport token: `UDP`, `TCP`, `TLS`, `WS`, `WSS` or another.
+    pub transport: &'a [u8],
+    /// Host of sent-by, IPv6 with its brackets.
+    pub host: &'a [u8],
+    /// Port of sent-by.
+    pub port: Option<u16>,
+    /// `branch`, `received`, `rport`, …
+    pub params: Params<'a>,
+}
+
+/// What every branch of RFC 3261 begins with (section 8.1.1.7).
+pub const MAGIC_COOKIE: &[u8] = b"z9hG4bK";
+
+impl<'a> Via<'a> {
+    /// Reads one value.
+    ///
+    /// # Errors
+    /// Anything but `SIP / 2.0 / transport host[:port] *(;param)`.
+    pub fn parse(value: &'a [u8]) -> Result<Self, Malformed> {
+        let value = trim(value);
+        let slash = memchr(b'/', value).ok_or(Malformed)?;
+        let (protocol, rest) = split_at(value, slash);
+        if !trim(protocol).eq_ignore_ascii_case(b"SIP") {
+            return Err(Malformed);
+        }
+        let rest = split_at(rest, 1).1;
+        let (version, rest) = split_at(rest, memchr(b'/', rest).ok_or(Malformed)?);
+        if trim(version) != b"2.0" {
+            return Err(Malformed);
+        }
+        let rest = trim(split_at(rest, 1).1);
+        let end = rest
+            .iter()
+            .position(|c| !is_token_char(*c))
+            .ok_or(Malformed)?;
+        let (transport, rest) = split_at(rest, end);
+        if transport.is_empty() || !rest.first().is_some_and(|c| is_space(*c)) {
+            return Err(Malformed);
+        }
+        let rest = trim(rest);
+        let (sent_by, params) = split_at(rest, memchr(b';', rest).unwrap_or(rest.len()));
+        let (host, port) = sent_by_parts(trim(sent_by))?;
+        let params = Params(params);
+        params.check()?;
+        Ok(Self {
+            transport,
+            host,
+            port,
+            params,
+        })
+    }
+
+    /// The branch, `None` when absent or empty.
+    pub fn branch(&self) -> Option<&'a [u8]> {
+        self.params.value(b"branch")
+    }
+
+    /// Whether the branch is one of RFC 3261: the cookie and something behind it (RFC 4475 section 3.2.1).
+    pub fn has_modern_branch(&self) -> bool {
+        self.branch()
+            .is_some_and(|b| b.len() > MAGIC_COOKIE.len() && b.starts_with(MAGIC_COOKIE))
+    }
+}
+
+/// `host [COLON port]`, with white space allowed around the colon.
+fn sent_by_parts(sent_by: &[u8]) -> Result<(&[u8], Option<u16>), Malformed> {
+    let colon = match sent_by.first() {
+        Some(b'[') => {
+            let close = memchr(b']', sent_by).ok_or(Malformed)?;
+            memchr(b':', split_at(sent_by, close).1).map(|i| i + close)
+        }
+        _ => memchr(b':', sent_by),
+    };
+    let (host, port) = match colon {
+        Some(colon) => {
+            let (host, rest) = split_at(sent_by, colon);
+            let port = number(trim(split_at(rest, 1).1), 65_535).ok_or(Malformed)?;
+            (
+                trim(host),
+                Some(u16::try_from(port).map_err(|_| Malformed)?),
+            )
+        }
+        None => (sent_by, None),
+    };
+    Host::parse(host)?;
+    Ok((host, port))
+}
