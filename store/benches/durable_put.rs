@@ -1,0 +1,2 @@
+//! Prints what a durable binding costs.
+fn main() {}
