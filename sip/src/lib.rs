@@ -16,6 +16,7 @@
 mod hop;
 pub mod message;
 mod method;
+pub mod sdp;
 mod status;
 pub mod value;
 

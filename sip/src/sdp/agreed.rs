@@ -1,0 +1,129 @@
+//! What two descriptions of one leg agree on, in the form in which the media pool wants it.
+
+use std::net::SocketAddr;
+
+use super::codec::{formats, pairs};
+use super::session::{Media, MediaKind, Session};
+
+/// A stream that both sides want.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgreedMedia {
+    /// Position of its section in both descriptions.
+    pub line: usize,
+    /// Its kind.
+    pub kind: MediaKind,
+    /// Where the remote takes RTP. Unspecified under the hold of RFC 2543; then `send` is false.
+    pub remote_rtp: SocketAddr,
+    /// Where the remote takes RTCP when it has a port of its own; `None` when it shares RTP's or has none.
+    pub remote_rtcp: Option<SocketAddr>,
+    /// Whether RTCP shares the RTP port in both directions (RFC 5761).
+    pub rtcp_mux: bool,
+    /// Whether we send.
+    pub send: bool,
+    /// Whether we receive.
+    pub receive: bool,
+    /// Payload types that both know except telephone events, in the remote's order of preference.
+    pub payloads: Vec<AgreedPayload>,
+    /// Telephone events that both know (RFC 4733), one a clock.
+    pub telephone_event: Vec<AgreedPayload>,
+    /// Packet time in which the remote wants to receive, ms, 10 to 60.
+    pub ptime_ms: u16,
+}
+
+/// A payload type as both sides number it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgreedPayload {
+    /// The number that we send with: the remote's (RFC 3264 section 5.1).
+    pub remote_pt: u8,
+    /// The number that we receive: ours.
+    pub local_pt: u8,
+    /// Encoding name as the remote writes it.
+    pub encoding: String,
+    /// RTP clock, Hz.
+    pub clock_hz: u32,
+    /// Audio channels.
+    pub channels: u8,
+    /// The remote's parameters: what it wants to receive.
+    pub fmtp: Option<String>,
+}
+
+impl AgreedMedia {
+    /// The codec to send with: the remote's first that carries sound or picture by itself.
+    pub fn codec(&self) -> Option<&AgreedPayload> {
+        self.payloads.iter().find(|payload| payload.is_codec())
+    }
+}
+
+impl AgreedPayload {
+    fn is_codec(&self) -> bool {
+        super::RtpMap {
+            payload: self.remote_pt,
+            encoding: self.encoding.clone(),
+            clock_hz: self.clock_hz,
+            channels: self.channels,
+        }
+        .is_codec()
+    }
+}
+
+/// The streams of a leg, given the two descriptions in force; it does not matter which was the offer. Sections that
+/// either side refused, whose kinds differ, that are not plain RTP, or that share no codec are left out.
+pub fn agreed(local: &Session, remote: &Session) -> Vec<AgreedMedia> {
+    let pairs = local.media.iter().zip(&remote.media).enumerate();
+    pairs
+        .filter_map(|(line, (ours, theirs))| agreed_section(line, local, ours, remote, theirs))
+        .collect()
+}
+
+fn agreed_section(
+    line: usize,
+    local: &Session,
+    ours: &Media,
+    remote: &Session,
+    theirs: &Media,
+) -> Option<AgreedMedia> {
+    let wanted = ours.port != 0 && theirs.port != 0 && ours.kind == theirs.kind;
+    if !wanted || !ours.is_plain_rtp() || !theirs.is_plain_rtp() {
+        return None;
+    }
+    let known = formats(ours);
+    let mut payloads: Vec<AgreedPayload> = Vec::new();
+    let mut telephone_event = Vec::new();
+    for (format, map, mine) in pairs(&formats(theirs), &known) {
+        let payload = AgreedPayload {
+            remote_pt: map.payload,
+            local_pt: mine.payload,
+            encoding: map.encoding.clone(),
+            clock_hz: map.clock_hz,
+            channels: map.channels,
+            fmtp: format.fmtp.map(str::to_owned),
+        };
+        if map.is_telephone_event() {
+            &mut telephone_event
+        } else {
+            &mut payloads
+        }
+        .push(payload);
+    }
+    if !payloads.iter().any(AgreedPayload::is_codec) {
+        return None;
+    }
+    let (mine, their) = (local.direction_of(ours), remote.direction_of(theirs));
+    let rtcp_mux = ours.rtcp_mux() && theirs.rtcp_mux();
+    Some(AgreedMedia {
+        line,
+        kind: theirs.kind.clone(),
+        remote_rtp: remote.rtp_target(theirs)?,
+        remote_rtcp: if rtcp_mux {
+            None
+        } else {
+            remote.rtcp_target(theirs)
+        },
+        rtcp_mux,
+        send: mine.sends() && their.receives(),
+        receive: mine.receives() && their.sends(),
+        payloads,
+        telephone_event,
+        ptime_ms: theirs.ptime_ms(),
+    })
+}

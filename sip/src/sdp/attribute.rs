@@ -1,0 +1,367 @@
+//! `a=` lines: kept as text, read as types on request.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use super::parse::number;
+use super::session::{Media, Session};
+
+/// An `a=` line (RFC 8866 section 5.13).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attribute {
+    /// What stands before the first colon; never empty. Case matters (RFC 8866 section 6).
+    pub name: String,
+    /// What stands after it; `None` for a property such as `sendrecv`.
+    pub value: Option<String>,
+}
+
+/// Which way a stream flows, seen from who wrote the description (RFC 8866 section 6.7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// `sendrecv`, also when nothing is said.
+    #[default]
+    SendRecv,
+    /// `sendonly`
+    SendOnly,
+    /// `recvonly`
+    RecvOnly,
+    /// `inactive`
+    Inactive,
+}
+
+/// `a=rtpmap` (RFC 8866 section 6.6), or what RFC 3551 section 6 assigns to a static payload type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RtpMap {
+    /// Payload type, 0 to 127.
+    pub payload: u8,
+    /// Encoding name as written; it compares without case.
+    pub encoding: String,
+    /// RTP clock rate, Hz.
+    pub clock_hz: u32,
+    /// Audio channels, 1 when not given.
+    pub channels: u8,
+}
+
+/// Packet time when nothing is said, ms (RFC 3551 section 4.2).
+pub const PTIME_DEFAULT_MS: u16 = 20;
+/// Shortest packet time that is honoured, ms.
+pub const PTIME_MIN_MS: u16 = 10;
+/// Longest packet time that is honoured, ms.
+pub const PTIME_MAX_MS: u16 = 60;
+
+impl Attribute {
+    /// A property attribute.
+    pub fn flag(name: &str) -> Attribute {
+        Attribute {
+            name: name.to_owned(),
+            value: None,
+        }
+    }
+
+    /// A value attribute.
+    pub fn value(name: &str, value: impl Into<String>) -> Attribute {
+        Attribute {
+            name: name.to_owned(),
+            value: Some(value.into()),
+        }
+    }
+
+    /// Reads what stands after `a=`; `None` when there is no name.
+    pub(super) fn parse(text: &str) -> Option<Attribute> {
+        let (name, value) = match text.split_once(':') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (text.trim_end(), None),
+        };
+        (!name.is_empty()).then(|| Attribute {
+            name: name.to_owned(),
+            value,
+        })
+    }
+
+    /// The payload type with which `rtpmap`, `fmtp` and `rtcp-fb` start, and the rest.
+    pub fn payload_and_rest(&self) -> Option<(&str, &str)> {
+        let value = self.value.as_deref()?.trim_start();
+        Some(
+            value
+                .split_once([' ', '\t'])
+                .map_or((value, ""), |(payload, rest)| (payload, rest.trim_start())),
+        )
+    }
+}
+
+impl fmt::Display for Attribute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            Some(value) => write!(f, "{}:{value}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
+impl Direction {
+    /// The direction that sends and receives as told.
+    pub fn new(send: bool, receive: bool) -> Direction {
+        match (send, receive) {
+            (true, true) => Direction::SendRecv,
+            (true, false) => Direction::SendOnly,
+            (false, true) => Direction::RecvOnly,
+            (false, false) => Direction::Inactive,
+        }
+    }
+
+    /// The direction that an attribute name says.
+    pub fn from_name(name: &str) -> Option<Direction> {
+        match name {
+            "sendrecv" => Some(Direction::SendRecv),
+            "sendonly" => Some(Direction::SendOnly),
+            "recvonly" => Some(Direction::RecvOnly),
+            "inactive" => Some(Direction::Inactive),
+            _ => None,
+        }
+    }
+
+    /// The attribute name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Direction::SendRecv => "sendrecv",
+            Direction::SendOnly => "sendonly",
+            Direction::RecvOnly => "recvonly",
+            Direction::Inactive => "inactive",
+        }
+    }
+
+    /// Whether the writer sends.
+    pub fn sends(self) -> bool {
+        matches!(self, Direction::SendRecv | Direction::SendOnly)
+    }
+
+    /// Whether the writer receives.
+    pub fn receives(self) -> bool {
+        matches!(self, Direction::SendRecv | Direction::RecvOnly)
+    }
+
+    /// The same stream seen from the other end.
+    pub fn reversed(self) -> Direction {
+        Direction::new(self.receives(), self.sends())
+    }
+
+    /// What both directions, seen from the same end, permit.
+    pub fn and(self, other: Direction) -> Direction {
+        Direction::new(
+            self.sends() && other.sends(),
+            self.receives() && other.receives(),
+        )
+    }
+
+    /// The answer to an offer in this direction from an answerer that would like `wanted`: it sends only what the
+    /// offerer receives and receives only what the offerer sends (RFC 3264 section 6.1).
+    pub fn answered_with(self, wanted: Direction) -> Direction {
+        self.reversed().and(wanted)
+    }
+}
+
+impl Session {
+    /// The direction of `media` (one of this session's sections): its own, else the session's, else `sendrecv`. An
+    /// unspecified address is the hold of RFC 2543, whose writer receives nothing (RFC 3264 section 8.4).
+    pub fn direction_of(&self, media: &Media) -> Direction {
+        let said = |attributes: &[Attribute]| {
+            attributes
+                .iter()
+                .rev()
+                .find_map(|a| Direction::from_name(&a.name))
+        };
+        let direction = said(&media.attributes)
+            .or_else(|| said(&self.attributes))
+            .unwrap_or_default();
+        match self.connection_of(media) {
+            Some(connection) if connection.is_unspecified() => direction.and(Direction::SendOnly),
+            _ => direction,
+        }
+    }
+
+    /// Where RTP for `media` is to be sent; `None` without a literal address.
+    pub fn rtp_target(&self, media: &Media) -> Option<SocketAddr> {
+        Some(SocketAddr::new(
+            self.connection_of(media)?.ip()?,
+            media.port,
+        ))
+    }
+
+    /// Where RTCP for `media` is to be sent when it has a port of its own: `a=rtcp` (RFC 3605), else the port after
+    /// RTP's (RFC 3550 section 11).
+    pub fn rtcp_target(&self, media: &Media) -> Option<SocketAddr> {
+        let rtp = self.rtp_target(media)?;
+        match media
+            .attribute("rtcp")
+            .and_then(|attribute| attribute.value.as_deref())
+        {
+            Some(value) => {
+                let mut words = value.split_ascii_whitespace();
+                let port = number(words.next()?)?;
+                let ip = words
+                    .nth(2)
+                    .map_or(Some(rtp.ip()), |text| text.parse::<IpAddr>().ok())?;
+                (port != 0).then(|| SocketAddr::new(ip, port))
+            }
+            None => Some(SocketAddr::new(rtp.ip(), rtp.port().checked_add(1)?)),
+        }
+    }
+}
+
+impl Media {
+    /// The first attribute of that name.
+    pub fn attribute(&self, name: &str) -> Option<&Attribute> {
+        self.attributes
+            .iter()
+            .find(|attribute| attribute.name == name)
+    }
+
+    /// What payload type `format` means: its `a=rtpmap`, else its static assignment; `None` when it means nothing.
+    pub fn rtpmap(&self, format: &str) -> Option<RtpMap> {
+        let payload = number::<u8>(format).filter(|payload| *payload < 128)?;
+        let mapped = self
+            .attributes
+            .iter()
+            .filter(|attribute| attribute.name == "rtpmap")
+            .find_map(|attribute| {
+                let (written, rest) = attribute.payload_and_rest()?;
+                if number::<u8>(written)? == payload {
+                    RtpMap::parse(payload, rest)
+                } else {
+                    None
+                }
+            });
+        mapped.or_else(|| RtpMap::of_static(payload))
+    }
+
+    /// The `a=fmtp` parameters of payload type `format`.
+    pub fn fmtp(&self, format: &str) -> Option<&str> {
+        self.attributes
+            .iter()
+            .filter(|attribute| attribute.name == "fmtp")
+            .find_map(|attribute| {
+                let (written, rest) = attribute.payload_and_rest()?;
+                (written == format).then_some(rest)
+            })
+    }
+
+    /// `a=rtcp-mux` (RFC 5761 section 5.1.1).
+    pub fn rtcp_mux(&self) -> bool {
+        self.attribute("rtcp-mux").is_some()
+    }
+
+    /// `a=mid` (RFC 5888 section 4).
+    pub fn mid(&self) -> Option<&str> {
+        self.attribute("mid")?.value.as_deref()
+    }
+
+    /// The packet time that the writer wants to receive, ms: `a=ptime` within what we honour, not above `a=maxptime`,
+    /// 20 when nothing is said (RFC 8866 section 6.4).
+    pub fn ptime_ms(&self) -> u16 {
+        let milliseconds = |name| {
+            let value = self.attribute(name)?.value.as_deref()?.trim();
+            // Some write 20.0; what is after the point is below our resolution.
+            number::<u16>(value.split_once('.').map_or(value, |(whole, _)| whole))
+                .filter(|ms| *ms > 0)
+        };
+        let wanted = milliseconds("ptime").unwrap_or(PTIME_DEFAULT_MS);
+        let most = milliseconds("maxptime").unwrap_or(PTIME_MAX_MS);
+        wanted.min(most).clamp(PTIME_MIN_MS, PTIME_MAX_MS)
+    }
+}
+
+impl RtpMap {
+    /// Reads `<encoding>/<clock>[/<channels>]`.
+    fn parse(payload: u8, text: &str) -> Option<RtpMap> {
+        let mut parts = text.trim().split('/');
+        let (encoding, clock) = (parts.next()?, parts.next()?);
+        let clock_hz = number(clock.trim()).filter(|clock| *clock > 0)?;
+        let channels = match parts.next() {
+            Some(count) => number(count.trim()).filter(|count| *count > 0)?,
+            None => 1,
+        };
+        (!encoding.is_empty()).then(|| RtpMap {
+            payload,
+            encoding: encoding.to_owned(),
+            clock_hz,
+            channels,
+        })
+    }
+
+    /// The static assignments of RFC 3551 section 6.
+    fn of_static(payload: u8) -> Option<RtpMap> {
+        let (encoding, clock_hz, channels) = match payload {
+            0 => ("PCMU", 8000, 1),
+            3 => ("GSM", 8000, 1),
+            4 => ("G723", 8000, 1),
+            5 => ("DVI4", 8000, 1),
+            6 => ("DVI4", 16_000, 1),
+            7 => ("LPC", 8000, 1),
+            8 => ("PCMA", 8000, 1),
+            9 => ("G722", 8000, 1), // the clock is historic: it samples at 16 kHz
+            10 => ("L16", 44_100, 2),
+            11 => ("L16", 44_100, 1),
+            12 => ("QCELP", 8000, 1),
+            13 => ("CN", 8000, 1),
+            14 => ("MPA", 90_000, 1),
+            15 => ("G728", 8000, 1),
+            16 => ("DVI4", 11_025, 1),
+            17 => ("DVI4", 22_050, 1),
+            18 => ("G729", 8000, 1),
+            25 => ("CelB", 90_000, 1),
+            26 => ("JPEG", 90_000, 1),
+            28 => ("nv", 90_000, 1),
+            31 => ("H261", 90_000, 1),
+            32 => ("MPV", 90_000, 1),
+            33 => ("MP2T", 90_000, 1),
+            34 => ("H263", 90_000, 1),
+            _ => return None,
+        };
+        Some(RtpMap {
+            payload,
+            encoding: encoding.to_owned(),
+            clock_hz,
+            channels,
+        })
+    }
+
+    /// Whether both name the same encoding: name without case, clock and channels; the number may differ.
+    pub fn same_encoding(&self, other: &RtpMap) -> bool {
+        self.encoding.eq_ignore_ascii_case(&other.encoding)
+            && self.clock_hz == other.clock_hz
+            && self.channels == other.channels
+    }
+
+    /// Whether this is `telephone-event` (RFC 4733).
+    pub fn is_telephone_event(&self) -> bool {
+        self.encoding.eq_ignore_ascii_case("telephone-event")
+    }
+
+    /// Whether this carries sound or picture by itself: not events, comfort noise, redundancy or retransmission.
+    pub fn is_codec(&self) -> bool {
+        let helpers = [
+            "telephone-event",
+            "CN",
+            "red",
+            "rtx",
+            "ulpfec",
+            "flexfec",
+            "tone",
+        ];
+        !helpers
+            .iter()
+            .any(|helper| self.encoding.eq_ignore_ascii_case(helper))
+    }
+}
+
+impl fmt::Display for RtpMap {
+    /// The value of its `a=rtpmap` line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", self.payload, self.encoding, self.clock_hz)?;
+        if self.channels > 1 {
+            write!(f, "/{}", self.channels)
+        } else {
+            Ok(())
+        }
+    }
+}

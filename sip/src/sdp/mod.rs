@@ -1,0 +1,34 @@
+//! Session descriptions (RFC 8866) and the offer/answer model (RFC 3264), all pure.
+//!
+//! A body is read into a [`Session`], which keeps what it does not understand and can be printed again. From there:
+//!
+//! - standing between two legs with media anchored here: [`relay_offer`] and [`relay_answer`];
+//! - being the end point: [`answer`], or [`offer`] when the other side leaves it to us;
+//! - changing our mind later: [`hold`], [`resume`], [`redirect`], and [`revise`] for any new description;
+//! - [`OfferAnswer`] says which message may carry which of them and remembers what is in force;
+//! - [`agreed`] turns the two descriptions in force into what the media pool is told.
+//!
+//! The law: a media section's position is its identity, so no function here ever adds, drops or moves one in an
+//! answer; and no address of one leg is ever seen by the other.
+
+mod agreed;
+mod attribute;
+mod codec;
+mod endpoint;
+mod exchange;
+mod ours;
+mod parse;
+mod relay;
+mod rules;
+mod session;
+
+pub use agreed::{AgreedMedia, AgreedPayload, agreed};
+pub use attribute::{Attribute, Direction, PTIME_DEFAULT_MS, PTIME_MAX_MS, PTIME_MIN_MS, RtpMap};
+pub use codec::{BadPattern, CodecPattern, CodecSpec};
+pub use endpoint::{Answered, NoCommonCodec, answer, offer};
+pub use exchange::{Carrier, Meaning, OfferAnswer, Refusal, Side, State};
+pub use ours::{LocalPort, OurMedia, hold, redirect, resume, revise};
+pub use parse::{BODY_BYTES_MAX, FORMATS_MAX, LINE_BYTES_MAX, LINES_MAX, MEDIA_MAX, ParseError};
+pub use relay::{RelayPolicy, relay_answer, relay_offer};
+pub use rules::{RULES, Rule, rule_for};
+pub use session::{Connection, Family, Line, Media, MediaKind, Origin, Session};

@@ -1,0 +1,163 @@
+//! What the switch writes about itself: who it is, where its media ports are, and which version of a description it is.
+
+use std::net::SocketAddr;
+
+use super::attribute::{Attribute, Direction};
+use super::session::{Connection, Line, Media, Origin, Session};
+
+/// Our side of a description: everything in it that is not about codecs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OurMedia {
+    /// `o=` user name.
+    pub username: String,
+    /// `o=` session id, one for the life of a leg.
+    pub session_id: u64,
+    /// `o=` version of the first description. Later ones get theirs from [`revise`].
+    pub version: u64,
+    /// `o=` address.
+    pub address: std::net::IpAddr,
+    /// For each media section, in order, our port; `None` (or past the end) for a section that we do not carry.
+    pub ports: Vec<Option<LocalPort>>,
+}
+
+/// Where we take the media of one section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalPort {
+    /// Our RTP address and port.
+    pub rtp: SocketAddr,
+    /// Our RTCP address and port when RTCP is not multiplexed.
+    pub rtcp: SocketAddr,
+    /// Whether we can take RTCP on the RTP port (RFC 5761).
+    pub rtcp_mux: bool,
+}
+
+impl LocalPort {
+    /// RTP at `rtp`, RTCP at the next port (RFC 3550 section 11), no multiplexing.
+    pub fn pair(rtp: SocketAddr) -> LocalPort {
+        LocalPort {
+            rtp,
+            rtcp: SocketAddr::new(rtp.ip(), rtp.port().saturating_add(1)),
+            rtcp_mux: false,
+        }
+    }
+}
+
+impl OurMedia {
+    /// Our port for the section at `index`; a port of 0 is none.
+    pub(super) fn port(&self, index: usize) -> Option<&LocalPort> {
+        self.ports
+            .get(index)?
+            .as_ref()
+            .filter(|port| port.rtp.port() != 0)
+    }
+
+    /// A description of ours around `media`. `c=` stands in each active section, so that sections may differ; a session
+    /// level `c=` is there as well, for readers that look nowhere else.
+    pub(super) fn session(&self, media: Vec<Media>, attributes: Vec<Attribute>) -> Session {
+        let first = media
+            .iter()
+            .find(|media| media.port != 0)
+            .and_then(|media| media.connection.clone());
+        Session {
+            origin: Origin {
+                username: if self.username.is_empty() {
+                    "-".to_owned()
+                } else {
+                    self.username.clone()
+                },
+                session_id: self.session_id,
+                version: self.version,
+                address: Connection::Ip(self.address),
+            },
+            name: "-".to_owned(),
+            connection: Some(first.unwrap_or(Connection::Ip(self.address))),
+            lines: vec![Line {
+                letter: 't',
+                value: "0 0".to_owned(),
+            }],
+            attributes,
+            media,
+        }
+    }
+}
+
+impl LocalPort {
+    /// Puts this port, its RTCP lines and `direction` into `media`. `mux` says whether to write `a=rtcp-mux`: in an
+    /// offer when we can, in an answer when the offer has it too (RFC 5761 section 5.1.1).
+    pub(super) fn write(&self, media: &mut Media, direction: Direction, mux: bool) {
+        media.port = self.rtp.port();
+        media.port_count = None;
+        media.connection = Some(Connection::Ip(self.rtp.ip()));
+        if Some(self.rtcp.port()) != self.rtp.port().checked_add(1)
+            || self.rtcp.ip() != self.rtp.ip()
+        {
+            let address = match self.rtcp.ip() == self.rtp.ip() {
+                true => String::new(),
+                false => format!(" {}", Connection::Ip(self.rtcp.ip())),
+            };
+            media.attributes.push(Attribute::value(
+                "rtcp",
+                format!("{}{address}", self.rtcp.port()),
+            ));
+        }
+        if mux && self.rtcp_mux {
+            media.attributes.push(Attribute::flag("rtcp-mux"));
+        }
+        media.attributes.push(Attribute::flag(direction.name()));
+    }
+}
+
+/// `next` as the description that follows `previous` in the same dialog (RFC 3264 section 8): the same session id; the
+/// very same description when nothing changed, else its version plus one; and no fewer media sections, those that
+/// `next` lacks being there with port 0.
+pub fn revise(previous: &Session, mut next: Session) -> Session {
+    for media in previous.media.iter().skip(next.media.len()) {
+        next.media.push(media.rejected());
+    }
+    next.origin = previous.origin.clone();
+    if next != *previous {
+        next.origin.version = previous.origin.version.wrapping_add(1);
+    }
+    next
+}
+
+/// Our last description with every active stream put on hold: `sendrecv` becomes `sendonly`, `recvonly` becomes
+/// `inactive` (RFC 3264 section 8.4). A description that is already on hold comes back unchanged.
+pub fn hold(previous: &Session) -> Session {
+    redirect(previous, |direction| direction.and(Direction::SendOnly))
+}
+
+/// Our last description with every active stream taken off hold: we receive again.
+pub fn resume(previous: &Session) -> Session {
+    redirect(previous, |direction| {
+        Direction::new(direction.sends(), true)
+    })
+}
+
+/// Our last description with the direction of every active stream changed, its version counted up if that is a change.
+pub fn redirect(previous: &Session, change: impl Fn(Direction) -> Direction) -> Session {
+    let mut next = previous.clone();
+    next.attributes
+        .retain(|attribute| Direction::from_name(&attribute.name).is_none());
+    for (media, before) in next
+        .media
+        .iter_mut()
+        .zip(&previous.media)
+        .filter(|(media, _)| media.port != 0)
+    {
+        let now = Attribute::flag(change(previous.direction_of(before)).name());
+        let mut said = false;
+        media.attributes.retain_mut(|attribute| {
+            if Direction::from_name(&attribute.name).is_none() {
+                return true;
+            }
+            // In its old place, so that an unchanged direction leaves the description equal.
+            attribute.clone_from(&now);
+            !std::mem::replace(&mut said, true)
+        });
+        if !said {
+            media.attributes.push(now);
+        }
+    }
+    revise(previous, next)
+}

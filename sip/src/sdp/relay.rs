@@ -1,0 +1,228 @@
+//! Offer and answer of a back-to-back user agent that stands in the media path: each leg hears of our ports only.
+//!
+//! An offer from one leg becomes our offer to the other ([`relay_offer`]); the answer to that becomes our answer to the
+//! first ([`relay_answer`]). Media sections keep number and order, because position is identity (RFC 3264 section 6).
+//! Payload type numbers cross unchanged in the offer; in the answer they are mapped back to the offerer's.
+
+use super::attribute::{Attribute, Direction, RtpMap};
+use super::codec::{CodecPattern, Format, describe, formats, pairs};
+use super::ours::OurMedia;
+use super::rules::{Rule, rule_for};
+use super::session::{Line, Media, MediaKind, Session};
+
+/// What may cross from leg to leg.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RelayPolicy {
+    /// Codecs that may cross, the preferred first; empty: all, in the order offered. `telephone-event` is named here
+    /// like any other, or it does not cross.
+    pub codecs: Vec<CodecPattern>,
+    /// Kinds of media that are carried.
+    pub kinds: Vec<MediaKind>,
+    /// Attributes that cross although [`super::rules::RULES`] does not know them.
+    pub pass_attributes: Vec<String>,
+    /// A direction to write instead of the one received; what the other side permits still limits it.
+    pub direction: Option<Direction>,
+}
+
+impl Default for RelayPolicy {
+    /// Audio in any codec, in the offered order, directions as received.
+    fn default() -> RelayPolicy {
+        RelayPolicy {
+            codecs: Vec::new(),
+            kinds: vec![MediaKind::Audio],
+            pass_attributes: Vec::new(),
+            direction: None,
+        }
+    }
+}
+
+impl RelayPolicy {
+    /// Whether a section can be carried at all: a kind that we carry, RTP without keys, an address literal to send to.
+    pub fn carries(&self, session: &Session, media: &Media) -> bool {
+        media.port != 0
+            && self.kinds.contains(&media.kind)
+            && media.is_plain_rtp()
+            && session.rtp_target(media).is_some()
+    }
+
+    /// The formats of `media` that may cross, the preferred first; nothing when no codec is left.
+    fn filter<'a>(&self, media: &'a Media) -> Vec<(Format<'a>, RtpMap)> {
+        let mut kept = formats(media);
+        if !self.codecs.is_empty() {
+            let place = |map: &RtpMap| self.codecs.iter().position(|pattern| pattern.matches(map));
+            kept.retain(|(_, map)| place(map).is_some());
+            kept.sort_by_key(|(_, map)| place(map));
+        }
+        if !kept.iter().any(|(_, map)| map.is_codec()) {
+            kept.clear();
+        }
+        kept
+    }
+}
+
+/// The offer that goes to the other leg for the offer `received` from the first.
+///
+/// `our` has our ports towards the other leg. Sections that we cannot carry (see [`RelayPolicy::carries`]), for which
+/// `our` has no port, or of which no codec may cross, keep their place with port 0. When nothing is left
+/// ([`Session::has_active_media`] is false) the right answer to the first leg is 488.
+///
+/// `a=` lines cross by [`super::rules::RULES`]; of the other lines only `b=` of a stream does. `o=`, `s=`, `c=` and `t=`
+/// are ours.
+pub fn relay_offer(received: &Session, our: &OurMedia, policy: &RelayPolicy) -> Session {
+    let media = received.media.iter().enumerate().map(|(index, theirs)| {
+        let port = our.port(index).filter(|_| policy.carries(received, theirs));
+        let kept = policy.filter(theirs);
+        let Some(port) = port.filter(|_| !kept.is_empty()) else {
+            return theirs.rejected();
+        };
+        let kept: Vec<Kept<'_>> = kept
+            .iter()
+            .map(|(format, map)| Kept {
+                theirs: *format,
+                map,
+                fmtp: format.fmtp,
+            })
+            .collect();
+        let mut ours = crossing(theirs, &kept, policy);
+        let direction = received.direction_of(theirs);
+        port.write(&mut ours, policy.direction.unwrap_or(direction), true);
+        ours
+    });
+    our.session(
+        media.collect(),
+        crossing_session_attributes(received, policy),
+    )
+}
+
+/// The answer to `offer`, the description that the first leg offered to us, for the `answer` of the other leg to what
+/// [`relay_offer`] made of it.
+///
+/// It has the sections of `offer` in number and order; its formats are those of the other leg's answer, in that order,
+/// under the offerer's payload type numbers; a section that either side, `our` (ports towards the offerer) or `policy`
+/// does not want has port 0. The direction is what the other leg answered, within what `offer` permits
+/// (RFC 3264 section 6.1).
+pub fn relay_answer(
+    offer: &Session,
+    answer: &Session,
+    our: &OurMedia,
+    policy: &RelayPolicy,
+) -> Session {
+    let media = offer.media.iter().enumerate().map(|(index, offered)| {
+        answered_section(offer, offered, answer, index, our, policy)
+            .unwrap_or_else(|| offered.rejected())
+    });
+    our.session(media.collect(), crossing_session_attributes(answer, policy))
+}
+
+fn answered_section(
+    offer: &Session,
+    offered: &Media,
+    answer: &Session,
+    index: usize,
+    our: &OurMedia,
+    policy: &RelayPolicy,
+) -> Option<Media> {
+    let answered = answer
+        .media
+        .get(index)
+        .filter(|answered| answered.kind == offered.kind)?;
+    if !policy.carries(offer, offered) || !policy.carries(answer, answered) {
+        return None;
+    }
+    let port = our.port(index)?;
+    let allowed = policy.filter(offered);
+    let chosen = formats(answered);
+    let kept: Vec<Kept<'_>> = pairs(&chosen, &allowed)
+        .into_iter()
+        .map(|(theirs, _, map)| Kept {
+            theirs,
+            map,
+            fmtp: theirs.fmtp,
+        })
+        .collect();
+    if !kept.iter().any(|kept| kept.map.is_codec()) {
+        return None;
+    }
+    let mut ours = crossing(answered, &kept, policy);
+    // The transport of the answer is the offer's (RFC 3264 section 6.1), whatever the other leg wrote.
+    ours.protocol.clone_from(&offered.protocol);
+    let wanted = answer
+        .direction_of(answered)
+        .and(policy.direction.unwrap_or_default());
+    port.write(
+        &mut ours,
+        offer.direction_of(offered).answered_with(wanted),
+        offered.rtcp_mux(),
+    );
+    Some(ours)
+}
+
+/// A format that crosses.
+struct Kept<'a> {
+    /// As the description that is being relayed writes it.
+    theirs: Format<'a>,
+    /// Its meaning under the number that we write.
+    map: &'a RtpMap,
+    /// Its parameters.
+    fmtp: Option<&'a str>,
+}
+
+/// `source` reduced to what may cross, without port, address and direction.
+fn crossing(source: &Media, kept: &[Kept<'_>], policy: &RelayPolicy) -> Media {
+    let mut attributes: Vec<Attribute> = kept
+        .iter()
+        .flat_map(|format| describe(format.map, format.fmtp))
+        .collect();
+    for attribute in &source.attributes {
+        match rule_for(&attribute.name, &policy.pass_attributes) {
+            Rule::Pass => attributes.push(attribute.clone()),
+            Rule::PerFormat if attribute.name != "rtpmap" && attribute.name != "fmtp" => {
+                attributes.extend(renumbered(attribute, kept));
+            }
+            Rule::PerFormat | Rule::Own | Rule::Drop => {}
+        }
+    }
+    Media {
+        kind: source.kind.clone(),
+        port: 0,
+        port_count: None,
+        protocol: source.protocol.clone(),
+        formats: kept
+            .iter()
+            .map(|format| format.map.payload.to_string())
+            .collect(),
+        connection: None,
+        lines: source
+            .lines
+            .iter()
+            .filter(|line| line.letter == 'b' && is_stream_bandwidth(line))
+            .cloned()
+            .collect(),
+        attributes,
+    }
+}
+
+/// `attribute`, which starts with a payload type or `*`, under the numbers that we write.
+fn renumbered(attribute: &Attribute, kept: &[Kept<'_>]) -> Option<Attribute> {
+    let (payload, rest) = attribute.payload_and_rest()?;
+    if payload == "*" {
+        return Some(attribute.clone());
+    }
+    let format = kept.iter().find(|format| format.theirs.text == payload)?;
+    Some(Attribute::value(
+        &attribute.name,
+        format!("{} {rest}", format.map.payload),
+    ))
+}
+
+/// Bandwidth that a receiver asks for: of the stream (RFC 8866 section 5.8, RFC 3890) and of its RTCP (RFC 3556).
+fn is_stream_bandwidth(line: &Line) -> bool {
+    let kind = line.value.split_once(':').map_or("", |(kind, _)| kind);
+    matches!(kind, "AS" | "TIAS" | "RS" | "RR")
+}
+
+fn crossing_session_attributes(session: &Session, policy: &RelayPolicy) -> Vec<Attribute> {
+    let passes =
+        |attribute: &&Attribute| rule_for(&attribute.name, &policy.pass_attributes) == Rule::Pass;
+    session.attributes.iter().filter(passes).cloned().collect()
+}

@@ -1,0 +1,216 @@
+//! Which `a=` lines cross from one leg to the other when the switch stands between the two and carries the media.
+//!
+//! The rule of thumb: what describes the sound or picture crosses, what describes a transport is of one leg only and is
+//! made anew, and what nobody has thought about does not cross unless a policy lists it.
+
+/// What becomes of an attribute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// Crosses as it stands.
+    Pass,
+    /// Starts with a payload type: crosses if that type does, with its number mapped.
+    PerFormat,
+    /// Does not cross; where we have our own value, that is written instead.
+    Own,
+    /// Does not cross.
+    Drop,
+}
+
+/// The rule for the attribute `name`; `also_pass` is the policy's list of further names that cross.
+pub fn rule_for(name: &str, also_pass: &[String]) -> Rule {
+    match RULES.iter().find(|(known, _, _)| *known == name) {
+        Some((_, rule, _)) => *rule,
+        None if also_pass.iter().any(|listed| listed == name) => Rule::Pass,
+        None => Rule::Drop,
+    }
+}
+
+/// Attribute, rule, reason. What is listed here cannot be overruled by a policy.
+pub const RULES: &[(&str, Rule, &str)] = &[
+    (
+        "bundle-only",
+        Rule::Drop,
+        "bundles transports of one leg (RFC 9143)",
+    ),
+    (
+        "candidate",
+        Rule::Drop,
+        "addresses of the other leg; media goes to us (RFC 8839)",
+    ),
+    ("content", Rule::Pass, "what the stream shows (RFC 4796)"),
+    ("crypto", Rule::Drop, "keys of the other leg (RFC 4568)"),
+    (
+        "end-of-candidates",
+        Rule::Drop,
+        "ICE of the other leg (RFC 8840)",
+    ),
+    (
+        "extmap",
+        Rule::Drop,
+        "header extensions are agreed with us, who know none here (RFC 8285)",
+    ),
+    (
+        "extmap-allow-mixed",
+        Rule::Drop,
+        "header extensions are agreed with us, who know none here (RFC 8285)",
+    ),
+    (
+        "fingerprint",
+        Rule::Drop,
+        "certificate of the other leg (RFC 8122)",
+    ),
+    ("fmtp", Rule::PerFormat, "parameters of a codec (RFC 8866)"),
+    (
+        "framerate",
+        Rule::Pass,
+        "what the receiver wants (RFC 8866)",
+    ),
+    (
+        "group",
+        Rule::Drop,
+        "groups identification tags, which do not cross (RFC 5888)",
+    ),
+    ("hlang-recv", Rule::Pass, "human language wanted (RFC 8373)"),
+    ("hlang-send", Rule::Pass, "human language wanted (RFC 8373)"),
+    ("ice-lite", Rule::Drop, "ICE of the other leg (RFC 8839)"),
+    (
+        "ice-mismatch",
+        Rule::Drop,
+        "ICE of the other leg (RFC 8839)",
+    ),
+    ("ice-options", Rule::Drop, "ICE of the other leg (RFC 8839)"),
+    ("ice-pacing", Rule::Drop, "ICE of the other leg (RFC 8839)"),
+    ("ice-pwd", Rule::Drop, "ICE of the other leg (RFC 8839)"),
+    ("ice-ufrag", Rule::Drop, "ICE of the other leg (RFC 8839)"),
+    (
+        "identity",
+        Rule::Drop,
+        "vouches for a fingerprint that does not cross (RFC 8827)",
+    ),
+    (
+        "imageattr",
+        Rule::PerFormat,
+        "picture sizes of a codec (RFC 6236)",
+    ),
+    (
+        "inactive",
+        Rule::Own,
+        "written from the direction of each stream (RFC 3264)",
+    ),
+    ("key-mgmt", Rule::Drop, "keys of the other leg (RFC 4567)"),
+    (
+        "label",
+        Rule::Pass,
+        "names the stream for the application (RFC 4574)",
+    ),
+    ("lang", Rule::Pass, "language of the stream (RFC 8866)"),
+    (
+        "maxptime",
+        Rule::Pass,
+        "what the receiver can take (RFC 8866)",
+    ),
+    (
+        "mid",
+        Rule::Drop,
+        "identification tag for groups, which do not cross (RFC 5888)",
+    ),
+    (
+        "msid",
+        Rule::Drop,
+        "names sources of the other leg (RFC 8830)",
+    ),
+    (
+        "msid-semantic",
+        Rule::Drop,
+        "names sources of the other leg (RFC 8830)",
+    ),
+    ("ptime", Rule::Pass, "what the receiver wants (RFC 8866)"),
+    (
+        "recvonly",
+        Rule::Own,
+        "written from the direction of each stream (RFC 3264)",
+    ),
+    (
+        "remote-candidates",
+        Rule::Drop,
+        "addresses of the other leg (RFC 8839)",
+    ),
+    (
+        "rid",
+        Rule::Drop,
+        "layers are tied to header extensions, which do not cross (RFC 8851)",
+    ),
+    ("rtcp", Rule::Own, "a port of the other leg (RFC 3605)"),
+    (
+        "rtcp-fb",
+        Rule::PerFormat,
+        "feedback for a codec (RFC 4585)",
+    ),
+    (
+        "rtcp-mux",
+        Rule::Own,
+        "agreed on each leg by itself (RFC 5761)",
+    ),
+    (
+        "rtcp-mux-only",
+        Rule::Drop,
+        "agreed on each leg by itself (RFC 8858)",
+    ),
+    (
+        "rtcp-rsize",
+        Rule::Pass,
+        "form of the RTCP that we carry through (RFC 5506)",
+    ),
+    ("rtcp-xr", Rule::Drop, "reports describe one leg (RFC 3611)"),
+    (
+        "rtpmap",
+        Rule::PerFormat,
+        "meaning of a payload type (RFC 8866)",
+    ),
+    (
+        "sdplang",
+        Rule::Pass,
+        "language of the description (RFC 8866)",
+    ),
+    (
+        "sendonly",
+        Rule::Own,
+        "written from the direction of each stream (RFC 3264)",
+    ),
+    (
+        "sendrecv",
+        Rule::Own,
+        "written from the direction of each stream (RFC 3264)",
+    ),
+    (
+        "setup",
+        Rule::Drop,
+        "connection set-up of the other leg (RFC 4145)",
+    ),
+    (
+        "simulcast",
+        Rule::Drop,
+        "layers are tied to header extensions, which do not cross (RFC 8853)",
+    ),
+    (
+        "ssrc",
+        Rule::Drop,
+        "names sources of the other leg (RFC 5576)",
+    ),
+    (
+        "ssrc-group",
+        Rule::Drop,
+        "names sources of the other leg (RFC 5576)",
+    ),
+    (
+        "tls-id",
+        Rule::Drop,
+        "connection of the other leg (RFC 8842)",
+    ),
+    (
+        "tool",
+        Rule::Drop,
+        "tells the other party's software (topology hiding)",
+    ),
+    ("zrtp-hash", Rule::Drop, "keys of the other leg (RFC 6189)"),
+];

@@ -1,0 +1,273 @@
+//! A session description as data: what `o=`, `c=`, `m=` and `a=` say, in the order in which they stood.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use super::attribute::Attribute;
+
+/// A whole session description (RFC 8866 section 5).
+///
+/// Printing (`to_string`) writes the lines in the order of the grammar; parsing what was printed gives the same value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// `o=`: who made the description, and which version of it this is.
+    pub origin: Origin,
+    /// `s=`: never empty; `-` when there is nothing to say (RFC 8866 section 5.3).
+    pub name: String,
+    /// `c=` at session level: where media goes unless a media section says otherwise.
+    pub connection: Option<Connection>,
+    /// `i= u= e= p= b= t= r= z= k=` and letters that RFC 8866 does not know, in grammar order.
+    pub lines: Vec<Line>,
+    /// `a=` lines at session level, as they stood.
+    pub attributes: Vec<Attribute>,
+    /// Media sections; their position is their identity in offer/answer (RFC 3264 section 6).
+    pub media: Vec<Media>,
+}
+
+/// One media section: an `m=` line and everything under it (RFC 8866 section 5.14).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Media {
+    /// The media type.
+    pub kind: MediaKind,
+    /// Transport port; 0 rejects or ends the stream (RFC 3264 section 6).
+    pub port: u16,
+    /// The number of consecutive ports after a slash, when given.
+    pub port_count: Option<u16>,
+    /// The transport, for example `RTP/AVP`.
+    pub protocol: String,
+    /// Formats in order of preference; payload type numbers when the transport is RTP.
+    pub formats: Vec<String>,
+    /// `c=` of this section. Of several (layered multicast) the first is kept.
+    pub connection: Option<Connection>,
+    /// `i= b= k=` and unknown letters of this section.
+    pub lines: Vec<Line>,
+    /// `a=` lines of this section, as they stood.
+    pub attributes: Vec<Attribute>,
+}
+
+/// `o=` (RFC 8866 section 5.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// User name on the originating host, `-` when there is none.
+    pub username: String,
+    /// Numeric session id. Values past 64 bits are read as the largest: they are never sent on.
+    pub session_id: u64,
+    /// Version of this description; one more for every change (RFC 3264 section 8).
+    pub version: u64,
+    /// The originator's address.
+    pub address: Connection,
+}
+
+/// An address with its family, as in `c=` and `o=` (RFC 8866 section 5.7).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Connection {
+    /// A unicast address literal.
+    Ip(IpAddr),
+    /// What is no plain literal: a host name, or a multicast address with its TTL. Kept to be printed; media to it is
+    /// not carried, because a media path that waits for DNS would let a description choose its target later.
+    Other {
+        /// The family that stood before it.
+        family: Family,
+        /// The text as received.
+        text: String,
+    },
+}
+
+/// Address family of a [`Connection`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// `IP4`
+    Ip4,
+    /// `IP6`
+    Ip6,
+}
+
+/// A line kept as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The type letter, ASCII.
+    pub letter: char,
+    /// Everything after the equals sign.
+    pub value: String,
+}
+
+/// The media types of RFC 8866 section 5.14, and any other word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MediaKind {
+    /// `audio`
+    Audio,
+    /// `video`
+    Video,
+    /// `text`
+    Text,
+    /// `application`
+    Application,
+    /// `message`
+    Message,
+    /// `image`
+    Image,
+    /// Any other token.
+    Other(String),
+}
+
+impl Session {
+    /// Whether any stream is wanted: at least one media section has a port other than 0.
+    pub fn has_active_media(&self) -> bool {
+        self.media.iter().any(|media| media.port != 0)
+    }
+
+    /// Where the media of `media` (one of this session's sections) is to be sent: its own `c=`, else the session's.
+    pub fn connection_of<'a>(&'a self, media: &'a Media) -> Option<&'a Connection> {
+        media.connection.as_ref().or(self.connection.as_ref())
+    }
+}
+
+impl Media {
+    /// Whether the transport is RTP without keys (`RTP/AVP`, `RTP/AVPF`).
+    pub fn is_plain_rtp(&self) -> bool {
+        self.protocol.eq_ignore_ascii_case("RTP/AVP")
+            || self.protocol.eq_ignore_ascii_case("RTP/AVPF")
+    }
+
+    /// This section refused: same kind, transport and formats, port 0, nothing else (RFC 3264 section 6).
+    pub fn rejected(&self) -> Media {
+        let mut formats = self.formats.clone();
+        if formats.is_empty() {
+            // The grammar wants a format even where it means nothing.
+            formats.push("0".to_owned());
+        }
+        Media {
+            kind: self.kind.clone(),
+            port: 0,
+            port_count: None,
+            protocol: self.protocol.clone(),
+            formats,
+            connection: None,
+            lines: Vec::new(),
+            attributes: Vec::new(),
+        }
+    }
+}
+
+impl Connection {
+    /// The literal address, when there is one.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Connection::Ip(ip) => Some(*ip),
+            Connection::Other { .. } => None,
+        }
+    }
+
+    /// Whether this is the hold of RFC 2543: the unspecified address, to which nothing may be sent
+    /// (RFC 3264 section 8.4).
+    pub fn is_unspecified(&self) -> bool {
+        self.ip().is_some_and(|ip| ip.is_unspecified())
+    }
+}
+
+impl MediaKind {
+    /// The token on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            MediaKind::Audio => "audio",
+            MediaKind::Video => "video",
+            MediaKind::Text => "text",
+            MediaKind::Application => "application",
+            MediaKind::Message => "message",
+            MediaKind::Image => "image",
+            MediaKind::Other(token) => token,
+        }
+    }
+
+    /// The kind that a token names.
+    pub fn from_token(token: &str) -> MediaKind {
+        match token {
+            "audio" => MediaKind::Audio,
+            "video" => MediaKind::Video,
+            "text" => MediaKind::Text,
+            "application" => MediaKind::Application,
+            "message" => MediaKind::Message,
+            "image" => MediaKind::Image,
+            other => MediaKind::Other(other.to_owned()),
+        }
+    }
+}
+
+/// Place of a session-level letter in the grammar (RFC 8866 section 9); `c=` stands between 0 and 1.
+/// `t=`, `r=` and `z=` share a place, because each `r=` belongs to the `t=` before it.
+pub(super) fn rank(letter: char) -> u8 {
+    match letter {
+        'i' | 'u' | 'e' | 'p' => 0,
+        'b' => 1,
+        't' | 'r' | 'z' => 2,
+        'k' => 3,
+        _ => 4,
+    }
+}
+
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let origin = &self.origin;
+        write!(
+            f,
+            "v=0\r\no={} {} {} ",
+            origin.username, origin.session_id, origin.version
+        )?;
+        write!(f, "{}\r\ns={}\r\n", origin.address, self.name)?;
+        print_lines(f, self.lines.iter().filter(|line| rank(line.letter) == 0))?;
+        if let Some(connection) = &self.connection {
+            write!(f, "c={connection}\r\n")?;
+        }
+        print_lines(f, self.lines.iter().filter(|line| rank(line.letter) != 0))?;
+        self.attributes
+            .iter()
+            .try_for_each(|attribute| write!(f, "a={attribute}\r\n"))?;
+        self.media.iter().try_for_each(|media| media.fmt(f))
+    }
+}
+
+impl fmt::Display for Media {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "m={} {}", self.kind.as_str(), self.port)?;
+        if let Some(count) = self.port_count {
+            write!(f, "/{count}")?;
+        }
+        write!(f, " {}", self.protocol)?;
+        self.formats
+            .iter()
+            .try_for_each(|format| write!(f, " {format}"))?;
+        f.write_str("\r\n")?;
+        print_lines(f, self.lines.iter().filter(|line| line.letter == 'i'))?;
+        if let Some(connection) = &self.connection {
+            write!(f, "c={connection}\r\n")?;
+        }
+        print_lines(f, self.lines.iter().filter(|line| line.letter != 'i'))?;
+        self.attributes
+            .iter()
+            .try_for_each(|attribute| write!(f, "a={attribute}\r\n"))
+    }
+}
+
+impl fmt::Display for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Connection::Ip(IpAddr::V4(ip)) => write!(f, "IN IP4 {ip}"),
+            Connection::Ip(IpAddr::V6(ip)) => write!(f, "IN IP6 {ip}"),
+            Connection::Other {
+                family: Family::Ip4,
+                text,
+            } => write!(f, "IN IP4 {text}"),
+            Connection::Other {
+                family: Family::Ip6,
+                text,
+            } => write!(f, "IN IP6 {text}"),
+        }
+    }
+}
+
+fn print_lines<'a>(
+    f: &mut fmt::Formatter<'_>,
+    mut lines: impl Iterator<Item = &'a Line>,
+) -> fmt::Result {
+    lines.try_for_each(|line| write!(f, "{}={}\r\n", line.letter, line.value))
+}
