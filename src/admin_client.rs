@@ -1,0 +1,363 @@
+//! The client of a running switch's admin API: finds the switch by its data folder, and asks.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use serde::Deserialize;
+use serde_json::Value;
+use ureq::Agent;
+
+/// The file in the data folder in which a running switch says where it is.
+pub const SWITCH_FILE: &str = "switch.json";
+/// The file in the data folder that holds the admin token, unless `switch.json` names another.
+pub const TOKEN_FILE: &str = "admin.token";
+
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+const ANSWER_BYTES_MAX: u64 = 256 << 20;
+const SMALL_FILE_BYTES_MAX: u64 = 64 << 10;
+const ERROR_CHARS_MAX: usize = 300;
+
+/// One actor of the tree, as `GET /api/tree` says.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct TreeNode {
+    /// Names from the root down, joined by `/`.
+    pub path: String,
+    /// What it is.
+    pub kind: String,
+    /// How it is.
+    pub state: String,
+    /// Since when it lives, in milliseconds.
+    pub uptime_ms: u64,
+    /// How often it was started again.
+    pub restarts: u64,
+    /// Why it ended the last time.
+    pub last_cause: Option<String>,
+    /// Messages that wait.
+    pub mailbox_depth: u64,
+    /// Most messages that may wait; 0 where there is no mailbox.
+    pub mailbox_capacity: u64,
+    /// How long the oldest message waits, in milliseconds.
+    pub mailbox_age_ms: u64,
+    /// What it says of itself.
+    pub description: String,
+}
+
+/// One call, as `GET /api/calls` says.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Call {
+    /// Its identity in logs and records.
+    pub id: String,
+    /// How far it is.
+    pub state: String,
+    /// Who calls.
+    pub from: String,
+    /// Who is called.
+    pub to: String,
+    /// How long it lasts, in milliseconds.
+    pub duration_ms: u64,
+    /// The codec of the caller's leg.
+    pub codec_a: Option<String>,
+    /// The codec of the called leg.
+    pub codec_b: Option<String>,
+}
+
+/// One binding, as `GET /api/registrations` says.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Registration {
+    /// The address of record.
+    pub aor: String,
+    /// Where it is bound to.
+    pub contact: String,
+    /// How its request came.
+    pub transport: String,
+    /// The address that its request came from.
+    pub received: String,
+    /// How long it lasts yet, in seconds.
+    pub expires_in_s: u64,
+    /// The phone.
+    pub user_agent: Option<String>,
+}
+
+/// How an actor is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kill {
+    /// It is stopped from outside.
+    Kill,
+    /// It panics in a handler.
+    Panic,
+}
+
+/// A running switch.
+pub struct AdminClient {
+    base: String,
+    token: String,
+    agent: Agent,
+    /// What to do when nobody answers.
+    remedy: String,
+}
+
+/// What a running switch writes into its data folder; more is there for others.
+#[derive(Deserialize)]
+struct SwitchFile {
+    pid: Option<u64>,
+    http: String,
+    token_file: Option<PathBuf>,
+}
+
+impl AdminClient {
+    /// The switch that runs on the data folder `data`.
+    ///
+    /// # Errors
+    ///
+    /// That none runs there, or that its token cannot be read; both say what to do.
+    pub fn find(data: &Path) -> anyhow::Result<Self> {
+        let folder = data.display();
+        let start = format!(
+            "start one with `strowger run`, or name its data folder with --data; this one is {folder}"
+        );
+        let file = data.join(SWITCH_FILE);
+        let text = match read_small(&file) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                bail!(
+                    "no switch is running on {folder}: start one with `strowger run`, or name its data folder with --data"
+                )
+            }
+            read => read.with_context(|| format!("{} cannot be read", file.display()))?,
+        };
+        let switch: SwitchFile = serde_json::from_str(&text)
+            .with_context(|| format!("{} is not what a switch writes", file.display()))?;
+        let pid = switch
+            .pid
+            .map_or(String::new(), |pid| format!(" (process {pid} until then)"));
+        let remedy = format!("the switch has stopped or was killed{pid}: {start}");
+        // An absolute path stands for itself.
+        let token_file = data.join(
+            switch
+                .token_file
+                .as_deref()
+                .unwrap_or(Path::new(TOKEN_FILE)),
+        );
+        Self::new(&switch.http, &token_file, remedy)
+    }
+
+    /// The switch whose admin API is at `url`, with the token in `token_file`.
+    ///
+    /// # Errors
+    ///
+    /// That the address is none, or that the token cannot be read; both say what to do.
+    pub fn at(url: &str, token_file: &Path) -> anyhow::Result<Self> {
+        Self::new(
+            url,
+            token_file,
+            "check the address that you gave with --admin".to_owned(),
+        )
+    }
+
+    fn new(url: &str, token_file: &Path, remedy: String) -> anyhow::Result<Self> {
+        let base = match url.split_once("://") {
+            Some(("http", _)) => url.trim_end_matches('/').to_owned(),
+            None => format!("http://{}", url.trim_end_matches('/')),
+            Some(_) => bail!(
+                "{url} is no http:// address: ask the switch on its own machine, or through a tunnel"
+            ),
+        };
+        let token = read_small(token_file).with_context(|| {
+            let file = token_file.display();
+            format!("the admin token in {file} cannot be read: run this as the switch's user, or name a --token-file")
+        })?;
+        let config = Agent::config_builder()
+            .timeout_global(Some(ANSWER_TIMEOUT))
+            .http_status_as_error(false)
+            // The token goes to the switch and to nobody else.
+            .max_redirects(0)
+            .proxy(None)
+            .build();
+        Ok(Self {
+            base,
+            token: token.trim().to_owned(),
+            agent: Agent::new_with_config(config),
+            remedy,
+        })
+    }
+
+    /// The live tree: `{"nodes": [TreeNode]}`.
+    ///
+    /// # Errors
+    ///
+    /// As every question here: that nobody answers, that the switch refuses, or that its answer is not JSON.
+    pub fn tree(&self) -> anyhow::Result<Value> {
+        self.get("/api/tree")
+    }
+
+    /// The calls that are up: `{"calls": [Call]}`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`].
+    pub fn calls(&self) -> anyhow::Result<Value> {
+        self.get("/api/calls")
+    }
+
+    /// The ordered record of one call.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`].
+    pub fn record(&self, call: &str) -> anyhow::Result<Value> {
+        self.get(&format!("/api/calls/{}", path_segment(call)))
+    }
+
+    /// The bindings: `{"registrations": [Registration]}`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`].
+    pub fn registrations(&self) -> anyhow::Result<Value> {
+        self.get("/api/registrations")
+    }
+
+    /// Ends the actor at `path`: `{"killed": path}`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`].
+    pub fn kill(&self, path: &str, how: Kill) -> anyhow::Result<Value> {
+        let how = match how {
+            Kill::Kill => "kill",
+            Kill::Panic => "panic",
+        };
+        self.post(
+            "/api/kill",
+            &serde_json::json!({ "path": path, "how": how }),
+        )
+    }
+
+    /// Lets no new call in and waits for the others, at most `deadline`: `{"calls_left": n}`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`].
+    pub fn drain(&self, deadline: Duration) -> anyhow::Result<Value> {
+        self.post(
+            "/api/drain",
+            &serde_json::json!({ "deadline_s": deadline.as_secs() }),
+        )
+    }
+
+    /// How far draining is: `{"calls_left": n}`; `None` when the switch has gone.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`].
+    pub fn drained(&self) -> anyhow::Result<Option<Value>> {
+        match self.request("/api/drain", None) {
+            Ok(response) => self.answer(response).map(Some),
+            Err(ureq::Error::Io(_) | ureq::Error::ConnectionFailed) => Ok(None),
+            Err(error) => Err(self.unanswered(error)),
+        }
+    }
+
+    fn get(&self, path: &str) -> anyhow::Result<Value> {
+        self.request(path, None)
+            .map_err(|error| self.unanswered(error))
+            .and_then(|response| self.answer(response))
+    }
+
+    fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.request(path, Some(body))
+            .map_err(|error| self.unanswered(error))
+            .and_then(|response| self.answer(response))
+    }
+
+    fn request(&self, path: &str, body: Option<&Value>) -> Result<Response, ureq::Error> {
+        let url = format!("{}{path}", self.base);
+        let bearer = format!("Bearer {}", self.token);
+        match body {
+            None => self.agent.get(url).header("Authorization", bearer).call(),
+            Some(body) => self
+                .agent
+                .post(url)
+                .header("Authorization", bearer)
+                .send_json(body),
+        }
+    }
+
+    fn unanswered(&self, error: ureq::Error) -> anyhow::Error {
+        let base = &self.base;
+        match error {
+            ureq::Error::Timeout(_) => {
+                anyhow::anyhow!(
+                    "the switch at {base} has not answered in {} s",
+                    ANSWER_TIMEOUT.as_secs()
+                )
+            }
+            ureq::Error::Io(_) | ureq::Error::ConnectionFailed | ureq::Error::HostNotFound => {
+                anyhow::anyhow!("no switch answers at {base} ({error}); {}", self.remedy)
+            }
+            error => anyhow::Error::new(error).context(format!("asking the switch at {base}")),
+        }
+    }
+
+    fn answer(&self, mut response: Response) -> anyhow::Result<Value> {
+        let status = response.status();
+        let body = response
+            .body_mut()
+            .with_config()
+            .limit(ANSWER_BYTES_MAX)
+            .read_to_string();
+        let body = body.with_context(|| format!("the answer of {} broke off", self.base))?;
+        let json = serde_json::from_str::<Value>(&body);
+        if status.is_success() {
+            return json
+                .with_context(|| format!("{} does not answer as a switch: is it one?", self.base));
+        }
+        let said = json
+            .ok()
+            .and_then(|json| Some(json.get("error")?.as_str()?.to_owned()))
+            .unwrap_or(body);
+        let said: String = said
+            .trim()
+            .chars()
+            .take(ERROR_CHARS_MAX)
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        match status.as_u16() {
+            401 | 403 => bail!(
+                "the switch at {} refuses the admin token: name the right one with --token-file",
+                self.base
+            ),
+            code if said.is_empty() => bail!("the switch answers {code}"),
+            _ => bail!("{said}"),
+        }
+    }
+}
+
+type Response = ureq::http::Response<ureq::Body>;
+
+fn read_small(file: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    File::open(file)?
+        .take(SMALL_FILE_BYTES_MAX)
+        .read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// A text as one segment of a path (RFC 3986 section 3.3): all but unreserved characters are escaped.
+fn path_segment(text: &str) -> String {
+    let escape = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+            char::from(byte).to_string()
+        }
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(escape).collect()
+}
+
+#[cfg(test)]
+mod tests;

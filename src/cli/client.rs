@@ -1,0 +1,253 @@
+//! The commands that ask a running switch.
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::{humane, say, table, tree};
+use crate::admin_client::{AdminClient, Call, Kill, Registration, TreeNode};
+use crate::config::units;
+
+const DRAIN_POLL: Duration = Duration::from_millis(500);
+/// How long past its deadline a drain may take before the switch is taken for stuck.
+const DRAIN_SLACK: Duration = Duration::from_secs(30);
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Show the live supervision tree: what lives, since when, how often restarted and why
+    #[command(after_help = "Example: strowger tree --data /var/lib/strowger")]
+    Tree(Switch),
+    /// List the calls that are up
+    #[command(after_help = "Example: strowger calls --json")]
+    Calls(Switch),
+    /// Show the ordered record of one call, as JSON
+    #[command(
+        after_help = "Example: strowger record 7f3a9c\n\nThe ids stand in `strowger calls` and in the log."
+    )]
+    Record {
+        /// The call's id
+        call: String,
+        #[command(flatten)]
+        switch: Switch,
+    },
+    /// List the registered contacts
+    #[command(after_help = "Example: strowger registrations")]
+    Registrations(Switch),
+    /// End one actor, to see it come back
+    #[command(
+        after_help = "Example: strowger kill switch/registrar --panic\n\nThe paths stand in `strowger tree`."
+    )]
+    Kill {
+        /// The actor's path
+        path: String,
+        /// Make it panic in a handler, instead of stopping it from outside
+        #[arg(long)]
+        panic: bool,
+        #[command(flatten)]
+        switch: Switch,
+    },
+    /// Let no new call in, wait for those that are up, then stop the switch
+    #[command(after_help = "Example: strowger drain --deadline 5m")]
+    Drain {
+        /// After how long the remaining calls are ended
+        #[arg(long, default_value = "60s", value_parser = deadline)]
+        deadline: Duration,
+        #[command(flatten)]
+        switch: Switch,
+    },
+}
+
+/// Which switch is asked.
+#[derive(Args)]
+pub struct Switch {
+    /// The data folder of the switch
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "./data",
+        env = "STROWGER_DATA"
+    )]
+    data: PathBuf,
+    /// The address of its admin API, instead of the one in its data folder
+    #[arg(long, value_name = "URL", requires = "token_file")]
+    admin: Option<String>,
+    /// The file with its admin token
+    #[arg(long, value_name = "FILE", requires = "admin")]
+    token_file: Option<PathBuf>,
+}
+
+impl Switch {
+    fn client(&self) -> anyhow::Result<AdminClient> {
+        match (&self.admin, &self.token_file) {
+            (Some(url), Some(token_file)) => AdminClient::at(url, token_file),
+            _ => AdminClient::find(&self.data),
+        }
+    }
+}
+
+impl Command {
+    /// Asks, and prints the answer.
+    pub fn run(self, is_json: bool) -> anyhow::Result<()> {
+        match self {
+            Self::Tree(switch) => show(is_json, &switch.client()?.tree()?, |answer: Tree| {
+                tree::render(&answer.nodes)
+            }),
+            Self::Calls(switch) => show(is_json, &switch.client()?.calls()?, calls),
+            Self::Registrations(switch) => {
+                show(is_json, &switch.client()?.registrations()?, registrations)
+            }
+            // A record has a shape of its own kind of event each; JSON shows all of it.
+            Self::Record { call, switch } => {
+                show(true, &switch.client()?.record(&call)?, |_: Value| {
+                    String::new()
+                })
+            }
+            Self::Kill {
+                path,
+                panic,
+                switch,
+            } => {
+                let how = if panic { Kill::Panic } else { Kill::Kill };
+                let answer = switch.client()?.kill(&path, how)?;
+                show(is_json, &answer, |_: Value| {
+                    format!("Ended {path}. See it come back: strowger tree\n")
+                })
+            }
+            Self::Drain { deadline, switch } => drain(&switch.client()?, deadline, is_json),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Tree {
+    nodes: Vec<TreeNode>,
+}
+
+#[derive(Deserialize)]
+struct Calls {
+    calls: Vec<Call>,
+}
+
+#[derive(Deserialize)]
+struct Registrations {
+    registrations: Vec<Registration>,
+}
+
+#[derive(Deserialize)]
+struct Draining {
+    calls_left: usize,
+}
+
+fn show<T: DeserializeOwned>(
+    is_json: bool,
+    answer: &Value,
+    text: impl FnOnce(T) -> String,
+) -> anyhow::Result<()> {
+    if is_json {
+        say(&format!("{answer:#}\n"))
+    } else {
+        say(&text(typed(answer)?))
+    }
+}
+
+fn typed<T: DeserializeOwned>(answer: &Value) -> anyhow::Result<T> {
+    T::deserialize(answer).context("the switch answers in another shape: is it of another version?")
+}
+
+fn calls(answer: Calls) -> String {
+    if answer.calls.is_empty() {
+        return "No call is up.\n".to_owned();
+    }
+    let rows: Vec<_> = answer
+        .calls
+        .into_iter()
+        .map(|call| {
+            let codecs =
+                [call.codec_a, call.codec_b].map(|codec| codec.unwrap_or_else(|| "-".to_owned()));
+            [
+                call.id,
+                call.state,
+                call.from,
+                call.to,
+                humane::duration_ms(call.duration_ms),
+                codecs.join(" / "),
+            ]
+        })
+        .collect();
+    table::render(["CALL", "STATE", "FROM", "TO", "LASTS", "CODECS"], &rows)
+}
+
+fn registrations(answer: Registrations) -> String {
+    if answer.registrations.is_empty() {
+        return "No phone is registered.\n".to_owned();
+    }
+    let rows: Vec<_> = answer
+        .registrations
+        .into_iter()
+        .map(|binding| {
+            let expires = humane::duration_ms(binding.expires_in_s.saturating_mul(1_000));
+            let user_agent = binding.user_agent.unwrap_or_default();
+            [
+                binding.aor,
+                binding.contact,
+                binding.transport,
+                binding.received,
+                expires,
+                user_agent,
+            ]
+        })
+        .collect();
+    table::render(
+        [
+            "ADDRESS OF RECORD",
+            "CONTACT",
+            "TRANSPORT",
+            "RECEIVED",
+            "EXPIRES IN",
+            "USER AGENT",
+        ],
+        &rows,
+    )
+}
+
+/// Starts a drain and follows it until no call is left or the switch has gone.
+fn drain(client: &AdminClient, deadline: Duration, is_json: bool) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let mut left = typed::<Draining>(&client.drain(deadline)?)?.calls_left;
+    if !is_json {
+        say(&format!(
+            "Draining: no new call is let in; {} left.\n",
+            humane::count(left, "call")
+        ))?;
+    }
+    while left > 0 {
+        if started.elapsed() > deadline.saturating_add(DRAIN_SLACK) {
+            bail!(
+                "{} left after the deadline: see `strowger calls`",
+                humane::count(left, "call")
+            );
+        }
+        thread::sleep(DRAIN_POLL);
+        let now_left = match client.drained()? {
+            Some(answer) => typed::<Draining>(&answer)?.calls_left,
+            None => 0,
+        };
+        if now_left != left && !is_json {
+            say(&format!("{} left.\n", humane::count(now_left, "call")))?;
+        }
+        left = now_left;
+    }
+    let answer = json!({ "ok": true, "calls_left": left });
+    show(is_json, &answer, |_: Value| "Drained.\n".to_owned())
+}
+
+fn deadline(text: &str) -> Result<Duration, String> {
+    units::duration(text)
+        .ok_or_else(|| "write a whole number with its unit, such as 30s or 5m".to_owned())
+}

@@ -1,0 +1,228 @@
+//! The command line. What runs, writes or checks does so here; what asks a running switch is in `client`.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
+
+mod client;
+mod humane;
+mod table;
+mod tree;
+
+use std::io::{self, Write as _};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use serde_json::json;
+
+use crate::config::{self, Config, ConfigError, InitError, InitOptions};
+
+/// The exit code of a wrong configuration, and clap's own for wrong usage.
+const EXIT_USAGE: u8 = 2;
+
+/// Starts the program: `run` is called with the configuration of a switch to be run, and returns when it has stopped.
+pub fn main(run: impl FnOnce(Config) -> anyhow::Result<()>) -> ExitCode {
+    let cli = Cli::parse();
+    let is_json = cli.json;
+    let done = match cli.command.unwrap_or(Command::Run(cli.run)) {
+        Command::Run(args) => start(&args).and_then(|config| run(config).map_err(Failure::Failed)),
+        Command::Init(args) => init(&args, is_json),
+        Command::Check(args) => check(&args, is_json),
+        Command::Ask(command) => command.run(is_json).map_err(Failure::Failed),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Failed(error)) => {
+            let told = match is_json {
+                true => say(&format!(
+                    "{:#}\n",
+                    json!({ "ok": false, "error": format!("{error:#}") })
+                )),
+                false => tell(&format!("strowger: {error:#}\n")),
+            };
+            // Nobody listens any more; the exit code still tells.
+            let _ = told;
+            ExitCode::FAILURE
+        }
+        Err(Failure::Config(errors)) => {
+            let told = match is_json {
+                true => say(&format!("{:#}\n", config::render_json(&errors))),
+                false => tell(&config::render_text(&errors)),
+            };
+            let _ = told;
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
+
+/// An actor-based telecom switch: registers phones, routes and carries calls, and keeps its promises while its parts
+/// are killed.
+#[derive(Parser)]
+#[command(
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Without a command the lab runs: four users and four service numbers on loopback, data in ./data.
+
+Examples:
+  strowger                                the lab
+  strowger init && strowger check strowger.toml && strowger run --config strowger.toml
+  strowger tree                           what lives in the switch that runs on ./data
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunArgs,
+    /// Answer as JSON, errors included
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a switch until Ctrl-C; without a configuration the lab
+    #[command(
+        after_help = "Example: strowger run --config strowger.toml\n\nCtrl-C drains and stops."
+    )]
+    Run(RunArgs),
+    /// Write a commented configuration with generated secrets
+    #[command(
+        after_help = "Example: strowger init --domain example.org --ip 192.0.2.10 strowger.toml"
+    )]
+    Init(InitArgs),
+    /// Check a configuration: every mistake at once, with its place and remedy
+    #[command(after_help = "Example: strowger check strowger.toml\n\n\
+        With --json the mistakes, or all settings in effect without secrets. Exit code 2 if there are mistakes.")]
+    Check(CheckArgs),
+    #[command(flatten)]
+    Ask(client::Command),
+}
+
+#[derive(Args)]
+struct RunArgs {
+    /// The configuration; without it the lab
+    #[arg(long, value_name = "FILE", env = "STROWGER_CONFIG")]
+    config: Option<PathBuf>,
+    /// The data folder, instead of the configured one
+    #[arg(long, value_name = "DIR", env = "STROWGER_DATA")]
+    data: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct InitArgs {
+    /// The file to write
+    #[arg(default_value = "strowger.toml")]
+    file: PathBuf,
+    /// The domain of the users
+    #[arg(long, default_value = "example.com")]
+    domain: String,
+    /// The address for SIP and media
+    #[arg(long, default_value = "127.0.0.1")]
+    ip: IpAddr,
+    /// Replace the file if it exists
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Args)]
+struct CheckArgs {
+    /// The configuration
+    file: PathBuf,
+}
+
+/// Why a command did not do its work.
+enum Failure {
+    /// The configuration is wrong: exit code 2.
+    Config(Vec<ConfigError>),
+    /// Anything else: exit code 1.
+    Failed(anyhow::Error),
+}
+
+fn start(args: &RunArgs) -> Result<Config, Failure> {
+    let loaded = match &args.config {
+        Some(file) => config::load(file),
+        None => config::lab(),
+    };
+    let mut config = loaded.map_err(Failure::Config)?;
+    if let Some(data) = &args.data {
+        config.node.data.clone_from(data);
+    }
+    Ok(config)
+}
+
+fn init(args: &InitArgs, is_json: bool) -> Result<(), Failure> {
+    let options = InitOptions {
+        domain: args.domain.clone(),
+        ip: args.ip,
+        force: args.force,
+    };
+    let file = args.file.display();
+    let written = config::init(&args.file, &options).map_err(|error| match error {
+        InitError::Invalid(errors) => Failure::Config(errors),
+        InitError::Exists => Failure::Failed(anyhow::anyhow!(
+            "{file} exists: name another file, or replace it with --force"
+        )),
+        InitError::Io(error) => {
+            Failure::Failed(anyhow::Error::new(error).context(format!("{file} cannot be written")))
+        }
+    })?;
+    let users = written.users.join(" and ");
+    let text = format!(
+        "Wrote {file}, readable by its owner only: users {users} with generated passwords, and an admin token.\n\
+         Adapt it, then: strowger check {file}\n\
+         and run it:     strowger run --config {file}\n"
+    );
+    answer(
+        is_json,
+        &json!({ "ok": true, "file": written.file, "users": written.users }),
+        &text,
+    )
+}
+
+fn check(args: &CheckArgs, is_json: bool) -> Result<(), Failure> {
+    let config = config::load(&args.file).map_err(Failure::Config)?;
+    let file = args.file.display().to_string();
+    let text = format!(
+        "{file} is right: {}, {}, {}.\n",
+        humane::count(config.users.len(), "user"),
+        humane::count(config.gateways.len(), "gateway"),
+        humane::count(config.services.len(), "service"),
+    );
+    answer(
+        is_json,
+        &json!({ "ok": true, "file": file, "config": config.effective() }),
+        &text,
+    )
+}
+
+fn answer(is_json: bool, json: &serde_json::Value, text: &str) -> Result<(), Failure> {
+    let said = if is_json {
+        say(&format!("{json:#}\n"))
+    } else {
+        say(text)
+    };
+    said.map_err(Failure::Failed)
+}
+
+/// Writes to standard output. A reader that has left, as `head` does, is no error.
+fn say(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("standard output")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes to standard error.
+fn tell(text: &str) -> anyhow::Result<()> {
+    io::stderr()
+        .lock()
+        .write_all(text.as_bytes())
+        .context("standard error")
+}

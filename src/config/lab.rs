@@ -1,0 +1,19 @@
+//! The lab: the configuration that the program carries, for a first call without any file.
+
+use std::path::Path;
+
+use super::model::{Config, Origin};
+use super::{ConfigError, parse};
+
+/// The lab as TOML.
+const LAB_TOML: &str = include_str!("lab.toml");
+
+/// The lab's configuration. Its relative paths count from the working folder.
+///
+/// # Errors
+///
+/// None: that the embedded text is valid is proven by `the_lab_is_valid`; the type says so because it is parsed like
+/// any other.
+pub fn lab() -> Result<Config, Vec<ConfigError>> {
+    parse("lab", Path::new(""), LAB_TOML, Origin::Lab)
+}

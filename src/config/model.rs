@@ -1,0 +1,398 @@
+//! What a configuration holds: one struct a section. Each setting is declared here once, with its help, its kind and
+//! its default; everything that speaks of settings reads these declarations.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::kind::{
+    ALGORITHM, Count, DIALLED, FilePath, GATEWAY_ADDRESS, HOST, Ha1Table, IP, LABEL, LISTEN,
+    LOG_FILTER, List, NAME, OneOf, Optional, PASSWORD, PORTS, Period, Size, TEL, TOKEN,
+};
+use super::schema::section;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// A whole configuration, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it came from.
+    pub origin: Origin,
+    /// `[node]`
+    pub node: Node,
+    /// `[sip]`
+    pub sip: Sip,
+    /// `[tls]`
+    pub tls: Tls,
+    /// `[registrar]`
+    pub registrar: Registrar,
+    /// `[auth]`
+    pub auth: Auth,
+    /// `[admission]`
+    pub admission: Admission,
+    /// `[media]`
+    pub media: Media,
+    /// `[http]`
+    pub http: Http,
+    /// `[admin]`
+    pub admin: Admin,
+    /// `[store]`
+    pub store: Store,
+    /// `[[user]]`
+    pub users: Vec<User>,
+    /// `[[gateway]]`
+    pub gateways: Vec<Gateway>,
+    /// `[[service]]`
+    pub services: Vec<Service>,
+}
+
+/// Where a configuration came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The lab that the program carries.
+    Lab,
+    /// A file.
+    File(PathBuf),
+}
+
+/// A text that must not be shown: its debug form is masked.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The secret itself, for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// A digest algorithm (RFC 8760 section 2), from strongest to weakest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Algorithm {
+    /// `SHA-512-256`
+    Sha512_256,
+    /// `SHA-256`
+    Sha256,
+    /// `MD5`
+    Md5,
+}
+
+impl Algorithm {
+    /// The names on the wire (RFC 7616 section 6.1).
+    pub const NAMES: [(&'static str, Self); 3] = [
+        ("SHA-512-256", Self::Sha512_256),
+        ("SHA-256", Self::Sha256),
+        ("MD5", Self::Md5),
+    ];
+
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sha512_256 => "SHA-512-256",
+            Self::Sha256 => "SHA-256",
+            Self::Md5 => "MD5",
+        }
+    }
+
+    /// How many hexadecimal digits its hash has.
+    pub fn hex_digits(self) -> usize {
+        match self {
+            Self::Sha512_256 | Self::Sha256 => 64,
+            Self::Md5 => 32,
+        }
+    }
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Whether a TLS client must show a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerifyClient {
+    /// None is asked for.
+    Off,
+    /// One is asked for, and verified if it comes.
+    Optional,
+    /// Without a valid one the handshake fails.
+    Required,
+}
+
+/// The transport of a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GatewayTransport {
+    /// Datagrams.
+    Udp,
+    /// Stream.
+    Tcp,
+    /// Stream below TLS.
+    Tls,
+}
+
+/// Where a gateway is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GatewayAddress {
+    /// The address that its requests come from and that requests go to.
+    pub ip: IpAddr,
+    /// The port that requests go to; without it the default of the transport, 5060 or 5061 (RFC 3261 section 19.1.2).
+    /// Requests are trusted from any port of the address.
+    pub port: Option<u16>,
+}
+
+/// What answers a service number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceKind {
+    /// Sends back what it hears.
+    Echo,
+    /// A tone of 1 kHz at -10 dBm0.
+    Tone,
+    /// A spoken announcement.
+    Announcement,
+    /// Music on hold.
+    Music,
+}
+
+section! {
+    /// The node: its name, its folder and its log.
+    Node = "[node]" {
+        /// The name of this node in logs, call records and the console.
+        name: String = NAME, default "\"strowger\"";
+        /// The folder of everything that is kept: registrations, messages, call records, generated secrets.
+        data: PathBuf = FilePath, default "\"./data\"";
+        /// The domains that this switch answers for; the first one is the default realm.
+        domains: Vec<String> = List { of: HOST, lengths: 1..=64 }, required r#"["example.com"]"#;
+        /// How many signalling shards carry calls; 0 makes one a core.
+        shards: usize = Count::new(0, 256), default "0";
+        /// Which events are logged.
+        log: String = LOG_FILTER, default "\"info\"";
+        /// How log lines are written.
+        log_format: LogFormat = OneOf(&[("text", LogFormat::Text), ("json", LogFormat::Json)]), default "\"text\"";
+    }
+}
+
+section! {
+    /// SIP: where it listens, its limits and its timers.
+    Sip = "[sip]" {
+        /// Addresses for SIP over UDP.
+        udp: Vec<SocketAddr> = List { of: LISTEN, lengths: 0..=16 }, default "[]";
+        /// Addresses for SIP over TCP.
+        tcp: Vec<SocketAddr> = List { of: LISTEN, lengths: 0..=16 }, default "[]";
+        /// Addresses for SIP over TLS.
+        tls: Vec<SocketAddr> = List { of: LISTEN, lengths: 0..=16 }, default "[]";
+        /// The host that Via and Contact name; without it the address that the message leaves from. Required behind a
+        /// listener on all addresses.
+        advertised: Option<String> = Optional(HOST), optional "\"sip.example.com\"";
+        /// The round-trip estimate T1, from which retransmissions and time-outs follow (RFC 3261 section 17.1.1.1).
+        t1: Duration = Period(Duration::from_millis(10)..=SECOND * 5), default "\"500ms\"";
+        /// The largest message that is read; longer ones get 513.
+        max_message: u64 = Size(2 * KIB..=MIB), default "\"64KiB\"";
+        /// After how long without traffic a TCP, TLS or WebSocket connection is closed.
+        tcp_idle: Duration = Period(SECOND * 10..=DAY), default "\"15m\"";
+        /// How many TCP, TLS and WebSocket connections may be open.
+        max_connections: usize = Count::new(1, 1_000_000), default "10000";
+        /// What Server and User-Agent headers say.
+        user_agent: String = LABEL, default "\"Strowger\"";
+        /// The session interval that is asked for (RFC 4028).
+        session_expires: Duration = Period(SECOND * 90..=DAY), default "\"1800s\"";
+        /// The shortest session interval that is accepted; shorter ones get 422 (RFC 4028 section 5: at least 90 s).
+        min_se: Duration = Period(SECOND * 90..=HOUR * 2), default "\"90s\"";
+        /// The longest time that a call may last.
+        max_call_duration: Duration = Period(SECOND..=DAY * 7), default "\"12h\"";
+        /// How many contacts a call rings at once.
+        max_forks: usize = Count::new(1, 64), default "16";
+    }
+}
+
+section! {
+    /// Certificates of SIP over TLS, and of HTTPS unless `[http]` names its own.
+    Tls = "[tls]" {
+        /// The certificate chain as PEM. Without it a development certificate is generated in the data folder.
+        certificate: Option<PathBuf> = Optional(FilePath), optional "\"certificate.pem\"";
+        /// The private key of the certificate as PEM.
+        key: Option<PathBuf> = Optional(FilePath), optional "\"key.pem\"";
+        /// The authorities of client certificates as PEM.
+        client_ca: Option<PathBuf> = Optional(FilePath), optional "\"clients.pem\"";
+        /// Whether a SIP client must show a certificate of these authorities.
+        verify_client: VerifyClient = OneOf(&[
+            ("off", VerifyClient::Off), ("optional", VerifyClient::Optional), ("required", VerifyClient::Required),
+        ]), default "\"off\"";
+    }
+}
+
+section! {
+    /// The registrar: how long bindings last and how many there may be.
+    Registrar = "[registrar]" {
+        /// How long a binding lasts when the phone names no time.
+        expires_default: Duration = Period(SECOND..=DAY * 30), default "\"1h\"";
+        /// The shortest time that is accepted; shorter ones get 423.
+        expires_min: Duration = Period(SECOND..=DAY), default "\"60s\"";
+        /// The longest time that is granted; longer ones are shortened.
+        expires_max: Duration = Period(SECOND..=DAY * 30), default "\"24h\"";
+        /// How many contacts an address of record may have.
+        contacts_max: usize = Count::new(1, 64), default "10";
+    }
+}
+
+section! {
+    /// Digest authentication, and what a wrong password costs.
+    Auth = "[auth]" {
+        /// The realm of challenges; without it the first domain.
+        realm: Option<String> = Optional(LABEL), optional "\"example.com\"";
+        /// The digest algorithms that are offered, strongest first (RFC 8760).
+        algorithms: Vec<Algorithm> = List { of: ALGORITHM, lengths: 1..=3 }, default r#"["SHA-512-256", "SHA-256", "MD5"]"#;
+        /// How long a nonce may be used before a fresh one is asked for.
+        nonce_lifetime: Duration = Period(SECOND * 5..=DAY), default "\"5m\"";
+        /// How many wrong passwords a source may send before it is delayed.
+        tries_max: u32 = Count::new(1, 1_000), default "5";
+        /// The first delay of a source after that many wrong passwords; each further one doubles it.
+        delay_first: Duration = Period(Duration::from_millis(1)..=MINUTE), default "\"500ms\"";
+        /// The longest delay of a source.
+        delay_max: Duration = Period(Duration::from_millis(1)..=DAY), default "\"30s\"";
+    }
+}
+
+section! {
+    /// Admission: what one source and all calls together may ask for. The rest gets 503 with Retry-After.
+    Admission = "[admission]" {
+        /// How many requests a second a source may send in the long run.
+        per_source_rate: u32 = Count::new(1, 1_000_000), default "500";
+        /// How many requests a source may send at once.
+        per_source_burst: u32 = Count::new(1, 1_000_000), default "1000";
+        /// How many sources are remembered.
+        sources_max: usize = Count::new(16, 10_000_000), default "100000";
+        /// What Retry-After says.
+        retry_after: Duration = Period(SECOND..=HOUR), default "\"5s\"";
+        /// How many calls may be up.
+        calls_max: usize = Count::new(1, 1_000_000), default "10000";
+    }
+}
+
+section! {
+    /// Media: where RTP flows.
+    Media = "[media]" {
+        /// The address of RTP sockets.
+        ip: IpAddr = IP, default "\"127.0.0.1\"";
+        /// The address that SDP names, where it is another one; required when `ip` is all addresses.
+        advertised: Option<IpAddr> = Optional(IP), optional "\"192.0.2.10\"";
+        /// The ports of RTP and RTCP, taken in pairs.
+        ports: RangeInclusive<u16> = PORTS, default "\"20000-29999\"";
+        /// How many workers move packets; 0 makes one a core.
+        workers: usize = Count::new(0, 256), default "0";
+        /// After how long without a packet from either side a call ends.
+        timeout: Duration = Period(SECOND..=DAY), default "\"60s\"";
+    }
+}
+
+section! {
+    /// HTTP: console, admin API, metrics and SIP over WebSocket (`/sip`).
+    Http = "[http]" {
+        /// The address of HTTP.
+        listen: SocketAddr = LISTEN, default "\"127.0.0.1:8080\"";
+        /// The address of HTTPS and secure WebSocket; without it there is none.
+        tls_listen: Option<SocketAddr> = Optional(LISTEN), optional "\"127.0.0.1:8443\"";
+        /// The certificate chain of HTTPS as PEM; without it that of `[tls]`.
+        certificate: Option<PathBuf> = Optional(FilePath), optional "\"certificate.pem\"";
+        /// The private key of that certificate as PEM.
+        key: Option<PathBuf> = Optional(FilePath), optional "\"key.pem\"";
+    }
+}
+
+section! {
+    /// The admin API.
+    Admin = "[admin]" {
+        /// The bearer token of the admin API. Without it one is generated in `admin.token` of the data folder.
+        token: Option<Secret> = Optional(TOKEN), optional "\"at-least-16-characters\"";
+    }
+}
+
+section! {
+    /// The store: what is kept, for how long and in how much memory.
+    Store = "[store]" {
+        /// Memory for pages of the index.
+        cache: u64 = Size(MIB..=64 * GIB), default "\"16MiB\"";
+        /// How long a write may wait for others to share its way to the disk.
+        group_window: Duration = Period(Duration::ZERO..=Duration::from_millis(50)), default "\"0s\"";
+        /// How many call records are kept; the oldest leave.
+        records_max: u64 = Count::new(1, 1_000_000_000), default "1000000";
+        /// How many instant messages wait for a user; further ones are refused.
+        messages_per_user_max: usize = Count::new(0, 100_000), default "100";
+        /// How long an instant message waits.
+        message_expires: Duration = Period(MINUTE..=DAY * 365), default "\"7d\"";
+    }
+}
+
+section! {
+    /// A person with phones: one section for each.
+    User = "[[user]]" {
+        /// The name in SIP URIs and in digest authentication.
+        name: String = NAME, required "\"alice\"";
+        /// The digest password; or give `ha1`.
+        password: Option<Secret> = Optional(PASSWORD), optional "\"at-least-8-characters\"";
+        /// The hashed digest credentials, one for each algorithm of `[auth]`, made for its realm; or give `password`.
+        ha1: Option<BTreeMap<Algorithm, Secret>> = Optional(Ha1Table), optional "{ MD5 = \"d41d8cd98f00b204e9800998ecf8427e\" }";
+        /// The number that others dial.
+        extension: Option<String> = Optional(DIALLED), optional "\"1001\"";
+        /// The name that others see.
+        display: Option<String> = Optional(LABEL), optional "\"Alice Liddell\"";
+        /// The public numbers.
+        tel: Vec<String> = List { of: TEL, lengths: 0..=32 }, default "[]";
+        /// How many calls the user may have at once.
+        max_calls: usize = Count::new(1, 10_000), default "8";
+        /// How many contacts the user may register, where `[registrar]` does not fit.
+        contacts_max: Option<usize> = Optional(Count::new(1, 64)), optional "2";
+    }
+}
+
+section! {
+    /// A gateway or another switch: its requests are trusted without digest, and its calls reach users only.
+    Gateway = "[[gateway]]" {
+        /// The name in logs and call records.
+        name: String = NAME, required "\"carrier\"";
+        /// Where it is.
+        address: GatewayAddress = GATEWAY_ADDRESS, required "\"192.0.2.20\"";
+        /// How it speaks SIP.
+        transport: GatewayTransport = OneOf(&[
+            ("udp", GatewayTransport::Udp), ("tcp", GatewayTransport::Tcp), ("tls", GatewayTransport::Tls),
+        ]), default "\"udp\"";
+    }
+}
+
+section! {
+    /// A number that the switch itself answers.
+    Service = "[[service]]" {
+        /// The number that is dialled.
+        number: String = DIALLED, required "\"5500\"";
+        /// What answers.
+        kind: ServiceKind = OneOf(&[
+            ("echo", ServiceKind::Echo), ("tone", ServiceKind::Tone),
+            ("announcement", ServiceKind::Announcement), ("music", ServiceKind::Music),
+        ]), required "\"echo\"";
+        /// What the service is called in call records and the banner.
+        text: Option<String> = Optional(LABEL), optional "\"Echo\"";
+    }
+}
