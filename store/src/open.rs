@@ -19,7 +19,7 @@ const DATABASE: &str = "sled";
 /// Folders of damaged databases: `damaged-1`, `damaged-2`, ...
 const DAMAGED: &str = "damaged-";
 /// Most damaged databases kept; past it the operator has to look.
-const DAMAGED_MAX: u32 = 100;
+const DAMAGED_MAX: usize = 100;
 /// The copy that is read for what can be carried over.
 const SALVAGE: &str = "salvage.tmp";
 /// Records carried over in one batch.
@@ -82,7 +82,8 @@ fn open_sled(options: &SledOptions) -> Result<(Box<dyn Engine>, OpenReport), Sto
     begin(Arc::new(SledEngine::open(options.clone())?))
 }
 
-/// Checks what is there; counts and checksums are gone through after a crash only.
+/// Goes through every record, each time: sled takes some damage for the torn tail of a crash, so even a database that
+/// was closed cleanly may have lost keys (0.2 s for 100,000 bindings).
 fn begin(engine: Arc<dyn Engine>) -> Result<(Box<dyn Engine>, OpenReport), StoreError> {
     let engine = Box::new(Guarded::new(engine));
     let marks = meta::begin(&*engine)?;
@@ -91,7 +92,7 @@ fn begin(engine: Arc<dyn Engine>) -> Result<(Box<dyn Engine>, OpenReport), Store
         clean: marks.clean,
         ..OpenReport::default()
     };
-    if !marks.clean && !marks.created {
+    if !marks.created {
         report.missing = counts::verify(&*engine)?;
         if !report.missing.is_empty() {
             tracing::error!(missing = ?report.missing, "records are missing or damaged");
@@ -112,7 +113,7 @@ fn quarantine(
         .find(|path| !path.exists())
         .ok_or(StoreError::Full {
             what: "the data folder's damaged databases",
-            max: 100,
+            max: DAMAGED_MAX,
         })?;
     fs::rename(&options.folder, &aside)
         .map_err(|error| StoreError::io("renaming the damaged database", &error))?;

@@ -25,11 +25,14 @@ pub struct MemoryEngine {
     state: Mutex<State>,
 }
 
+/// Tag of the tree and key.
+type Place = (u8, Vec<u8>);
+
 #[derive(Default)]
 struct State {
-    map: BTreeMap<(u8, Vec<u8>), Vec<u8>>,
+    map: BTreeMap<Place, Vec<u8>>,
     /// What each unflushed change replaced, in order, to be undone by a power cut.
-    undo: Vec<((u8, Vec<u8>), Option<Vec<u8>>)>,
+    undo: Vec<(Place, Option<Vec<u8>>)>,
     fault: Option<Fault>,
 }
 
@@ -65,7 +68,7 @@ impl Engine for MemoryEngine {
             .map
             .range((Bound::Included(from), Bound::Excluded(until)));
         let limit = scan.limit.min(SCAN_RECORDS_MAX);
-        let record = |((_, key), value): (&(u8, Vec<u8>), &Vec<u8>)| (key.clone(), value.clone());
+        let record = |((_, key), value): (&Place, &Vec<u8>)| (key.clone(), value.clone());
         Ok(if scan.backwards {
             range.rev().take(limit).map(record).collect()
         } else {
