@@ -19,6 +19,7 @@ mod live;
 mod nursery;
 mod seat;
 mod shell;
+mod slot;
 mod spec;
 mod supervisor;
 mod thread;

@@ -14,8 +14,8 @@ use ahash::RandomState;
 use super::{
     Live, NodeState, Ref, Restart, Supervisor, SupervisorMsg,
     seat::Place,
+    slot::Slot,
     spec::{Home, Kid},
-    supervisor::Slot,
 };
 
 /// Why a child was not started.

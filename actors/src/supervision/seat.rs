@@ -334,7 +334,10 @@ impl Node {
 
     /// The handler takes a message that was sent at `at_us`.
     pub(super) fn taken(&self, at_us: u64) {
-        self.depth.fetch_sub(1, Relaxed);
+        // Checked, because an occupant that was given up may still empty its queue beside the next one.
+        let _ = self
+            .depth
+            .fetch_update(Relaxed, Relaxed, |depth| depth.checked_sub(1));
         self.oldest_us.store(at_us, Relaxed);
     }
 

@@ -199,6 +199,11 @@ impl<L: Live> Handler<Parcel<L>> for Shell<L> {
     type Result = ();
 
     fn handle(&mut self, parcel: Parcel<L>, context: &mut Self::Context) {
+        if self.guard.seat.node.generation.load(Relaxed) != self.guard.generation {
+            // It did not end in time, was given up, and its seat is taken: it has no say any more.
+            self.end(context, Ended::Failed("given up by its parent".into()));
+            return;
+        }
         match parcel {
             Parcel::Told { msg, at_us } => {
                 self.guard.seat.node.taken(at_us);
@@ -247,17 +252,21 @@ impl<L: Live> Drop for LifeGuard<L> {
         if let Some(place) = node.place.get() {
             place.kind.alive.fetch_sub(1, Relaxed);
         }
-        if !how.is_normal() {
-            let cause: Arc<str> = how.to_string().into();
+        let normal = how.is_normal();
+        let cause: Option<Arc<str>> = (!normal).then(|| how.to_string().into());
+        if let Some(cause) = &cause {
             tracing::error!(actor = node.path(), kind = L::KIND, %cause, "actor ended abnormally");
-            *node.last_cause.lock() = Some(cause);
         }
+        // An occupant that was given up leaves a seat that is no longer its own.
         if self.seat.close(self.generation) {
-            node.set_state(if how.is_normal() {
+            node.set_state(if normal {
                 NodeState::Ended
             } else {
                 NodeState::Failed
             });
+            if let Some(cause) = cause {
+                *node.last_cause.lock() = Some(cause);
+            }
         }
         match (&mut self.up, node.place.get()) {
             (Up::Parent(child), Some(place)) => {

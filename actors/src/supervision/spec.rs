@@ -1,7 +1,6 @@
 //! What a supervisor is told of a child: name, restart, factory, and on which arbiter it lives.
 
 use std::{
-    marker::PhantomData,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -89,7 +88,6 @@ pub fn child<L: Live, F: FnMut() -> L + 'static>(
         restart,
         factory,
         seat: None,
-        lives: PhantomData,
     }
 }
 
@@ -99,7 +97,6 @@ pub struct Child<L: Live, F> {
     restart: Restart,
     factory: F,
     seat: Option<Ref<L>>,
-    lives: PhantomData<fn() -> L>,
 }
 
 impl<L: Live, F: FnMut() -> L + 'static> Child<L, F> {

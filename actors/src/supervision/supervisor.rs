@@ -10,12 +10,11 @@ use ahash::RandomState;
 use tokio::time::Instant;
 
 use super::{
-    Backoff, Cx, Ended, Intensity, Live, NodeState, Restart, Spec, StopReason, Strategy, Task,
+    Backoff, Cx, Ended, Intensity, Live, NodeState, Restart, Spec, Strategy, Task,
     live::KILLED,
     nursery::{Newborn, this_thread},
     seat::Place,
-    shell::Control,
-    spec::Kid,
+    slot::{Slot, State, Sweep, Then},
 };
 
 /// Dynamic children that a supervisor may have unless told otherwise.
@@ -110,16 +109,7 @@ impl Supervisor {
             );
         }
         let id = above.tree.next_id();
-        let mut slot = Slot {
-            id,
-            restart: spec.restart,
-            kid: spec.kid,
-            dynamic: false,
-            generation: 0,
-            state: State::Down,
-            failures: 0,
-            failed: None,
-        };
+        let mut slot = Slot::declared(id, spec);
         slot.start();
         self.slots.insert(id, slot);
     }
@@ -266,19 +256,18 @@ impl Supervisor {
             return;
         }
         while let Some(id) = sweep.queue.pop() {
-            let Some(slot) = self
+            let up = self
                 .slots
                 .get_mut(&id)
-                .filter(|slot| slot.state == State::Up)
-            else {
-                continue;
-            };
+                .filter(|slot| slot.state == State::Up);
+            let Some(slot) = up else { continue };
             slot.halt(&sweep.then);
             sweep.waiting.insert(id);
+            let dynamic = slot.dynamic;
             // Declared children go one by one, because the later lean on the earlier; dynamic ones are each other's
             // equals and go together.
             let next = sweep.queue.last().and_then(|next| self.slots.get(next));
-            if !(slot_is_dynamic(&self.slots, id) && next.is_some_and(|next| next.dynamic)) {
+            if !(dynamic && next.is_some_and(|next| next.dynamic)) {
                 return;
             }
         }
@@ -377,10 +366,6 @@ impl Supervisor {
     }
 }
 
-fn slot_is_dynamic(slots: &HashMap<u64, Slot, RandomState>, id: u64) -> bool {
-    slots.get(&id).is_some_and(|slot| slot.dynamic)
-}
-
 impl Live for Supervisor {
     type Msg = SupervisorMsg;
     const KIND: &'static str = "supervisor";
@@ -455,113 +440,5 @@ impl SupervisorMsg {
             generation,
             ended,
         })
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Up,
-    Halting,
-    Down,
-}
-
-/// A child as its supervisor keeps it. Dropping the slot ends the child and takes it out of the tree.
-pub(super) struct Slot {
-    id: u64,
-    restart: Restart,
-    kid: Box<dyn Kid>,
-    dynamic: bool,
-    state: State,
-    generation: u32,
-    /// Failures in a row, and the last of them.
-    failures: u32,
-    failed: Option<Instant>,
-}
-
-impl Slot {
-    /// A child that runs already.
-    pub(super) fn adopted(id: u64, restart: Restart, kid: Box<dyn Kid>, generation: u32) -> Self {
-        Self {
-            id,
-            restart,
-            kid,
-            dynamic: true,
-            state: State::Up,
-            generation,
-            failures: 0,
-            failed: None,
-        }
-    }
-
-    fn start(&mut self) {
-        self.generation = self.kid.start(self.id);
-        self.state = State::Up;
-    }
-
-    fn halt(&mut self, then: &Then) {
-        self.state = State::Halting;
-        let why = match then {
-            Then::End => StopReason::Halted,
-            Then::Restart(_) => StopReason::Restarting,
-            // The room burns: no last words, so that whoever rebuilds it finds the work as it was.
-            Then::Fail(_) => return self.kill(),
-        };
-        self.kid.occupied().control(Control::Halt {
-            why,
-            generation: Some(self.generation),
-        });
-    }
-
-    fn kill(&self) {
-        self.kid.occupied().control(Control::Kill {
-            generation: Some(self.generation),
-        });
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        if self.state != State::Down {
-            self.kill();
-        }
-        let node = self.kid.occupied().node();
-        let Some(place) = node.place.get() else {
-            return;
-        };
-        place.tree.forget(&place.path, node);
-        if let Some(above) = place.parent.as_ref().filter(|_| self.dynamic) {
-            above.0.node.children.fetch_sub(1, Relaxed);
-        }
-    }
-}
-
-/// Children being ended, and what comes after.
-struct Sweep {
-    serial: u64,
-    /// All that belong to it, in the order of birth.
-    ids: Vec<u64>,
-    /// Those still to be told, the next one last.
-    queue: Vec<u64>,
-    /// Those told and not yet down.
-    waiting: BTreeSet<u64>,
-    then: Then,
-    /// Others that failed while it ran.
-    meanwhile: Vec<(u64, Ended)>,
-}
-
-enum Then {
-    End,
-    Fail(Arc<str>),
-    Restart(Instant),
-}
-
-impl Sweep {
-    fn covers(&self, id: u64) -> bool {
-        self.is_last() || self.ids.binary_search(&id).is_ok()
-    }
-
-    /// Whether the supervisor ends with it.
-    fn is_last(&self) -> bool {
-        !matches!(self.then, Then::Restart(_))
     }
 }
