@@ -148,17 +148,17 @@ mod tests {
             node("switch/shard-2/call-a"),
         ];
         let drawn = "\
-switch           k · up · up 1s
-├─ shard-2       k · up · up 1s
-│  └─ call-a     k · up · up 1s
-└─ shard-10      k · up · up 1s · 2 restarts (panicked: boom) · mailbox 3/64
+switch        k · up · up 1s
+├─ shard-2    k · up · up 1s
+│  └─ call-a  k · up · up 1s
+└─ shard-10   k · up · up 1s · 2 restarts (panicked: boom) · mailbox 3/64
 ";
         assert_eq!(render(&nodes), drawn);
     }
 
     #[test]
     fn a_path_without_its_parents_is_drawn_too() {
-        assert_eq!(render(&[node("/a/b")]), "a\n└─ b   k · up · up 1s\n");
+        assert_eq!(render(&[node("/a/b")]), "a\n└─ b  k · up · up 1s\n");
     }
 
     #[test]

@@ -12,6 +12,8 @@ mod model;
 mod read;
 mod schema;
 mod syntax;
+#[cfg(test)]
+mod tests;
 pub mod units;
 mod write;
 

@@ -50,8 +50,8 @@ impl<'a> Reader<'a> {
         };
         let Some(values) = value.get_ref().as_table() else {
             let what = format!(
-                "[{name}] is a {}, not a section",
-                value.get_ref().type_str()
+                "[{name}] is {}, not a section",
+                with_article(value.get_ref().type_str())
             );
             self.findings.push(Finding::new(
                 value.span(),
@@ -99,8 +99,8 @@ impl<'a> Reader<'a> {
                 sections.push(self.table::<S>(values, entry.span(), &path)?);
             } else {
                 let what = format!(
-                    "this entry is a {}, not a section",
-                    entry.get_ref().type_str()
+                    "this entry is {}, not a section",
+                    with_article(entry.get_ref().type_str())
                 );
                 self.findings
                     .push(Finding::new(entry.span(), &path, what, remedy()));
