@@ -13,6 +13,7 @@
     )
 )]
 
+pub mod auth;
 mod hop;
 pub mod message;
 mod method;
