@@ -9,6 +9,7 @@ use crate::engine::{Batch, Engine, Op, SCAN_RECORDS_MAX, Scan, Tree};
 use crate::value;
 
 const COUNT_PREFIX: &[u8] = b"count/";
+const GROUP_KEY: &[u8] = b"count/groups";
 
 /// A tree whose records are not as many as its count says, or do not pass their checksums.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Missing {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Counts {
     by_tree: BTreeMap<Tree, u64>,
+    /// Groups written in the life of the database; goes with each batch.
+    group: u64,
 }
 
 impl Counts {
@@ -40,11 +43,19 @@ impl Counts {
                 decoder.end()?;
             }
         }
-        Ok(Self { by_tree })
+        let group = match engine.get(Tree::Meta, GROUP_KEY)? {
+            Some(sealed) => Decoder::new(value::open(Tree::Meta, GROUP_KEY, &sealed)?).number()?,
+            None => 0,
+        };
+        Ok(Self { by_tree, group })
     }
 
     pub(crate) fn of(&self, tree: Tree) -> u64 {
         self.by_tree.get(&tree).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn group(&self) -> u64 {
+        self.group
     }
 
     /// Merges the batches of a group into one (the last change of a key wins, keys in order, which is also the
@@ -86,6 +97,12 @@ impl Counts {
                 )?;
                 merged.put(Tree::Meta, key, sealed);
             }
+        }
+        if !merged.is_empty() {
+            next.group += 1;
+            let payload = Encoder::default().number(next.group).finish();
+            let sealed = value::seal(Tree::Meta, GROUP_KEY, &payload)?;
+            merged.put(Tree::Meta, GROUP_KEY.to_vec(), sealed);
         }
         Ok((merged, next))
     }

@@ -35,6 +35,7 @@ mod open;
 mod queue;
 mod store;
 pub mod value;
+mod witness;
 mod writer;
 
 pub use calls::{CallRecord, CallSelect, Calls, PARTIES_MAX};
@@ -44,7 +45,7 @@ pub use error::StoreError;
 pub use locations::{Binding, BindingId, Locations};
 pub use messages::{MessageBounds, Messages, NewMessage, StoredMessage};
 pub use meta::Meta;
-pub use open::{OpenReport, Quarantine};
+pub use open::{OpenReport, Quarantine, RolledBack};
 pub use queue::StoreState;
 pub use store::{EngineChoice, Health, Store, StoreConfig, wait};
 pub use writer::{WriterEnd, WriterThread};

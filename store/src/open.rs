@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::StoreError;
-use crate::counts::{self, Missing};
+use crate::counts::{self, Counts, Missing};
 use crate::engine::{
     Batch, Engine, Guarded, SCAN_RECORDS_MAX, Scan, SledEngine, SledOptions, Tree, guarded_call,
     sync_folder,
 };
 use crate::store::EngineChoice;
+use crate::witness::Witness;
 use crate::{meta, value};
 
 /// The database inside the data folder.
@@ -34,8 +35,19 @@ pub struct OpenReport {
     pub clean: bool,
     /// Records that were promised and not found, or found damaged and removed, by tree.
     pub missing: Vec<Missing>,
+    /// The database works, but went back to an earlier state: its log is damaged in the middle.
+    pub rolled_back: Option<RolledBack>,
     /// The database could not be used and was replaced.
     pub quarantine: Option<Quarantine>,
+}
+
+/// How far a database went back; a backup has what lies between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RolledBack {
+    /// Groups that had been written and acknowledged.
+    pub promised: u64,
+    /// Groups that the database knows of.
+    pub found: u64,
 }
 
 /// A database that was renamed aside.
@@ -51,9 +63,14 @@ pub struct Quarantine {
     pub damaged: u64,
 }
 
-pub(crate) fn open(choice: &EngineChoice) -> Result<(Box<dyn Engine>, OpenReport), StoreError> {
+pub(crate) fn open(
+    choice: &EngineChoice,
+) -> Result<(Box<dyn Engine>, Witness, OpenReport), StoreError> {
     match choice {
-        EngineChoice::Given(engine) => begin(Arc::clone(engine)),
+        EngineChoice::Given(engine) => {
+            let (engine, report) = begin(Arc::clone(engine))?;
+            Ok((engine, Witness::default(), report))
+        }
         EngineChoice::Sled {
             folder,
             cache_bytes,
@@ -64,16 +81,24 @@ pub(crate) fn open(choice: &EngineChoice) -> Result<(Box<dyn Engine>, OpenReport
                 folder: folder.join(DATABASE),
                 cache_bytes: *cache_bytes,
             };
-            match open_sled(&options) {
+            let (engine, mut report) = match open_sled(&options) {
                 Err(StoreError::Damaged { what }) => {
                     tracing::error!(what, "the database is damaged and is replaced");
                     let quarantine = quarantine(folder, &options, what)?;
                     let (engine, mut report) = open_sled(&options)?;
                     report.quarantine = Some(quarantine);
-                    Ok((engine, report))
+                    (engine, report)
                 }
-                other => other,
+                other => other?,
+            };
+            let witness = Witness::open(folder)?;
+            let found = Counts::load(&*engine)?.group();
+            if let Some(promised) = witness.last().filter(|promised| *promised > found) {
+                tracing::error!(promised, found, "the database went back; restore a backup");
+                report.rolled_back = Some(RolledBack { promised, found });
             }
+            witness.note(found);
+            Ok((engine, witness, report))
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::dump::{self, DumpReport};
 use crate::engine::{Batch, Engine, Tree};
 use crate::messages::{Index, MessageBounds};
 use crate::queue::{Bounds, Pending, Queue, StoreState};
+use crate::witness::Witness;
 use crate::writer::{self, WriterEnd, WriterThread};
 use crate::{Calls, Locations, Messages, Meta, OpenReport, StoreError, meta, open};
 
@@ -131,6 +132,7 @@ pub(crate) struct Shared {
     pub(crate) counts: Mutex<Counts>,
     pub(crate) stats: Stats,
     pub(crate) messages: Mutex<Index>,
+    pub(crate) witness: Witness,
     /// A group was begun and not ended.
     pub(crate) unsettled: AtomicBool,
 }
@@ -175,7 +177,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Newer`], [`StoreError::DiskFull`], or [`StoreError::Io`] (also when another process has it open).
     pub fn open(config: StoreConfig) -> Result<(Self, OpenReport), StoreError> {
-        let (engine, report) = open::open(&config.engine)?;
+        let (engine, witness, report) = open::open(&config.engine)?;
         let counts = Counts::load(&*engine)?;
         let messages = Index::load(&*engine, config.messages)?;
         let shared = Shared {
@@ -189,6 +191,7 @@ impl Store {
             counts: Mutex::new(counts),
             stats: Stats::default(),
             messages: Mutex::new(messages),
+            witness,
             unsettled: AtomicBool::new(false),
         };
         let shared = Arc::new(shared);

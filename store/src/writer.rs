@@ -119,6 +119,7 @@ pub(crate) fn write_group(shared: &Shared, mut group: Vec<Pending>) {
             if !batch.is_empty() {
                 shared.engine.apply(batch)?;
                 shared.engine.flush()?;
+                shared.witness.note(next.group());
             }
             *counts = next;
             Ok(())

@@ -54,8 +54,8 @@ fn past_the_queues_bytes_a_write_is_refused() {
     config.queue_bytes_max = 100;
     let (store, _) = Store::open(config).unwrap();
     let first = submit(&store, 0);
-    let refused = (1..5).map(|user| submit(&store, user));
-    assert!(refused.last().unwrap().try_recv().unwrap().is_err());
+    let mut refused = (1..5).map(|user| submit(&store, user));
+    assert!(refused.next_back().unwrap().try_recv().unwrap().is_err());
     assert!(first.try_recv().is_err());
 }
 

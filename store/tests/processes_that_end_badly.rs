@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use store::{Binding, NewMessage, Store, StoreConfig, StoreError, StoreState, wait};
@@ -53,7 +54,7 @@ fn main() {
 fn opened(folder: &Path) -> Store {
     let (store, report) = Store::open(StoreConfig::sled(folder)).unwrap();
     assert!(
-        report.missing.is_empty() && report.quarantine.is_none(),
+        report.missing.is_empty() && report.quarantine.is_none() && report.rolled_back.is_none(),
         "{report:?}"
     );
     store
@@ -97,9 +98,11 @@ fn write_until_killed() {
             .unwrap_or(0),
     );
     let (permit, permits) = sync_channel(100);
+    let permits = Arc::new(Mutex::new(permits));
     for number in first + 1.. {
         // At most a hundred writes are on their way.
         permit.send(()).unwrap();
+        let permits = Arc::clone(&permits);
         let binding = binding(number % USERS, number);
         let say = move |line: String| {
             let mut out = std::io::stdout().lock();
@@ -129,8 +132,8 @@ fn write_until_killed() {
             .update(&binding.aor, &[], one, move |outcome| {
                 outcome.unwrap();
                 say(format!("binding {} {number}\n", number % USERS));
+                permits.lock().unwrap().recv().unwrap();
             });
-        permits.recv().unwrap();
     }
 }
 
@@ -282,15 +285,26 @@ fn over_damage() {
     store.shutdown().unwrap();
     drop(store);
     let size = usize::try_from(fs::metadata(whole.join("sled/db")).unwrap().len()).unwrap();
-    let (mut noticed, mut quarantined, mut carried) = (0, 0, 0);
+    let (mut noticed, mut quarantined, mut carried, mut rolled_back) = (0, 0, 0, 0);
     let mut random = 7u64;
     // sled and its threads tell their panics to stderr; they are expected here.
-    std::panic::set_hook(Box::new(|_| {}));
-    for _ in 0..FLIPS {
+    let main = std::thread::current().id();
+    std::panic::set_hook(Box::new(move |info| {
+        if std::thread::current().id() == main {
+            println!("{info}");
+        }
+    }));
+    for flip in 0..FLIPS {
         let trial = folder.path().join("trial");
         fs::create_dir_all(trial.join("sled")).unwrap();
-        for name in ["db", "conf"] {
-            fs::copy(whole.join("sled").join(name), trial.join("sled").join(name)).unwrap();
+        fs::copy(whole.join("witness"), trial.join("witness")).unwrap();
+        for entry in fs::read_dir(whole.join("sled")).unwrap() {
+            let entry = entry.unwrap();
+            // With sled's snapshot and, as after its loss, without.
+            let is_snapshot = entry.file_name().to_string_lossy().starts_with("snap");
+            if entry.file_type().unwrap().is_file() && !(is_snapshot && flip % 2 == 1) {
+                fs::copy(entry.path(), trial.join("sled").join(entry.file_name())).unwrap();
+            }
         }
         let mut bytes = fs::read(trial.join("sled/db")).unwrap();
         let place = loop {
@@ -302,7 +316,8 @@ fn over_damage() {
                 break place;
             }
         };
-        bytes[place] ^= 0x41;
+        // The first two are left whole: nothing may be told of them.
+        bytes[place] ^= if flip < 2 { 0 } else { 0x41 };
         fs::write(trial.join("sled/db"), bytes).unwrap();
 
         let (store, report) = Store::open(StoreConfig::sled(&trial)).unwrap();
@@ -312,12 +327,16 @@ fn over_damage() {
             .map(Result::unwrap)
             .filter(|kept| *kept == binding(u64::from(kept.cseq), u64::from(kept.cseq)));
         let kept = kept.count() as u64;
-        let told = !report.missing.is_empty() || report.quarantine.is_some();
+        let told = !report.missing.is_empty()
+            || report.quarantine.is_some()
+            || report.rolled_back.is_some();
         assert!(
             kept == FLIPPED_BINDINGS || told,
             "byte {place}: {kept} left, {report:?}"
         );
+        assert!(flip >= 2 || !told, "{report:?}");
         noticed += u64::from(told);
+        rolled_back += u64::from(report.rolled_back.is_some());
         if let Some(quarantine) = report.quarantine {
             assert!(quarantine.folder.join("report.txt").exists());
             quarantined += 1;
@@ -338,5 +357,7 @@ fn over_damage() {
     }
     drop(std::panic::take_hook());
     assert!(noticed > 0);
-    println!("{FLIPS} flips: {noticed} noticed, {quarantined} quarantined, {carried} carried over");
+    println!(
+        "{FLIPS} flips: {noticed} noticed, {quarantined} quarantined, {carried} carried over, {rolled_back} rolled back"
+    );
 }
