@@ -322,6 +322,7 @@ class Phone:
         config.medConfig.ecTailLen = 0
         config.medConfig.noVad = True
         self.endpoint.libInit(config)
+        ports = {}
         for name, kind in TRANSPORTS.items():
             transport = pj.TransportConfig()
             transport.port = 0
@@ -329,14 +330,15 @@ class Phone:
             if name == "tls":
                 # The lab's certificate is one that the switch made for itself.
                 transport.tlsConfig.verifyServer = False
-            self.endpoint.transportCreate(kind, transport)
+            number = self.endpoint.transportCreate(kind, transport)
+            ports[name] = int(self.endpoint.transportGetInfo(number).localName.rsplit(":", 1)[1])
         self.endpoint.libStart()
         self.endpoint.audDevManager().setNullDev()
         for codec in self.endpoint.codecEnum2():
             wanted = codec.codecId.startswith(("PCMU/8000", "PCMA/8000"))
             self.endpoint.codecSetPriority(codec.codecId, 200 if wanted else 0)
         threading.Thread(target=self.read, daemon=True).start()
-        self.tell(event="ready", version=self.endpoint.libVersion().full)
+        self.tell(event="ready", version=self.endpoint.libVersion().full, ports=ports)
 
     def run(self):
         self.start()
@@ -414,8 +416,12 @@ class Phone:
         register=True,
         session_timers="optional",
         prack="optional",
+        direct=False,
     ):
-        """Makes the phone's account; registrar is "ip:port". The event `registered` or `unregistered` follows."""
+        """Makes the phone's account; registrar is "ip:port". The event `registered` or `unregistered` follows.
+
+        A phone that is `direct` sends its requests where their URI points, and not through the registrar.
+        """
         target = f"sip:{registrar};transport={transport}"
         config = pj.AccountConfig()
         config.idUri = f"sip:{user}@{domain}"
@@ -423,7 +429,8 @@ class Phone:
         config.regConfig.timeoutSec = expires_s
         config.regConfig.retryIntervalSec = 0
         config.regConfig.registrarUri = f"sip:{domain}"
-        config.sipConfig.proxies.append(target + ";lr")
+        if not direct:
+            config.sipConfig.proxies.append(target + ";lr")
         config.sipConfig.authCreds.append(pj.AuthCredInfo("digest", "*", auth_user or user, 0, password))
         config.natConfig.contactRewriteUse = 0
         config.natConfig.viaRewriteUse = 0
