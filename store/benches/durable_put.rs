@@ -9,26 +9,51 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use store::engine::{Engine, MemoryEngine};
-use store::{Binding, Store, StoreConfig, wait};
+use store::{Binding, Refresh, Store, StoreConfig, StoreError, wait};
 
 fn main() {
     let mut numbers = std::env::args().filter_map(|argument| argument.parse::<u64>().ok());
     let bindings = numbers.next().unwrap_or(20_000);
     let row = Duration::from_millis(numbers.next().unwrap_or(2000));
     println!("{bindings} bindings; us per durable refresh");
-    println!("engine  group  CPU us  wall us  bytes on disk a binding");
-    for group in [1, 16, 64, 256] {
-        let memory: Arc<dyn Engine> = Arc::new(MemoryEngine::default());
-        measure("memory", StoreConfig::given(memory), bindings, group, row);
-    }
-    let folder = tempfile::tempdir_in(".").unwrap();
-    for group in [1, 16, 64, 256] {
-        let config = StoreConfig::sled(folder.path().join(group.to_string()));
-        measure("sled", config, bindings, group, row);
+    println!("engine  what  group  CPU us  wall us  bytes on disk a binding");
+    for what in [What::Put, What::Refresh] {
+        for group in [1, 16, 64, 256] {
+            let memory: Arc<dyn Engine> = Arc::new(MemoryEngine::default());
+            measure(
+                "memory",
+                StoreConfig::given(memory),
+                what,
+                bindings,
+                group,
+                row,
+            );
+        }
+        for group in [1, 16, 64, 256] {
+            let folder = tempfile::tempdir_in(".").unwrap();
+            let config = StoreConfig::sled(folder.path());
+            measure("sled", config, what, bindings, group, row);
+        }
     }
 }
 
-fn measure(name: &str, mut config: StoreConfig, bindings: u64, group: usize, row: Duration) {
+/// A full binding, or only its new expiry.
+#[derive(Debug, Clone, Copy)]
+enum What {
+    Put,
+    Refresh,
+}
+
+type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+fn measure(
+    name: &str,
+    mut config: StoreConfig,
+    what: What,
+    bindings: u64,
+    group: usize,
+    row: Duration,
+) {
     config.group_writes_max = group;
     // A full group ends the window, so that each flush carries exactly `group` writes.
     config.group_window = Duration::from_millis(100);
@@ -64,11 +89,23 @@ fn measure(name: &str, mut config: StoreConfig, bindings: u64, group: usize, row
                 .wrapping_mul(6364136223846793005)
                 .wrapping_add(1442695040888963407);
             let binding = binding((random >> 33) % bindings, written);
-            let one = std::slice::from_ref(&binding);
+            let write = |reply: Reply| match what {
+                What::Put => {
+                    locations.update(&binding.aor, &[], std::slice::from_ref(&binding), reply);
+                }
+                What::Refresh => {
+                    let refresh = Refresh {
+                        id: binding.id(),
+                        expires_at_ms: binding.expires_at_ms,
+                        cseq: binding.cseq,
+                    };
+                    locations.refresh(&binding.aor, &[refresh], reply);
+                }
+            };
             if place + 1 == group {
-                wait(|reply| locations.update(&binding.aor, &[], one, reply)).unwrap();
+                wait(write).unwrap();
             } else {
-                locations.update(&binding.aor, &[], one, |outcome| outcome.unwrap());
+                write(Box::new(|outcome| outcome.unwrap()));
             }
             written += 1;
         }
@@ -79,7 +116,7 @@ fn measure(name: &str, mut config: StoreConfig, bindings: u64, group: usize, row
         per(begun.elapsed().as_nanos()),
     );
     let disk = store.health().bytes_on_disk / bindings;
-    println!("{name:6}  {group:5}  {cpu:6.1}  {wall:7.1}  {disk}");
+    println!("{name:6}  {what:?}  {group:5}  {cpu:6.1}  {wall:7.1}  {disk}");
     store.shutdown().unwrap();
     let _ = writer.join();
 }

@@ -22,6 +22,8 @@ pub enum Tree {
     Meta,
     /// Registrar bindings.
     Locations,
+    /// Newest expiry and CSeq of bindings that were refreshed since they were put.
+    Refreshes,
     /// Instant messages for absent users.
     Messages,
     /// Call detail records in order of their start.
@@ -34,9 +36,10 @@ pub enum Tree {
 
 impl Tree {
     /// Every tree, [`Tree::Meta`] first.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Meta,
         Self::Locations,
+        Self::Refreshes,
         Self::Messages,
         Self::Calls,
         Self::CallIds,
@@ -49,6 +52,7 @@ impl Tree {
         match self {
             Self::Meta => b'M',
             Self::Locations => b'L',
+            Self::Refreshes => b'R',
             Self::Messages => b'I',
             Self::Calls => b'C',
             Self::CallIds => b'c',

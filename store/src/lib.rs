@@ -42,7 +42,7 @@ pub use calls::{CallRecord, CallSelect, Calls, PARTIES_MAX};
 pub use counts::Missing;
 pub use dump::DumpReport;
 pub use error::StoreError;
-pub use locations::{Binding, BindingId, Locations};
+pub use locations::{AllBindings, Binding, BindingId, Locations, Refresh};
 pub use messages::{MessageBounds, Messages, NewMessage, StoredMessage};
 pub use meta::Meta;
 pub use open::{OpenReport, Quarantine, RolledBack};

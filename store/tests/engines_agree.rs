@@ -128,7 +128,7 @@ proptest! {
     #[test]
     fn two_engines_given_the_same_batches_hold_the_same(
         batches in proptest::collection::vec(
-            proptest::collection::vec((0usize..6, proptest::collection::vec(0u8..4, 0..3), any::<Option<u8>>()), 0..20),
+            proptest::collection::vec((0..Tree::ALL.len(), proptest::collection::vec(0u8..4, 0..3), any::<Option<u8>>()), 0..20),
             0..20),
         reopen_after in 0usize..20,
     ) {

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use store::engine::{Engine, MemoryEngine};
-use store::{Binding, CallRecord, CallSelect, NewMessage, Store, StoreConfig, StoreError, wait};
+use store::{
+    Binding, CallRecord, CallSelect, NewMessage, Refresh, Store, StoreConfig, StoreError, wait,
+};
 
 fn on_each(check: impl Fn(StoreConfig)) {
     check(StoreConfig::given(Arc::new(MemoryEngine::default())));
@@ -128,6 +130,59 @@ fn a_binding_that_replaces_another_does_so_at_once() {
             .unwrap();
         assert_eq!(locations.of("sip:a@b").unwrap(), [new]);
         assert!(locations.of("sip:a").unwrap().is_empty());
+        store.shutdown().unwrap();
+    });
+}
+
+#[test]
+fn a_refresh_is_kept_over_a_restart_and_ends_with_its_binding() {
+    on_each(|config| {
+        let store = opened(&config);
+        let locations = store.locations();
+        let mut one = binding("sip:a@b", "sip:1");
+        let put = |binding: &Binding| {
+            wait(|reply| locations.update("sip:a@b", &[], std::slice::from_ref(binding), reply))
+        };
+        let refresh = |expires_at_ms, cseq| {
+            let refresh = Refresh {
+                id: one.id(),
+                expires_at_ms,
+                cseq,
+            };
+            wait(|reply| locations.refresh("sip:a@b", &[refresh], reply))
+        };
+        // Of what is not there: nothing is kept.
+        refresh(1, 1).unwrap();
+        put(&one).unwrap();
+        assert_eq!(locations.of("sip:a@b").unwrap(), std::slice::from_ref(&one));
+        refresh(77, 7).unwrap();
+        refresh(88, 8).unwrap();
+        store.shutdown().unwrap();
+        drop((store, locations));
+
+        let store = opened(&config);
+        let locations = store.locations();
+        (one.expires_at_ms, one.cseq) = (88, 8);
+        assert_eq!(locations.of("sip:a@b").unwrap(), std::slice::from_ref(&one));
+        assert_eq!(locations.iter().next().unwrap().unwrap(), one);
+        // A new REGISTER with other facts is the newest word.
+        one.cseq = 9;
+        wait(|reply| locations.update("sip:a@b", &[], std::slice::from_ref(&one), reply)).unwrap();
+        assert_eq!(locations.of("sip:a@b").unwrap()[0].cseq, 9);
+        let refresh = Refresh {
+            id: one.id(),
+            expires_at_ms: 5,
+            cseq: 10,
+        };
+        wait(|reply| locations.refresh("sip:a@b", &[refresh], reply)).unwrap();
+        assert_eq!(
+            wait(|reply| locations.remove_expired(6, 9, reply)).unwrap(),
+            1
+        );
+        assert!(locations.of("sip:a@b").unwrap().is_empty());
+        wait(|reply| locations.update("sip:a@b", &[], std::slice::from_ref(&one), reply)).unwrap();
+        assert_eq!(locations.of("sip:a@b").unwrap()[0].cseq, 9);
+        assert!(store.verify().unwrap().is_empty());
         store.shutdown().unwrap();
     });
 }
