@@ -1,1 +1,39 @@
-//! Media for Strowger: RTP, RTCP, codecs, tones; pool/ is its only place with sockets
+//! # media: how sound moves through Strowger
+//!
+//! Two halves, and the line between them is the law of the house (design.md, law 1):
+//!
+//! - **Rules**, which know no socket, clock or thread. [`rtp`] reads and rewrites packets in place and keeps the
+//!   statistics of RFC 3550; [`rtcp`] reads and writes reports; [`codec`] turns samples into bytes and back; [`dtmf`]
+//!   reads telephone-events; [`tone`] makes a sine and measures one; [`prompt`] holds the recordings that ship inside the
+//!   program. They take bytes and `now` (a [`std::time::Duration`] since any fixed point) and return values.
+//! - **Wires**: [`pool`], the RTP pool. Its worker threads own every media socket of the switch, and nothing outside that
+//!   folder touches one.
+//!
+//! What goes in: commands of a call ([`pool::Flow::connect`], [`pool::Flow::hear`]) and packets. What comes out: packets,
+//! counters that anybody may read at any time ([`pool::Flow::stats`]), and a few [`pool::MediaEvent`]s a call.
+#![deny(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+pub mod codec;
+pub mod dtmf;
+pub mod pool;
+pub mod prompt;
+pub mod rtcp;
+pub mod rtp;
+pub mod tone;
+
+pub use codec::{Codec, Payload};
+pub use pool::{
+    Dropped, Flow, FlowCheckpoint, FlowId, FlowSpec, FlowStats, MediaEvent, OpenError, Owner, Pool,
+    PoolBusy, PoolConfig, Remote, Repeat, Side, SideStats, Source, WorkerEnd, WorkerHealth,
+    WorkerThread,
+};
+pub use prompt::Audio;

@@ -1,0 +1,239 @@
+//! The book: what the pool knows of every flow beside the worker that serves it, so that a worker's death loses nothing.
+
+use super::counters::{SideCounters, Vitals};
+use super::ports::PortPair;
+use super::sys::Bell;
+use super::vocabulary::{FlowId, OpenError, Owner, PoolBusy, Remote, Side, Sides, Source};
+use parking_lot::Mutex;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Flows of one worker at most.
+pub const FLOWS_MAX: usize = 1 << 16;
+
+/// What a worker is told. A change names the flow only: what to do stands in the record, so that telling twice is the same
+/// as once, and a worker that starts again knows everything without the queue.
+pub enum Command {
+    Apply(Arc<FlowRecord>),
+    Panic,
+    Stall(Duration),
+}
+
+/// A worker's seat: what stays when its thread goes.
+pub struct Seat {
+    pub number: u16,
+    pub queue: Mutex<Vec<Command>>,
+    pub bell: Bell,
+    pub book: Mutex<Book>,
+    pub vitals: Vitals,
+    /// The thread of the newest epoch is the worker; an older one leaves when it notices.
+    pub epoch: AtomicU64,
+    pub stopping: AtomicBool,
+    pub running: AtomicBool,
+    /// The slot being served, for the blame after a panic; `u32::MAX` for none.
+    pub serving: AtomicU32,
+}
+
+impl Seat {
+    pub fn new(number: u16) -> io::Result<Seat> {
+        Ok(Seat {
+            number,
+            queue: Mutex::new(Vec::new()),
+            bell: Bell::new()?,
+            book: Mutex::default(),
+            vitals: Vitals::default(),
+            epoch: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
+            running: AtomicBool::new(false),
+            serving: AtomicU32::new(u32::MAX),
+        })
+    }
+
+    /// Writes a wish into a flow's record and tells the worker, unless it is still to look at an earlier one.
+    pub fn change(
+        &self,
+        record: &Arc<FlowRecord>,
+        commands_max: usize,
+        edit: impl FnOnce(&mut Wanted),
+    ) -> Result<(), PoolBusy> {
+        let mut queue = self.queue.lock();
+        if queue.len() >= commands_max && !record.dirty.load(Ordering::SeqCst) {
+            return Err(PoolBusy);
+        }
+        edit(&mut record.wanted.lock());
+        // The worker clears the flag before it reads: either it will still see this edit, or it is told again.
+        if !record.dirty.swap(true, Ordering::SeqCst) {
+            queue.push(Command::Apply(Arc::clone(record)));
+            drop(queue);
+            self.bell.ring();
+        }
+        Ok(())
+    }
+
+    /// Queues a command that is not about a flow; the operator's, so beside the bound.
+    pub fn order(&self, command: Command) {
+        self.queue.lock().push(command);
+        self.bell.ring();
+    }
+}
+
+/// The flows of one worker by slot.
+#[derive(Default)]
+pub struct Book {
+    slots: Vec<(u32, Option<Arc<FlowRecord>>)>,
+    free: Vec<u32>,
+    open: usize,
+}
+
+impl Book {
+    pub fn insert(
+        &mut self,
+        build: impl FnOnce(u32, u32) -> FlowRecord,
+    ) -> Result<Arc<FlowRecord>, OpenError> {
+        if self.open >= FLOWS_MAX {
+            return Err(OpenError::TooManyFlows(FLOWS_MAX));
+        }
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                let slot = u32::try_from(self.slots.len())
+                    .map_err(|_| OpenError::TooManyFlows(FLOWS_MAX))?;
+                self.slots.push((0, None));
+                slot
+            }
+        };
+        let Some((generation, place)) = self.slots.get_mut(slot as usize) else {
+            return Err(OpenError::TooManyFlows(FLOWS_MAX));
+        };
+        *generation = generation.wrapping_add(1);
+        let record = Arc::new(build(slot, *generation));
+        *place = Some(Arc::clone(&record));
+        self.open += 1;
+        Ok(record)
+    }
+
+    pub fn get(&self, id: FlowId) -> Option<&Arc<FlowRecord>> {
+        self.slots
+            .get(id.slot as usize)?
+            .1
+            .as_ref()
+            .filter(|record| record.id == id)
+    }
+
+    pub fn remove(&mut self, id: FlowId) {
+        if self.get(id).is_some()
+            && let Some((_, place)) = self.slots.get_mut(id.slot as usize)
+        {
+            *place = None;
+            self.free.push(id.slot);
+            self.open -= 1;
+        }
+    }
+
+    pub fn flows(&self) -> usize {
+        self.open
+    }
+
+    pub fn records(&self) -> Vec<Arc<FlowRecord>> {
+        self.slots
+            .iter()
+            .filter_map(|(_, record)| record.clone())
+            .collect()
+    }
+
+    pub fn in_slot(&self, slot: u32) -> Option<&Arc<FlowRecord>> {
+        self.slots.get(slot as usize)?.1.as_ref()
+    }
+}
+
+/// One flow, as it is wished and as it was learned. Shared by handle, book and worker.
+pub struct FlowRecord {
+    pub id: FlowId,
+    pub owner: Owner,
+    pub media_timeout: Duration,
+    /// Addresses that peers are told, RTP and RTCP.
+    pub local: Sides<(SocketAddr, SocketAddr)>,
+    /// Taken out when the flow closes.
+    pub pairs: Mutex<Option<Sides<Arc<PortPair>>>>,
+    pub wanted: Mutex<Wanted>,
+    /// A command for this flow is on its way.
+    pub dirty: AtomicBool,
+    pub counters: Sides<SideCounters>,
+    pub marks: Sides<Marks>,
+    /// Workers that died serving it.
+    pub deaths: AtomicU32,
+}
+
+/// What generated media continues from after a worker's death.
+#[derive(Default)]
+pub struct Marks {
+    pub ssrc: u32,
+    /// Sequence number and timestamp that come next, in the upper and lower half.
+    pub stream: AtomicU64,
+    /// Rounds played and samples into this round, in the upper and lower half; [`ENDED`] when over.
+    pub played: AtomicU64,
+    /// The [`WantedSide::source_serial`] that `played` is about.
+    pub played_serial: AtomicU32,
+}
+
+/// [`Marks::played`] of a prompt that is over.
+pub const ENDED: u64 = u64::MAX;
+
+/// What the call wants of its flow.
+pub struct Wanted {
+    pub closed: bool,
+    pub sides: Sides<WantedSide>,
+}
+
+/// What the call wants of one side, and what the worker learned about it.
+pub struct WantedSide {
+    pub remote: Option<Remote>,
+    pub remote_serial: u32,
+    pub source: Source,
+    pub source_serial: u32,
+    /// Where its packets really come from: set once by the worker, cleared by a new negotiation.
+    pub seen: Option<SocketAddr>,
+    pub seen_rtcp: Option<SocketAddr>,
+    /// [`super::MediaEvent::FirstPacket`] was told.
+    pub heard: bool,
+}
+
+impl Default for WantedSide {
+    fn default() -> WantedSide {
+        WantedSide {
+            remote: None,
+            remote_serial: 0,
+            source: Source::Peer,
+            source_serial: 0,
+            seen: None,
+            seen_rtcp: None,
+            heard: false,
+        }
+    }
+}
+
+impl FlowRecord {
+    /// Tells the owner. Its panic is its own: the worker that carries the call stays.
+    pub fn tell(&self, event: super::MediaEvent) {
+        let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            (self.owner.events)(self.owner.key, event)
+        }));
+        if told.is_err() {
+            tracing::error!(flow = ?self.id, ?event, "the owner of a flow panicked over an event");
+        }
+    }
+
+    /// Remembers where a side's packets come from; false if the side was negotiated anew in the meantime.
+    pub fn saw(&self, side: Side, serial: u32, edit: impl FnOnce(&mut WantedSide)) -> bool {
+        let mut wanted = self.wanted.lock();
+        let wanted = wanted.sides.get_mut(side);
+        let current = wanted.remote_serial == serial;
+        if current {
+            edit(wanted);
+        }
+        current
+    }
+}

@@ -1,0 +1,179 @@
+//! Counters that leave a worker through atomics: written by one thread, read by anybody, locked by nobody.
+
+use super::vocabulary::Sides;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// A counter with one writer: its worker. Adding is a load and a store, without a locked instruction.
+#[derive(Debug, Default)]
+pub(super) struct Counter(AtomicU64);
+
+impl Counter {
+    #[inline]
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    #[inline]
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
+    }
+
+    #[inline]
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Everything counted about one side of a flow. Outlives a worker's death.
+#[derive(Debug, Default)]
+pub(super) struct SideCounters {
+    pub packets_received: Counter,
+    pub bytes_received: Counter,
+    pub packets_sent: Counter,
+    pub bytes_sent: Counter,
+    pub lost: Counter,
+    pub late: Counter,
+    pub duplicate: Counter,
+    pub jitter_units: Counter,
+    pub strangers: Counter,
+    pub malformed: Counter,
+    pub held: Counter,
+    pub unmapped: Counter,
+    pub send_failed: Counter,
+    pub ungenerated: Counter,
+    /// Nanoseconds of the pool's clock; 0 means never.
+    pub last_packet_ns: Counter,
+    pub clock_hz: AtomicU32,
+    pub remote_fraction_lost: AtomicU32,
+    pub remote_lost: Counter,
+    /// Microseconds plus one; 0 means unknown.
+    pub round_trip_us: Counter,
+}
+
+/// What a worker has dropped, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// From an address that was not negotiated.
+    pub strangers: u64,
+    /// Neither RTP nor RTCP.
+    pub malformed: u64,
+    /// From a side that should not send.
+    pub held: u64,
+    /// A payload that was not negotiated, or that the other side does not have.
+    pub unmapped: u64,
+    /// The kernel did not take it.
+    pub send_failed: u64,
+}
+
+/// One side's figures.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct SideStats {
+    /// RTP packets accepted from the side.
+    pub packets_received: u64,
+    /// Bytes of those packets, RTP headers included.
+    pub bytes_received: u64,
+    /// RTP packets sent to the side.
+    pub packets_sent: u64,
+    /// Bytes of those packets, RTP headers included.
+    pub bytes_sent: u64,
+    /// Packets from the side that never came (RFC 3550 A.3).
+    pub lost: u64,
+    /// Packets that came after their successor.
+    pub late: u64,
+    /// Packets that came twice.
+    pub duplicate: u64,
+    /// Interarrival jitter in timestamp units (RFC 3550 A.8).
+    pub jitter_units: u64,
+    /// The same in milliseconds.
+    pub jitter_ms: f64,
+    /// Packets from an address that was not negotiated: dropped.
+    pub strangers: u64,
+    /// Datagrams that are neither RTP nor RTCP: dropped.
+    pub malformed: u64,
+    /// Packets from the side while it should not send: dropped.
+    pub held: u64,
+    /// Packets whose payload was not negotiated or that the other side does not have: dropped.
+    pub unmapped: u64,
+    /// Packets that the kernel did not take.
+    pub send_failed: u64,
+    /// Packets that were due but not generated, because the side has no codec that the pool speaks.
+    pub ungenerated: u64,
+    /// Time since the last accepted packet.
+    pub last_packet_age: Option<Duration>,
+    /// Fraction of our packets that the side reported lost last (RTCP), 0 to 1.
+    pub remote_fraction_lost: f64,
+    /// Packets that the side reported lost in all (RTCP).
+    pub remote_lost: u64,
+    /// Round trip between the pool and the side, from RTCP.
+    pub round_trip: Option<Duration>,
+}
+
+/// A flow's figures: a snapshot, not a lock; fields may be a packet apart.
+pub type FlowStats = Sides<SideStats>;
+
+impl SideCounters {
+    pub fn snapshot(&self, now: Duration) -> SideStats {
+        let jitter_units = self.jitter_units.get();
+        let clock_hz = self.clock_hz.load(Relaxed);
+        let age = |ns: u64| now.saturating_sub(Duration::from_nanos(ns));
+        SideStats {
+            packets_received: self.packets_received.get(),
+            bytes_received: self.bytes_received.get(),
+            packets_sent: self.packets_sent.get(),
+            bytes_sent: self.bytes_sent.get(),
+            lost: self.lost.get(),
+            late: self.late.get(),
+            duplicate: self.duplicate.get(),
+            jitter_units,
+            jitter_ms: if clock_hz == 0 {
+                0.0
+            } else {
+                jitter_units as f64 * 1000.0 / f64::from(clock_hz)
+            },
+            strangers: self.strangers.get(),
+            malformed: self.malformed.get(),
+            held: self.held.get(),
+            unmapped: self.unmapped.get(),
+            send_failed: self.send_failed.get(),
+            ungenerated: self.ungenerated.get(),
+            last_packet_age: Some(self.last_packet_ns.get())
+                .filter(|ns| *ns != 0)
+                .map(age),
+            remote_fraction_lost: f64::from(self.remote_fraction_lost.load(Relaxed)) / 256.0,
+            remote_lost: self.remote_lost.get(),
+            round_trip: self
+                .round_trip_us
+                .get()
+                .checked_sub(1)
+                .map(Duration::from_micros),
+        }
+    }
+}
+
+/// A worker's pulse and sums.
+#[derive(Debug, Default)]
+pub(super) struct Vitals {
+    /// Nanoseconds of the pool's clock at the last turn of the loop.
+    pub heartbeat_ns: AtomicU64,
+    pub busy_ns: AtomicU64,
+    pub packets_in: Counter,
+    pub packets_out: Counter,
+    pub strangers: Counter,
+    pub malformed: Counter,
+    pub held: Counter,
+    pub unmapped: Counter,
+    pub send_failed: Counter,
+}
+
+impl Vitals {
+    pub fn dropped(&self) -> Dropped {
+        Dropped {
+            strangers: self.strangers.get(),
+            malformed: self.malformed.get(),
+            held: self.held.get(),
+            unmapped: self.unmapped.get(),
+            send_failed: self.send_failed.get(),
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Port pairs: bound once, lent to one flow after the other.
+//!
+//! A pair that comes back is disconnected and goes to the end of a queue, so a port that just carried a call rests
+//! longest: late packets of its old peer die out before a new call gets it.
+
+use super::sys;
+use super::vocabulary::OpenError;
+use rand::seq::SliceRandom;
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// A port that was in use is not lent again for this long, while others are to be had.
+pub const REST: Duration = Duration::from_secs(2);
+/// Ports that somebody else holds are passed over, at most this many for one request.
+const TRIES_MAX: usize = 64;
+/// Pairs when the kernel picks the numbers.
+const KERNEL_PAIRS_MAX: usize = 16_384;
+
+/// An RTP socket on an even port and its RTCP socket on the odd port above.
+#[derive(Debug)]
+pub struct PortPair {
+    pub rtp: UdpSocket,
+    pub rtcp: UdpSocket,
+    pub rtp_port: u16,
+}
+
+/// All pairs that no flow has.
+pub struct Ports {
+    ip: IpAddr,
+    /// `None`: the kernel picks.
+    unbound: Option<VecDeque<u16>>,
+    /// With the time it came back; `None` for a pair that was never lent.
+    warm: VecDeque<(PortPair, Option<Duration>)>,
+    warm_max: usize,
+    lent: usize,
+}
+
+impl Ports {
+    /// Plans the range and binds the warm pairs.
+    pub fn new(ip: IpAddr, range: &RangeInclusive<u16>, warm: usize) -> io::Result<Ports> {
+        let kernel_picks = *range.start() == 0 && *range.end() == 0;
+        let mut numbers: Vec<u16> = range
+            .clone()
+            .filter(|port| port % 2 == 0 && *port != 0 && port < range.end())
+            .collect();
+        if numbers.is_empty() && !kernel_picks {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the media port range holds no even port with its odd one",
+            ));
+        }
+        // In no order that a stranger could count along.
+        numbers.shuffle(&mut rand::rng());
+        let unbound = if kernel_picks {
+            None
+        } else {
+            Some(numbers.into())
+        };
+        let mut ports = Ports {
+            ip,
+            unbound,
+            warm: VecDeque::new(),
+            warm_max: warm,
+            lent: 0,
+        };
+        for _ in 0..warm {
+            match ports.bind() {
+                Ok(pair) => ports.warm.push_back((pair, None)),
+                Err(OpenError::Io(error)) => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(ports)
+    }
+
+    /// Lends a pair: a rested one, else a newly bound one, else the one that rested longest.
+    pub fn take(&mut self, now: Duration) -> Result<PortPair, OpenError> {
+        let rested = self
+            .warm
+            .front()
+            .is_some_and(|(_, back)| back.is_none_or(|back| now.saturating_sub(back) >= REST));
+        let pair = if rested {
+            self.warm.pop_front().map(|(pair, _)| pair)
+        } else {
+            None
+        };
+        let pair = match pair {
+            Some(pair) => pair,
+            None => match self.bind() {
+                Ok(pair) => pair,
+                // Better a port that has not rested than no call: the source check guards it anyway.
+                Err(error) => self.warm.pop_front().map(|(pair, _)| pair).ok_or(error)?,
+            },
+        };
+        self.lent += 1;
+        Ok(pair)
+    }
+
+    /// Takes a pair back. Sockets that cannot be disconnected are closed and their numbers used again later.
+    pub fn give_back(&mut self, pair: PortPair, now: Duration) {
+        self.lent = self.lent.saturating_sub(1);
+        if sys::disconnect(&pair.rtp).is_ok() {
+            self.warm.push_back((pair, Some(now)));
+        } else {
+            self.forget(pair.rtp_port);
+        }
+        if self.warm.len() > self.warm_max
+            && let Some((oldest, _)) = self.warm.pop_front()
+        {
+            self.forget(oldest.rtp_port);
+        }
+    }
+
+    /// Gives up a pair whose sockets somebody still holds; its number comes up again when they are closed.
+    pub fn write_off(&mut self, rtp_port: u16) {
+        self.lent = self.lent.saturating_sub(1);
+        self.forget(rtp_port);
+    }
+
+    /// Pairs that wait bound.
+    #[cfg(test)]
+    pub fn warm(&self) -> usize {
+        self.warm.len()
+    }
+
+    fn forget(&mut self, rtp_port: u16) {
+        if let Some(unbound) = &mut self.unbound {
+            unbound.push_back(rtp_port);
+        }
+    }
+
+    fn bind(&mut self) -> Result<PortPair, OpenError> {
+        let mut failure = OpenError::NoPorts;
+        for _ in 0..TRIES_MAX {
+            let port = match &mut self.unbound {
+                Some(unbound) => unbound.pop_front().ok_or(failure)?,
+                None if self.lent + self.warm.len() >= KERNEL_PAIRS_MAX => {
+                    return Err(OpenError::NoPorts);
+                }
+                None => even_port_of_the_kernel(self.ip)?,
+            };
+            match bind_pair(self.ip, port) {
+                Ok(pair) => return Ok(pair),
+                Err(error) => {
+                    self.forget(port);
+                    if error.kind() != io::ErrorKind::AddrInUse {
+                        return Err(error.into());
+                    }
+                    failure = error.into();
+                }
+            }
+        }
+        Err(failure)
+    }
+}
+
+fn bind_pair(ip: IpAddr, rtp_port: u16) -> io::Result<PortPair> {
+    // Bound by number, never by 0: only then does the port survive a disconnect.
+    let bind = |port: u16| {
+        let socket = UdpSocket::bind(SocketAddr::new(ip, port))?;
+        socket.set_nonblocking(true)?;
+        Ok::<_, io::Error>(socket)
+    };
+    Ok(PortPair {
+        rtp: bind(rtp_port)?,
+        rtcp: bind(rtp_port | 1)?,
+        rtp_port,
+    })
+}
+
+/// An even port near one that the kernel finds free; whether the pair is free shows when it is bound.
+fn even_port_of_the_kernel(ip: IpAddr) -> io::Result<u16> {
+    Ok(UdpSocket::bind(SocketAddr::new(ip, 0))?
+        .local_addr()?
+        .port()
+        & !1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    #[test]
+    fn a_port_survives_connecting_and_disconnecting() {
+        let mut ports = Ports::new(LOOPBACK, &(0..=0), 1).unwrap();
+        let pair = ports.take(Duration::ZERO).unwrap();
+        let before = pair.rtp.local_addr().unwrap();
+        assert_eq!(before.port() % 2, 0);
+        assert_eq!(pair.rtcp.local_addr().unwrap().port(), before.port() + 1);
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        pair.rtp.connect(peer.local_addr().unwrap()).unwrap();
+        ports.give_back(pair, Duration::ZERO);
+        let pair = ports.take(Duration::ZERO + REST).unwrap();
+        assert_eq!(pair.rtp.local_addr().unwrap(), before);
+        assert!(pair.rtp.peer_addr().is_err());
+        pair.rtp.set_nonblocking(false).unwrap();
+        pair.rtp
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .unwrap();
+        UdpSocket::bind("127.0.0.1:0")
+            .unwrap()
+            .send_to(b"anybody", before)
+            .unwrap();
+        assert_eq!(pair.rtp.recv(&mut [0; 16]).unwrap(), 7);
+    }
+
+    #[test]
+    fn a_port_that_was_used_rests_while_others_are_free_and_is_lent_early_rather_than_none() {
+        let mut ports = Ports::new(LOOPBACK, &(0..=0), 2).unwrap();
+        let first = ports.take(Duration::ZERO).unwrap();
+        let first_port = first.rtp_port;
+        ports.give_back(first, Duration::ZERO);
+        let second = ports.take(Duration::ZERO).unwrap();
+        assert_ne!(second.rtp_port, first_port);
+
+        let free = second.rtp_port;
+        drop((second, ports));
+        let mut narrow = Ports::new(LOOPBACK, &(free..=free + 1), 2).unwrap();
+        let only = narrow.take(Duration::ZERO).unwrap();
+        assert!(matches!(
+            narrow.take(Duration::ZERO),
+            Err(OpenError::NoPorts)
+        ));
+        narrow.give_back(only, Duration::ZERO);
+        assert_eq!(narrow.take(Duration::ZERO).unwrap().rtp_port, free);
+    }
+
+    #[test]
+    fn idle_pairs_beyond_the_warm_ones_are_closed() {
+        let mut ports = Ports::new(LOOPBACK, &(0..=0), 1).unwrap();
+        let pairs: Vec<_> = (0..5)
+            .map(|_| ports.take(Duration::ZERO).unwrap())
+            .collect();
+        pairs
+            .into_iter()
+            .for_each(|pair| ports.give_back(pair, Duration::ZERO));
+        assert_eq!(ports.warm(), 1);
+    }
+
+    #[test]
+    fn a_range_without_a_pair_is_refused() {
+        assert!(Ports::new(LOOPBACK, &(4001..=4002), 0).is_err());
+    }
+}

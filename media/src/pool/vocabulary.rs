@@ -1,0 +1,255 @@
+//! The words that a call and the pool speak with each other.
+
+use crate::codec::Payload;
+use crate::prompt::Audio;
+use smallvec::SmallVec;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Payloads of one side beyond this many are not looked at.
+pub const PAYLOADS_MAX: usize = 16;
+
+/// How a pool is laid out.
+#[derive(Clone, Debug)]
+pub struct PoolConfig {
+    /// Worker threads; 0 means one for each core that the process may use.
+    pub workers: usize,
+    /// The address that media sockets are bound to.
+    pub ip: IpAddr,
+    /// The address that peers are told instead, behind a NAT or in a container.
+    pub advertised_ip: Option<IpAddr>,
+    /// Ports for media; an RTP port is even and its RTCP port the odd one after it (RFC 3550 section 11).
+    /// `0..=0` lets the kernel find free pairs, for tests.
+    pub ports: RangeInclusive<u16>,
+    /// A side that should send and is silent this long ends its flow's peace; zero means never.
+    pub media_timeout: Duration,
+    /// Port pairs that are bound at the start and kept bound while idle.
+    pub warm_pairs: usize,
+    /// Bound of each worker's command queue, in flows with unseen changes.
+    pub commands_max: usize,
+}
+
+impl Default for PoolConfig {
+    fn default() -> PoolConfig {
+        PoolConfig {
+            workers: 0,
+            ip: IpAddr::from([127, 0, 0, 1]),
+            advertised_ip: None,
+            ports: 20_000..=29_999,
+            media_timeout: Duration::from_secs(30),
+            warm_pairs: 128,
+            commands_max: 4096,
+        }
+    }
+}
+
+/// One of the two ends of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The caller.
+    A,
+    /// The callee.
+    B,
+}
+
+impl Side {
+    /// The one across.
+    pub fn other(self) -> Side {
+        match self {
+            Side::A => Side::B,
+            Side::B => Side::A,
+        }
+    }
+}
+
+/// One value for each side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sides<T> {
+    /// The caller's.
+    pub a: T,
+    /// The callee's.
+    pub b: T,
+}
+
+impl<T> Sides<T> {
+    /// The value of one side.
+    pub fn get(&self, side: Side) -> &T {
+        match side {
+            Side::A => &self.a,
+            Side::B => &self.b,
+        }
+    }
+
+    /// The value of one side, to change it.
+    pub fn get_mut(&mut self, side: Side) -> &mut T {
+        match side {
+            Side::A => &mut self.a,
+            Side::B => &mut self.b,
+        }
+    }
+
+    /// The value of one side and of the other.
+    pub(super) fn split_mut(&mut self, side: Side) -> (&mut T, &mut T) {
+        match side {
+            Side::A => (&mut self.a, &mut self.b),
+            Side::B => (&mut self.b, &mut self.a),
+        }
+    }
+}
+
+/// Names a flow for as long as the pool lives; a slot that is used again has another generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FlowId {
+    /// The worker that owns it.
+    pub worker: u16,
+    /// Its place in the worker's book.
+    pub slot: u32,
+    /// Which of the flows that had this place.
+    pub generation: u32,
+}
+
+/// Who is told about a flow. `events` is called from the worker's thread, a few times a call, and must not block.
+#[derive(Clone)]
+pub struct Owner {
+    /// Handed back with every event; the call's own key.
+    pub key: u64,
+    /// Takes the events.
+    pub events: Arc<dyn Fn(u64, MediaEvent) + Send + Sync>,
+}
+
+impl std::fmt::Debug for Owner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Owner")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a flow tells its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MediaEvent {
+    /// The first packet of a side was accepted.
+    FirstPacket(Side),
+    /// A side that should send was silent for the media time-out. Told once a silence.
+    TimedOut,
+    /// A prompt came to its end; that side now hears nothing.
+    SourceEnded(Side),
+    /// A key was pressed (RFC 4733), told once.
+    Dtmf {
+        /// Who pressed it.
+        side: Side,
+        /// `0`–`9`, `*`, `#`, `A`–`D`, or `!` for hook flash.
+        digit: char,
+        /// How long, in milliseconds.
+        duration_ms: u32,
+    },
+    /// The flow is gone: it could not be opened again after its worker died, or it was what killed the worker.
+    Lost,
+}
+
+/// What a new flow wants besides two port pairs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FlowSpec {
+    /// A certain worker; otherwise the one with the fewest flows.
+    pub worker: Option<u16>,
+    /// Another media time-out than the pool's; zero means never.
+    pub media_timeout: Option<Duration>,
+}
+
+/// The far end of one side, as negotiated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// Where it receives RTP, and where its own RTP must come from.
+    pub rtp: SocketAddr,
+    /// Where it receives RTCP; `None` means the port after `rtp`, or `rtp` itself with `rtcp_mux`.
+    pub rtcp: Option<SocketAddr>,
+    /// RTP and RTCP share a port (RFC 5761).
+    pub rtcp_mux: bool,
+    /// Its port is learned from its first packet, once, and only from the address in `rtp`.
+    pub behind_nat: bool,
+    /// We send to it.
+    pub receive: bool,
+    /// We accept from it.
+    pub send: bool,
+    /// What the numbers mean, most wanted first; empty means that any passes.
+    pub payloads: SmallVec<[Payload; 4]>,
+    /// Packet length of what the pool generates, 10 to 60 ms.
+    pub ptime_ms: u8,
+}
+
+/// What a side hears.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// The other side.
+    Peer,
+    /// Encoded silence.
+    Silence,
+    /// A sine.
+    Tone {
+        /// Frequency.
+        hz: f64,
+        /// Level (0 dBm0 as in ITU-T G.711).
+        dbm0: f64,
+    },
+    /// A recording.
+    Prompt(Arc<Audio>, Repeat),
+    /// The pool's music.
+    MusicOnHold,
+    /// Itself.
+    Echo,
+}
+
+/// How often a prompt is played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// Once.
+    Once,
+    /// That many times; 0 counts as 1.
+    Times(u32),
+    /// Until the side hears something else.
+    Forever,
+}
+
+/// Why a flow was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Every port of the range is in use.
+    #[error("every media port pair of the range is in use")]
+    NoPorts,
+    /// The worker's book is full.
+    #[error("the worker has {0} flows, its limit")]
+    TooManyFlows(usize),
+    /// The worker's command queue is full.
+    #[error("the worker's command queue is full")]
+    WorkerBusy,
+    /// No worker has this number.
+    #[error("there is no worker {0}")]
+    NoSuchWorker(u16),
+    /// A socket could not be made.
+    #[error("media socket")]
+    Io(#[from] std::io::Error),
+}
+
+/// The worker's command queue is full; nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the worker's command queue is full")]
+pub struct PoolBusy;
+
+/// What a restarted worker opens a flow from: everything negotiated, and what was learned since.
+#[derive(Clone, Debug)]
+pub struct FlowCheckpoint {
+    /// The flow.
+    pub id: FlowId,
+    /// Our RTP addresses.
+    pub local: Sides<SocketAddr>,
+    /// The far ends, once connected.
+    pub remote: Sides<Option<Remote>>,
+    /// What the sides hear.
+    pub source: Sides<Source>,
+    /// Where the sides' packets really come from, once one was accepted.
+    pub seen: Sides<Option<SocketAddr>>,
+    /// The flow was closed.
+    pub closed: bool,
+}

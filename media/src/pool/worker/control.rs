@@ -1,0 +1,245 @@
+//! Commands: making a flow's entry agree with what its record wants.
+
+use super::super::book::FlowRecord;
+use super::super::ports::PortPair;
+use super::super::sys;
+use super::super::vocabulary::{MediaEvent, Side, Sides};
+use super::entry::{Entry, Lanes, Route, SideState, Stream, Voice};
+use super::play::{Playing, note_progress};
+use super::{BURST_MAX, Token, Worker};
+use crate::dtmf::EventReceiver;
+use crate::prompt;
+use crate::rtp::Reception;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Leftovers of a port's last user that are thrown away when a flow gets it.
+const LEFTOVERS_MAX: usize = 64 * BURST_MAX;
+
+impl Worker<'_> {
+    /// Looks at a record and does what it wants.
+    pub(super) fn apply(&mut self, record: &Arc<FlowRecord>, now: Duration) {
+        // Cleared before the record is read: a later change rings again.
+        record.dirty.store(false, Ordering::SeqCst);
+        self.seat.serving.store(record.id.slot, Ordering::Relaxed);
+        if record.wanted.lock().closed {
+            return self.close(record, now);
+        }
+        if let Err(error) = self.admit(record, now) {
+            tracing::error!(flow = ?record.id, %error, "a flow cannot be opened");
+            self.close(record, now);
+            return record.tell(MediaEvent::Lost);
+        }
+        if let Some(entry) = self.entry(record.id.slot) {
+            negotiate(entry, now);
+            choose_sources(entry);
+        }
+        self.list_if_playing(record.id.slot);
+    }
+
+    /// Gives a record an entry and its sockets a place in epoll, unless it has them.
+    fn admit(&mut self, record: &Arc<FlowRecord>, now: Duration) -> io::Result<()> {
+        let slot = record.id.slot as usize;
+        if self.flows.get(slot).is_some_and(|entry| {
+            entry
+                .as_ref()
+                .is_some_and(|entry| entry.record.id == record.id)
+        }) {
+            return Ok(());
+        }
+        let Some(pairs) = record.pairs.lock().as_ref().map(|pairs| Sides {
+            a: Arc::clone(&pairs.a),
+            b: Arc::clone(&pairs.b),
+        }) else {
+            return Err(io::Error::new(
+                io::ErrorKind::NotConnected,
+                "the flow has no ports any more",
+            ));
+        };
+        for (side, pair) in [(Side::A, &pairs.a), (Side::B, &pairs.b)] {
+            // Nobody is negotiated yet, so whatever lies there is of the port's last user. A flow that was
+            // connected is one that a predecessor left, and its packets are its own.
+            if record.wanted.lock().sides.get(side).remote.is_none() {
+                discard_leftovers(pair);
+            }
+            let token = |rtcp| Token::new(record.id.generation, record.id.slot, side, rtcp).0;
+            self.epoll.add(&pair.rtp, token(false))?;
+            self.epoll.add(&pair.rtcp, token(true))?;
+        }
+        let sides = Sides {
+            a: new_side(record, Side::A, pairs.a, now),
+            b: new_side(record, Side::B, pairs.b, now),
+        };
+        if self.flows.len() <= slot {
+            self.flows.resize_with(slot + 1, || None);
+        }
+        if let Some(place) = self.flows.get_mut(slot) {
+            let record = Arc::clone(record);
+            *place = Some(Box::new(Entry {
+                record,
+                sides,
+                listed: false,
+                timed_out: false,
+            }));
+        }
+        Ok(())
+    }
+
+    /// Says goodbye, gives the ports back and forgets the flow.
+    pub(super) fn close(&mut self, record: &Arc<FlowRecord>, now: Duration) {
+        let slot = record.id.slot as usize;
+        let mine = |entry: &mut Box<Entry>| entry.record.id == record.id;
+        if let Some(entry) = self
+            .flows
+            .get_mut(slot)
+            .and_then(|place| place.take_if(mine))
+        {
+            for side in [Side::A, Side::B] {
+                self.say_goodbye(&entry, side, now);
+            }
+            if entry.listed {
+                self.playing.retain(|playing| *playing != record.id.slot);
+            }
+        }
+        if let Some(pairs) = record.pairs.lock().take() {
+            for pair in [pairs.a, pairs.b] {
+                let rtp_port = pair.rtp_port;
+                // Not in this epoll if the flow never came so far.
+                let _not_there = self
+                    .epoll
+                    .remove(&pair.rtp)
+                    .and(self.epoll.remove(&pair.rtcp));
+                // A hung predecessor may still hold the sockets: then they close when it lets go.
+                if let Some(pair) = Arc::into_inner(pair) {
+                    self.pool.ports.lock().give_back(pair, now);
+                } else {
+                    self.pool.ports.lock().write_off(rtp_port);
+                }
+            }
+        }
+        self.seat.book.lock().remove(record.id);
+    }
+}
+
+fn new_side(record: &FlowRecord, side: Side, pair: Arc<PortPair>, now: Duration) -> SideState {
+    let marks = record.marks.get(side);
+    let [_, _, s0, s1, t0, t1, t2, t3] = marks.stream.load(Ordering::Relaxed).to_be_bytes();
+    SideState {
+        pair,
+        route: None,
+        remote_serial: 0,
+        source_serial: 0,
+        lanes: Lanes::ANY,
+        voice: None,
+        playing: Playing::Peer,
+        own: Stream {
+            ssrc: marks.ssrc,
+            next_sequence: u16::from_be_bytes([s0, s1]),
+            next_timestamp: u32::from_be_bytes([t0, t1, t2, t3]),
+            clock_hz: prompt::RATE_HZ,
+            credit_ms: 0,
+            last: None,
+            packets: 0,
+            octets: 0,
+            flowing: false,
+        },
+        reception: Reception::after(record.counters.get(side).lost.get()),
+        events: EventReceiver::default(),
+        marker_due: false,
+        quiet_since: now,
+        next_report: now,
+        report_out: None,
+        report_in: None,
+        last_wake: 0,
+    }
+}
+
+/// Takes over the far ends that changed.
+fn negotiate(entry: &mut Entry, now: Duration) {
+    let wanted = entry.record.wanted.lock();
+    let mut changed = false;
+    for side in [Side::A, Side::B] {
+        let wish = wanted.sides.get(side);
+        let state = entry.sides.get_mut(side);
+        let Some(remote) = wish
+            .remote
+            .as_ref()
+            .filter(|_| wish.remote_serial != state.remote_serial)
+        else {
+            continue;
+        };
+        let before = state.route;
+        let mut route = Route::new(remote, wish.seen, wish.seen_rtcp);
+        match before {
+            Some(before) if before.connected && before.rtp == route.rtp && route.latched => {
+                route.connected = true
+            }
+            Some(before) if before.connected => {
+                // A packet of the old peer that is queued already is caught by the source check.
+                if sys::disconnect(&state.pair.rtp).is_err() {
+                    tracing::warn!(flow = ?entry.record.id, ?side, "a media socket keeps its old peer");
+                }
+            }
+            // A predecessor of this worker had the socket connected.
+            _ => route.connected = route.latched && state.pair.rtp.connect(route.rtp).is_ok(),
+        }
+        if before.is_none() {
+            state.next_report = now + crate::rtcp::next_interval(rand::random());
+        }
+        state.route = Some(route);
+        state.voice = Voice::choose(remote);
+        state.remote_serial = wish.remote_serial;
+        // A side that is expected to send gets its whole time-out from here.
+        state.quiet_since = now;
+        changed = true;
+    }
+    if changed {
+        let (a, b) = (
+            wanted.sides.a.remote.as_ref(),
+            wanted.sides.b.remote.as_ref(),
+        );
+        entry.sides.a.lanes = a.map_or(Lanes::ANY, |mine| Lanes::new(mine, b));
+        entry.sides.b.lanes = b.map_or(Lanes::ANY, |mine| Lanes::new(mine, a));
+        entry.timed_out = false;
+    }
+}
+
+/// Takes over the sources that changed.
+fn choose_sources(entry: &mut Entry) {
+    let record = Arc::clone(&entry.record);
+    let wanted = record.wanted.lock();
+    for side in [Side::A, Side::B] {
+        let wish = wanted.sides.get(side);
+        let state = entry.sides.get_mut(side);
+        if wish.source_serial == state.source_serial {
+            continue;
+        }
+        let marks = record.marks.get(side);
+        let known = marks.played_serial.load(Ordering::Relaxed) == wish.source_serial;
+        let played = if known {
+            marks.played.load(Ordering::Relaxed)
+        } else {
+            0
+        };
+        state.playing = Playing::new(&wish.source, played);
+        state.source_serial = wish.source_serial;
+        state.own.flowing = false;
+        state.marker_due = true;
+        note_progress(&record, side, state);
+    }
+}
+
+fn discard_leftovers(pair: &PortPair) {
+    let mut bin = [0; 16];
+    for socket in [&pair.rtp, &pair.rtcp] {
+        for _ in 0..LEFTOVERS_MAX {
+            if let Err(error) = socket.recv(&mut bin)
+                && error.kind() == io::ErrorKind::WouldBlock
+            {
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! What a worker keeps about a flow: an entry of its slab, with all that a packet needs and nothing behind a lock.
+
+use super::super::book::FlowRecord;
+use super::super::counters::{SideCounters, Vitals};
+use super::super::ports::PortPair;
+use super::super::vocabulary::{PAYLOADS_MAX, Remote, Sides};
+use super::play::Playing;
+use crate::codec::Codec;
+use crate::codec::g711::Law;
+use crate::dtmf::EventReceiver;
+use crate::rtp::{HEADER_BYTES, Reception};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A flow at work.
+pub struct Entry {
+    pub record: Arc<FlowRecord>,
+    pub sides: Sides<SideState>,
+    /// The slot is in the worker's list of playing flows.
+    pub listed: bool,
+    /// The time-out was told, and no packet came since.
+    pub timed_out: bool,
+}
+
+/// One side at work.
+pub struct SideState {
+    pub pair: Arc<PortPair>,
+    /// Absent until the side is connected.
+    pub route: Option<Route>,
+    pub remote_serial: u32,
+    pub source_serial: u32,
+    pub lanes: Lanes,
+    pub voice: Option<Voice>,
+    pub playing: Playing,
+    pub own: Stream,
+    pub reception: Reception,
+    pub events: EventReceiver,
+    /// The next packet to the side starts something new.
+    pub marker_due: bool,
+    /// Since when a packet has been waited for.
+    pub quiet_since: Duration,
+    pub next_report: Duration,
+    /// Middle of the NTP time of the last SR that the side got, and when.
+    pub report_out: Option<(u32, Duration)>,
+    /// The same of the last SR from the side.
+    pub report_in: Option<(u32, Duration)>,
+    pub last_wake: u32,
+}
+
+/// Where a side is.
+#[derive(Clone, Copy)]
+pub struct Route {
+    pub rtp: SocketAddr,
+    pub rtcp: SocketAddr,
+    pub rtcp_mux: bool,
+    pub behind_nat: bool,
+    pub receive: bool,
+    pub send: bool,
+    pub ptime_ms: u32,
+    /// A packet was accepted: `rtp` is where it came from, and nothing else will do.
+    pub latched: bool,
+    pub rtcp_latched: bool,
+    /// The kernel knows as well.
+    pub connected: bool,
+}
+
+impl Route {
+    /// Shortest and longest packets that the pool generates.
+    const PTIME_MS: std::ops::RangeInclusive<u8> = 10..=60;
+
+    pub fn new(remote: &Remote, seen: Option<SocketAddr>, seen_rtcp: Option<SocketAddr>) -> Route {
+        let rtp = seen.unwrap_or(remote.rtp);
+        let after = |rtp: SocketAddr| SocketAddr::new(rtp.ip(), rtp.port().saturating_add(1));
+        let rtcp =
+            seen_rtcp
+                .or(remote.rtcp)
+                .unwrap_or(if remote.rtcp_mux { rtp } else { after(rtp) });
+        Route {
+            rtp,
+            rtcp,
+            rtcp_mux: remote.rtcp_mux,
+            behind_nat: remote.behind_nat,
+            receive: remote.receive,
+            send: remote.send,
+            ptime_ms: u32::from(
+                remote
+                    .ptime_ms
+                    .clamp(*Self::PTIME_MS.start(), *Self::PTIME_MS.end()),
+            ),
+            latched: seen.is_some(),
+            rtcp_latched: seen_rtcp.is_some(),
+            connected: false,
+        }
+    }
+
+    /// Whether RTP from there is the side's.
+    #[inline]
+    pub fn accepts(&self, from: SocketAddr) -> bool {
+        from == self.rtp || (self.behind_nat && !self.latched && from.ip() == self.rtp.ip())
+    }
+
+    /// Whether RTCP from there is the side's.
+    pub fn accepts_rtcp(&self, from: SocketAddr) -> bool {
+        from == self.rtcp || (self.behind_nat && !self.rtcp_latched && from.ip() == self.rtp.ip())
+    }
+}
+
+/// What one payload type of a side means, and what it becomes on the other side.
+#[derive(Clone, Copy)]
+pub struct Lane {
+    pub pt: u8,
+    /// `None`: the other side has no such format.
+    pub across: Option<u8>,
+    pub events: bool,
+    pub clock_hz: u32,
+}
+
+/// The lanes of a side; none means that everything passes.
+#[derive(Clone, Copy)]
+pub struct Lanes {
+    lanes: [Lane; PAYLOADS_MAX],
+    count: usize,
+}
+
+impl Lanes {
+    const EMPTY: Lane = Lane {
+        pt: 0,
+        across: None,
+        events: false,
+        clock_hz: 0,
+    };
+
+    pub const ANY: Lanes = Lanes {
+        lanes: [Lanes::EMPTY; PAYLOADS_MAX],
+        count: 0,
+    };
+
+    /// Matches the formats of `mine` with those of `other`. Where one of them has no list, numbers pass unchanged.
+    pub fn new(mine: &Remote, other: Option<&Remote>) -> Lanes {
+        let mut lanes = Lanes {
+            count: mine.payloads.len().min(PAYLOADS_MAX),
+            ..Lanes::ANY
+        };
+        for (lane, payload) in lanes.lanes.iter_mut().zip(&mine.payloads) {
+            let across = match other {
+                Some(other) if !other.payloads.is_empty() => other
+                    .payloads
+                    .iter()
+                    .take(PAYLOADS_MAX)
+                    .find(|theirs| theirs.same_format(payload))
+                    .map(|theirs| theirs.pt),
+                _ => Some(payload.pt),
+            };
+            *lane = Lane {
+                pt: payload.pt,
+                across,
+                events: payload.events,
+                clock_hz: payload.clock_hz,
+            };
+        }
+        lanes
+    }
+
+    /// What a payload type means; `None` if it was not negotiated.
+    #[inline]
+    pub fn find(&self, pt: u8) -> Option<Lane> {
+        if self.count == 0 {
+            return Some(Lane {
+                pt,
+                across: Some(pt),
+                events: false,
+                clock_hz: 8000,
+            });
+        }
+        self.lanes
+            .iter()
+            .take(self.count)
+            .find(|lane| lane.pt == pt)
+            .copied()
+    }
+}
+
+/// How generated media is encoded for a side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Voice {
+    pub pt: u8,
+    pub format: Format,
+}
+
+/// The formats that the pool itself writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    G711(Law),
+    L16,
+}
+
+impl Voice {
+    /// The first of a side's codecs that the pool speaks. All of what it speaks runs at 8 kHz.
+    pub fn choose(remote: &Remote) -> Option<Voice> {
+        remote
+            .payloads
+            .iter()
+            .take(PAYLOADS_MAX)
+            .filter(|payload| payload.clock_hz == 8000)
+            .find_map(|payload| {
+                let format = match payload.codec {
+                    Codec::Pcmu => Format::G711(Law::Mu),
+                    Codec::Pcma => Format::G711(Law::A),
+                    Codec::L16 => Format::L16,
+                    _ => return None,
+                };
+                Some(Voice {
+                    pt: payload.pt,
+                    format,
+                })
+            })
+    }
+}
+
+/// The stream that the pool itself sends to a side.
+#[derive(Clone, Copy)]
+pub struct Stream {
+    pub ssrc: u32,
+    pub next_sequence: u16,
+    pub next_timestamp: u32,
+    pub clock_hz: u32,
+    /// Milliseconds of sound that are due but fill no packet yet.
+    pub credit_ms: u32,
+    /// Timestamp and time of the last packet, for SRs.
+    pub last: Option<(u32, Duration)>,
+    pub packets: u32,
+    pub octets: u32,
+    /// The last beat sent something: the next one goes on without a gap.
+    pub flowing: bool,
+}
+
+impl SideState {
+    /// Sends an RTP packet to the side and counts it; nothing waits if the kernel has no room.
+    #[inline]
+    pub fn send(&mut self, packet: &[u8], counters: &SideCounters, vitals: &Vitals) {
+        let Some(route) = &self.route else { return };
+        match send(&self.pair, route, packet) {
+            Ok(_) => {
+                counters.packets_sent.add(1);
+                counters.bytes_sent.add(packet.len() as u64);
+                vitals.packets_out.add(1);
+            }
+            Err(_) => {
+                counters.send_failed.add(1);
+                vitals.send_failed.add(1);
+            }
+        }
+    }
+
+    /// Sends a packet of our own stream, counting it for the SRs.
+    pub fn send_own(
+        &mut self,
+        packet: &[u8],
+        timestamp: u32,
+        now: Duration,
+        counters: &SideCounters,
+        vitals: &Vitals,
+    ) {
+        self.own.last = Some((timestamp, now));
+        self.own.packets = self.own.packets.wrapping_add(1);
+        let payload_bytes = u32::try_from(packet.len().saturating_sub(HEADER_BYTES)).unwrap_or(0);
+        self.own.octets = self.own.octets.wrapping_add(payload_bytes);
+        self.send(packet, counters, vitals);
+    }
+
+    /// Sends an RTCP packet to the side; what the kernel does not take is lost, as RTCP may be.
+    pub fn send_rtcp(&self, packet: &[u8]) {
+        let Some(route) = &self.route else { return };
+        let _lost = if route.rtcp_mux {
+            send(&self.pair, route, packet)
+        } else {
+            self.pair.rtcp.send_to(packet, route.rtcp)
+        };
+    }
+}
+
+#[inline]
+fn send(pair: &PortPair, route: &Route, packet: &[u8]) -> io::Result<usize> {
+    let once = || {
+        if route.connected {
+            pair.rtp.send(packet)
+        } else {
+            pair.rtp.send_to(packet, route.rtp)
+        }
+    };
+    // An ICMP error of an earlier packet is reported instead of sending this one: it says nothing about this one.
+    once().or_else(|error| {
+        if error.kind() == io::ErrorKind::ConnectionRefused {
+            once()
+        } else {
+            Err(error)
+        }
+    })
+}

@@ -1,0 +1,141 @@
+//! Housekeeping, ten times a second: time-outs, RTCP of our own, CPU time.
+
+use super::super::vocabulary::{MediaEvent, Side};
+use super::super::{Inner, sys};
+use super::entry::Entry;
+use super::play::Playing;
+use super::{Worker, nanos};
+use crate::rtcp::{self, Block, INTERVAL_MEAN, REPORT_BYTES_MAX, Report, SenderInfo};
+use crate::rtp::reception::in_clock_units;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+impl Worker<'_> {
+    pub(super) fn keep_house(&mut self, now: Duration) {
+        self.seat
+            .vitals
+            .busy_ns
+            .store(nanos(sys::thread_cpu()), Relaxed);
+        let pool = self.pool;
+        for entry in self.flows.iter_mut().flatten() {
+            self.seat.serving.store(entry.record.id.slot, Relaxed);
+            release_keys(entry, now);
+            notice_silence(entry, now);
+            for side in [Side::A, Side::B] {
+                report_if_due(pool, entry, side, now);
+            }
+        }
+    }
+
+    /// BYE to a side that heard something of our own.
+    pub(super) fn say_goodbye(&self, entry: &Entry, side: Side, now: Duration) {
+        let state = entry.sides.get(side);
+        if state.own.packets == 0 {
+            return;
+        }
+        let sender = sender_info(entry, side, now);
+        let report = Report {
+            ssrc: state.own.ssrc,
+            sender,
+            block: None,
+            cname: &self.pool.cname,
+            bye: true,
+        };
+        let mut packet = [0; REPORT_BYTES_MAX];
+        if let Some(length) = report.write(&mut packet) {
+            state.send_rtcp(packet.get(..length).unwrap_or_default());
+        }
+    }
+}
+
+/// Keys whose end got lost.
+fn release_keys(entry: &mut Entry, now: Duration) {
+    for side in [Side::A, Side::B] {
+        let events = &mut entry.sides.get_mut(side).events;
+        if events.is_pressed()
+            && let Some(heard) = events.timeout(now)
+        {
+            entry.record.tell(MediaEvent::Dtmf {
+                side,
+                digit: heard.digit,
+                duration_ms: heard.duration_ms,
+            });
+        }
+    }
+}
+
+/// A side that should send and does not.
+fn notice_silence(entry: &mut Entry, now: Duration) {
+    let limit = entry.record.media_timeout;
+    if limit.is_zero() || entry.timed_out {
+        return;
+    }
+    let silent = [Side::A, Side::B].into_iter().any(|side| {
+        let state = entry.sides.get(side);
+        state.route.is_some_and(|route| route.send)
+            && now.saturating_sub(state.quiet_since) >= limit
+    });
+    if silent {
+        entry.timed_out = true;
+        entry.record.tell(MediaEvent::TimedOut);
+    }
+}
+
+/// SR or RR to a side for which the pool is the end point; where it relays, the other side's reports go through.
+fn report_if_due(pool: &Inner, entry: &mut Entry, side: Side, now: Duration) {
+    let state = entry.sides.get(side);
+    if now < state.next_report || state.route.is_none() || matches!(state.playing, Playing::Peer) {
+        return;
+    }
+    let sender = sender_info(entry, side, now);
+    let cname = &pool.cname;
+    let state = entry.sides.get_mut(side);
+    state.next_report = now + rtcp::next_interval(rand::random());
+    let block = state
+        .reception
+        .ssrc()
+        .zip(state.reception.report())
+        .map(|(ssrc, interval)| Block {
+            ssrc,
+            interval,
+            last_sr: state.report_in.map_or(0, |(report, _)| report),
+            delay_since_last_sr: state
+                .report_in
+                .map_or(0, |(_, at)| rtcp::delay_units(now.saturating_sub(at))),
+        });
+    if sender.is_none() && block.is_none() {
+        return;
+    }
+    if let Some(info) = sender {
+        state.report_out = Some((rtcp::middle(info.ntp), now));
+    }
+    let mut packet = [0; REPORT_BYTES_MAX];
+    let report = Report {
+        ssrc: state.own.ssrc,
+        sender,
+        block,
+        cname,
+        bye: false,
+    };
+    if let Some(length) = report.write(&mut packet) {
+        state.send_rtcp(packet.get(..length).unwrap_or_default());
+    }
+}
+
+/// What an SR says about our stream to a side; `None` if we sent nothing in the last two intervals
+/// (RFC 3550 section 6.4).
+fn sender_info(entry: &Entry, side: Side, now: Duration) -> Option<SenderInfo> {
+    let own = &entry.sides.get(side).own;
+    let (timestamp, at) = own
+        .last
+        .filter(|(_, at)| now.saturating_sub(*at) < 2 * INTERVAL_MEAN)?;
+    let wall = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Some(SenderInfo {
+        ntp: rtcp::ntp(wall),
+        timestamp: timestamp.wrapping_add(in_clock_units(now.saturating_sub(at), own.clock_hz)),
+        packets: own.packets,
+        octets: own.octets,
+    })
+}

@@ -1,0 +1,320 @@
+//! A worker: one thread, one epoll, one slab of flows, and the loop that turns.
+
+mod control;
+mod entry;
+mod house;
+mod play;
+mod relay;
+
+use super::Inner;
+use super::book::{Command, FLOWS_MAX, Seat};
+use super::sys::{self, Epoll, Metronome, Ready};
+use super::vocabulary::{MediaEvent, Side};
+use entry::Entry;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Packets read from one socket in one wake, once it has a backlog.
+pub const BURST_MAX: usize = 16;
+/// Sockets reported in one wake.
+const READY_MAX: usize = 256;
+/// Receive buffer; a datagram that fills it was cut, and is dropped.
+const DATAGRAM_BYTES_MAX: usize = 2048;
+/// The beat of generated media.
+const BEAT: Duration = Duration::from_millis(20);
+/// Time-outs, reports and the heartbeat are looked after this often.
+const HOUSEKEEPING: Duration = Duration::from_millis(100);
+/// A flow that killed this many workers is not opened again.
+const DEATHS_MAX: u32 = 3;
+
+/// Token of the command bell.
+const BELL: u64 = u64::MAX;
+/// Token of the timer.
+const METRONOME: u64 = u64::MAX - 1;
+
+/// How a worker's thread ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WorkerEnd {
+    /// It was told to stop.
+    Stopped,
+    /// A newer thread took its seat.
+    Superseded,
+    /// It panicked; the cause.
+    Panicked(String),
+    /// The system refused what it cannot do without.
+    Failed(String),
+}
+
+/// A worker's thread.
+#[derive(Debug)]
+pub struct WorkerThread(JoinHandle<WorkerEnd>);
+
+impl WorkerThread {
+    /// Waits for the thread's end and tells how it came.
+    pub fn join(self) -> WorkerEnd {
+        self.0
+            .join()
+            .unwrap_or_else(|cause| WorkerEnd::Panicked(cause_text(&*cause)))
+    }
+
+    /// Whether the thread has ended.
+    pub fn is_finished(&self) -> bool {
+        self.0.is_finished()
+    }
+}
+
+/// Takes the seat and starts its thread.
+pub fn start(
+    pool: Arc<Inner>,
+    seat: Arc<Seat>,
+    on_end: impl FnOnce(&WorkerEnd) + Send + 'static,
+) -> io::Result<WorkerThread> {
+    let epoch = seat.epoch.fetch_add(1, Ordering::SeqCst) + 1;
+    seat.stopping.store(false, Ordering::SeqCst);
+    seat.bell.ring(); // a thread that is still there shall notice
+    seat.vitals
+        .heartbeat_ns
+        .store(nanos(pool.now()), Ordering::Relaxed);
+    seat.running.store(true, Ordering::SeqCst);
+    let name = format!("rtp-{}", seat.number);
+    let thread = std::thread::Builder::new().name(name).spawn(move || {
+        let end = catch_unwind(AssertUnwindSafe(|| run(&pool, &seat, epoch)))
+            .unwrap_or_else(|cause| WorkerEnd::Panicked(cause_text(&*cause)));
+        if matches!(end, WorkerEnd::Panicked(_)) {
+            blame(&seat);
+        }
+        if seat.epoch.load(Ordering::SeqCst) == epoch {
+            seat.running.store(false, Ordering::SeqCst);
+        }
+        tracing::info!(worker = seat.number, ?end, "media worker ended");
+        on_end(&end);
+        end
+    })?;
+    Ok(WorkerThread(thread))
+}
+
+fn run(pool: &Arc<Inner>, seat: &Arc<Seat>, epoch: u64) -> WorkerEnd {
+    // With a thread a core each has its own; with fewer the scheduler knows better.
+    let cores = sys::cores();
+    if pool.seats.len() == cores.len()
+        && let Some(core) = cores.get(usize::from(seat.number))
+        && let Err(error) = sys::pin(*core)
+    {
+        tracing::debug!(worker = seat.number, core, %error, "media worker is not pinned");
+    }
+    match Worker::new(pool, seat, epoch).and_then(|mut worker| worker.turn()) {
+        Ok(end) => end,
+        Err(error) => WorkerEnd::Failed(error.to_string()),
+    }
+}
+
+/// Notes on the flow that was being served that it was there when its worker died.
+fn blame(seat: &Seat) {
+    let slot = seat.serving.swap(u32::MAX, Ordering::SeqCst);
+    if let Some(record) = seat.book.lock().in_slot(slot) {
+        record.deaths.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// What a panic said.
+fn cause_text(cause: &(dyn std::any::Any + Send)) -> String {
+    let text = cause.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| cause.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no text".to_owned())
+}
+
+/// Everything that one thread owns.
+struct Worker<'a> {
+    pool: &'a Inner,
+    seat: &'a Arc<Seat>,
+    epoch: u64,
+    epoll: Epoll,
+    metronome: Metronome,
+    /// By slot, as in the book. Boxed, so that an idle slot costs eight bytes.
+    flows: Vec<Option<Box<Entry>>>,
+    /// Slots in which a side hears something generated.
+    playing: Vec<u32>,
+    /// Commands taken from the queue; kept for its memory.
+    commands: Vec<Command>,
+    wake: u32,
+    next_housekeeping: Duration,
+}
+
+impl<'a> Worker<'a> {
+    fn new(pool: &'a Arc<Inner>, seat: &'a Arc<Seat>, epoch: u64) -> io::Result<Worker<'a>> {
+        let mut worker = Worker {
+            pool,
+            seat,
+            epoch,
+            epoll: Epoll::new()?,
+            metronome: Metronome::new()?,
+            flows: Vec::new(),
+            playing: Vec::new(),
+            commands: Vec::new(),
+            wake: 0,
+            next_housekeeping: Duration::ZERO,
+        };
+        worker.epoll.add(&seat.bell, BELL)?;
+        worker.epoll.add(&worker.metronome, METRONOME)?;
+        worker.reopen_all();
+        Ok(worker)
+    }
+
+    /// Opens what a predecessor left.
+    fn reopen_all(&mut self) {
+        let records = self.seat.book.lock().records();
+        let now = self.pool.now();
+        for record in records {
+            if record.deaths.load(Ordering::SeqCst) >= DEATHS_MAX {
+                tracing::error!(flow = ?record.id, "a flow that killed its worker {DEATHS_MAX} times is given up");
+                self.close(&record, now);
+                record.tell(MediaEvent::Lost);
+            } else {
+                self.apply(&record, now);
+            }
+        }
+    }
+
+    fn turn(&mut self) -> io::Result<WorkerEnd> {
+        let mut ready = [Ready::EMPTY; READY_MAX];
+        let mut datagram = [0; DATAGRAM_BYTES_MAX];
+        loop {
+            let patience = self.next_housekeeping.saturating_sub(self.pool.now());
+            let reports = self.epoll.wait(&mut ready, patience.min(HOUSEKEEPING))?;
+            if self.seat.epoch.load(Ordering::SeqCst) != self.epoch {
+                return Ok(WorkerEnd::Superseded);
+            }
+            if self.seat.stopping.load(Ordering::SeqCst) {
+                return Ok(WorkerEnd::Stopped);
+            }
+            let now = self.pool.now();
+            self.seat
+                .vitals
+                .heartbeat_ns
+                .store(nanos(now), Ordering::Relaxed);
+            self.wake = self.wake.wrapping_add(1);
+            let mut beats = 0;
+            let mut rung = false;
+            for report in reports {
+                match report.token() {
+                    BELL => rung = true,
+                    METRONOME => beats = self.metronome.beats(),
+                    token => self.readable(Token(token), &mut datagram, now),
+                }
+            }
+            if rung {
+                self.seat.bell.quiet();
+                self.obey(now);
+            }
+            if beats > 0 {
+                self.play(beats, now);
+            }
+            if now >= self.next_housekeeping {
+                self.next_housekeeping = now + HOUSEKEEPING;
+                self.keep_house(now);
+            }
+            self.seat.serving.store(u32::MAX, Ordering::Relaxed);
+        }
+    }
+
+    /// Does what the queue holds.
+    fn obey(&mut self, now: Duration) {
+        let mut commands = std::mem::take(&mut self.commands);
+        std::mem::swap(&mut *self.seat.queue.lock(), &mut commands);
+        for command in commands.drain(..) {
+            match command {
+                Command::Apply(record) => self.apply(&record, now),
+                Command::Panic => resume_unwind(Box::new("asked to panic")),
+                Command::Stall(duration) => std::thread::sleep(duration),
+            }
+        }
+        self.commands = commands;
+    }
+
+    /// The entry of a slot, with its number noted for the blame.
+    fn entry(&mut self, slot: u32) -> Option<&mut Entry> {
+        self.seat.serving.store(slot, Ordering::Relaxed);
+        self.flows.get_mut(slot as usize)?.as_deref_mut()
+    }
+}
+
+/// What epoll hands back for a media socket: generation, slot, side and which of the two sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Token(u64);
+
+const _: () = assert!(
+    FLOWS_MAX < 1 << 29,
+    "a slot and two bits must fit half a token"
+);
+
+impl Token {
+    fn new(generation: u32, slot: u32, side: Side, rtcp: bool) -> Token {
+        let side = u64::from(side == Side::B);
+        Token(u64::from(generation) << 32 | u64::from(slot) << 2 | side << 1 | u64::from(rtcp))
+    }
+
+    fn generation(self) -> u32 {
+        let [g0, g1, g2, g3, ..] = self.0.to_be_bytes();
+        u32::from_be_bytes([g0, g1, g2, g3])
+    }
+
+    fn slot(self) -> u32 {
+        let [_, _, _, _, s0, s1, s2, s3] = self.0.to_be_bytes();
+        u32::from_be_bytes([s0, s1, s2, s3]) >> 2
+    }
+
+    fn side(self) -> Side {
+        if self.0 & 2 == 0 { Side::A } else { Side::B }
+    }
+
+    fn is_rtcp(self) -> bool {
+        self.0 & 1 == 1
+    }
+}
+
+/// A time of the pool's clock as nanoseconds; 584 years fit.
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_gives_back_what_it_was_made_of() {
+        for (generation, slot, side, rtcp) in [
+            (0, 0, Side::A, false),
+            (7, 65_535, Side::B, true),
+            (u32::MAX, 1, Side::B, false),
+        ] {
+            let token = Token::new(generation, slot, side, rtcp);
+            assert_eq!(
+                (
+                    token.generation(),
+                    token.slot(),
+                    token.side(),
+                    token.is_rtcp()
+                ),
+                (generation, slot, side, rtcp)
+            );
+        }
+    }
+
+    #[test]
+    fn an_open_flow_costs_its_worker_at_most_four_kilobytes() {
+        let bytes = size_of::<Entry>();
+        println!(
+            "slab entry: {bytes} bytes; record: {} bytes",
+            size_of::<super::super::book::FlowRecord>()
+        );
+        assert!(
+            bytes + size_of::<super::super::book::FlowRecord>() <= 4096,
+            "{bytes}"
+        );
+    }
+}

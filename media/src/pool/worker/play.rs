@@ -1,0 +1,276 @@
+//! Generated media: what a side hears that is not the other side.
+
+use super::super::book::{ENDED, FlowRecord};
+use super::super::counters::Vitals;
+use super::super::vocabulary::{MediaEvent, Repeat, Side, Source};
+use super::entry::{Entry, Format, SideState, Voice};
+use super::{BEAT, Worker};
+use crate::codec::l16;
+use crate::prompt::{self, Audio};
+use crate::rtp::{HEADER_BYTES, Header, reception::in_clock_units};
+use crate::tone::Sine;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// Samples of the longest packet: 60 ms at 8 kHz.
+const SAMPLES_MAX: usize = 480;
+/// Samples in a millisecond.
+const SAMPLES_PER_MS: u32 = 8;
+/// Beats that are made up for after a late wake; of what is older only the timestamps go on.
+const CATCH_UP_BEATS_MAX: u64 = 5;
+
+/// What a side hears, at work.
+pub enum Playing {
+    Peer,
+    Echo,
+    Silence,
+    Tone(Sine),
+    Audio(Player),
+    /// A prompt that is over.
+    Nothing,
+}
+
+/// A recording being played.
+pub struct Player {
+    audio: Arc<Audio>,
+    at: usize,
+    rounds_played: u32,
+    /// `None`: without end.
+    rounds: Option<u32>,
+}
+
+impl Playing {
+    /// Sets a source up; `played` is how far a predecessor came ([`super::super::book::Marks::played`]).
+    pub fn new(source: &Source, played: u64) -> Playing {
+        let player = |audio: Arc<Audio>, rounds: Option<u32>| {
+            if played == ENDED || audio.samples().is_empty() {
+                return Playing::Nothing;
+            }
+            let [r0, r1, r2, r3, p0, p1, p2, p3] = played.to_be_bytes();
+            Playing::Audio(Player {
+                audio,
+                at: u32::from_be_bytes([p0, p1, p2, p3]) as usize,
+                rounds_played: u32::from_be_bytes([r0, r1, r2, r3]),
+                rounds,
+            })
+        };
+        match source {
+            Source::Peer => Playing::Peer,
+            Source::Echo => Playing::Echo,
+            Source::Silence => Playing::Silence,
+            Source::Tone { hz, dbm0 } => Playing::Tone(Sine::new(*hz, *dbm0, prompt::RATE_HZ)),
+            Source::Prompt(audio, Repeat::Once) => player(Arc::clone(audio), Some(1)),
+            Source::Prompt(audio, Repeat::Times(times)) => {
+                player(Arc::clone(audio), Some((*times).max(1)))
+            }
+            Source::Prompt(audio, Repeat::Forever) => player(Arc::clone(audio), None),
+            Source::MusicOnHold => player(prompt::music_on_hold(), None),
+        }
+    }
+
+    /// Whether the worker's beat drives it.
+    pub fn is_generated(&self) -> bool {
+        matches!(
+            self,
+            Playing::Silence | Playing::Tone(_) | Playing::Audio(_)
+        )
+    }
+
+    /// Writes the next samples; true when the source ended within them.
+    fn fill(&mut self, out: &mut [i16]) -> bool {
+        match self {
+            Playing::Tone(sine) => sine.fill(out),
+            Playing::Audio(player) => return player.fill(out),
+            Playing::Silence | Playing::Peer | Playing::Echo | Playing::Nothing => out.fill(0),
+        }
+        false
+    }
+
+    fn played(&self) -> u64 {
+        match self {
+            Playing::Audio(player) => {
+                u64::from(player.rounds_played) << 32
+                    | u64::from(u32::try_from(player.at).unwrap_or(u32::MAX))
+            }
+            Playing::Nothing => ENDED,
+            _ => 0,
+        }
+    }
+}
+
+impl Player {
+    fn fill(&mut self, mut out: &mut [i16]) -> bool {
+        loop {
+            let rest = self.audio.samples().get(self.at..).unwrap_or_default();
+            let take = rest.len().min(out.len());
+            let (now, later) = std::mem::take(&mut out).split_at_mut(take);
+            now.copy_from_slice(rest.get(..take).unwrap_or_default());
+            self.at += take;
+            out = later;
+            if self.at < self.audio.samples().len() {
+                return false;
+            }
+            self.at = 0;
+            self.rounds_played = self.rounds_played.saturating_add(1);
+            if self
+                .rounds
+                .is_some_and(|rounds| self.rounds_played >= rounds)
+            {
+                out.fill(0);
+                return true;
+            }
+            if out.is_empty() {
+                return false;
+            }
+        }
+    }
+}
+
+impl Worker<'_> {
+    /// Puts a flow on the beat if one of its sides hears something generated.
+    pub(super) fn list_if_playing(&mut self, slot: u32) {
+        let first = self.playing.is_empty();
+        let Some(entry) = self.entry(slot) else {
+            return;
+        };
+        if entry.listed || !is_playing(entry) {
+            return;
+        }
+        entry.listed = true;
+        self.playing.push(slot);
+        if first && let Err(error) = self.metronome.set(BEAT) {
+            tracing::error!(worker = self.seat.number, %error, "the media timer does not start");
+        }
+    }
+
+    /// One wake of the timer, worth `beats` of 20 ms.
+    pub(super) fn play(&mut self, beats: u64, now: Duration) {
+        let mut index = 0;
+        while let Some(slot) = self.playing.get(index).copied() {
+            self.seat.serving.store(slot, Relaxed);
+            match self
+                .flows
+                .get_mut(slot as usize)
+                .and_then(Option::as_deref_mut)
+                .filter(|entry| is_playing(entry))
+            {
+                Some(entry) => {
+                    play_side(entry, Side::A, beats, now, &self.seat.vitals);
+                    play_side(entry, Side::B, beats, now, &self.seat.vitals);
+                    index += 1;
+                }
+                None => {
+                    if let Some(entry) = self.entry(slot) {
+                        entry.listed = false;
+                    }
+                    self.playing.swap_remove(index);
+                }
+            }
+        }
+        if self.playing.is_empty() {
+            let _beats_on_for_nothing = self.metronome.set(Duration::ZERO);
+        }
+    }
+}
+
+fn is_playing(entry: &Entry) -> bool {
+    let side = |state: &SideState| state.route.is_some() && state.playing.is_generated();
+    side(&entry.sides.a) || side(&entry.sides.b)
+}
+
+fn play_side(entry: &mut Entry, side: Side, beats: u64, now: Duration, vitals: &Vitals) {
+    let record = Arc::clone(&entry.record);
+    let state = entry.sides.get_mut(side);
+    if !state.playing.is_generated() {
+        return;
+    }
+    let Some(route) = state.route.filter(|route| route.receive) else {
+        state.own.flowing = false;
+        return;
+    };
+    let Some(voice) = state.voice else {
+        record.counters.get(side).ungenerated.add(beats);
+        return;
+    };
+    let made_up = beats.min(CATCH_UP_BEATS_MAX);
+    if !state.own.flowing {
+        // A new talkspurt: the clock went on while nothing was sent (RFC 3550 section 5.1).
+        if let Some((timestamp, at)) = state.own.last {
+            let gap = in_clock_units(now.saturating_sub(at), prompt::RATE_HZ);
+            state.own.next_timestamp = timestamp.wrapping_add(gap);
+        }
+        (state.own.flowing, state.own.credit_ms, state.marker_due) = (true, 0, true);
+    }
+    state.own.clock_hz = prompt::RATE_HZ;
+    let beat_ms = u32::try_from(BEAT.as_millis()).unwrap_or(20);
+    let skipped = u32::try_from(beats - made_up).unwrap_or(u32::MAX);
+    let skipped_units = skipped.saturating_mul(beat_ms).wrapping_mul(SAMPLES_PER_MS);
+    state.own.next_timestamp = state.own.next_timestamp.wrapping_add(skipped_units);
+    state.own.credit_ms += u32::try_from(made_up).unwrap_or(0) * beat_ms;
+    while state.own.credit_ms >= route.ptime_ms {
+        state.own.credit_ms -= route.ptime_ms;
+        if send_frame(state, &record, side, voice, route.ptime_ms, now, vitals) {
+            state.playing = Playing::Nothing;
+            state.own.flowing = false;
+            note_progress(&record, side, state);
+            record.tell(MediaEvent::SourceEnded(side));
+            return;
+        }
+    }
+    note_progress(&record, side, state);
+}
+
+/// Generates, encodes and sends one packet; true when the source ended in it.
+fn send_frame(
+    state: &mut SideState,
+    record: &FlowRecord,
+    side: Side,
+    voice: Voice,
+    ptime_ms: u32,
+    now: Duration,
+    vitals: &Vitals,
+) -> bool {
+    let count = ptime_ms * SAMPLES_PER_MS;
+    let mut samples = [0; SAMPLES_MAX];
+    let samples = samples.get_mut(..count as usize).unwrap_or_default();
+    let ended = state.playing.fill(samples);
+    let mut packet = [0; HEADER_BYTES + 2 * SAMPLES_MAX];
+    let (head, payload) = packet.split_at_mut(HEADER_BYTES);
+    let payload_bytes = match voice.format {
+        Format::G711(law) => law.encode(samples, payload),
+        Format::L16 => l16::encode(samples, payload),
+    };
+    let header = Header {
+        payload_type: voice.pt,
+        marker: std::mem::take(&mut state.marker_due),
+        sequence: state.own.next_sequence,
+        timestamp: state.own.next_timestamp,
+        ssrc: state.own.ssrc,
+        payload_start: HEADER_BYTES,
+        payload_end: HEADER_BYTES + payload_bytes,
+    };
+    if let Ok(head) = head.try_into() {
+        header.write(head);
+    }
+    state.own.next_sequence = header.sequence.wrapping_add(1);
+    state.own.next_timestamp = header.timestamp.wrapping_add(count);
+    let packet = packet.get(..header.payload_end).unwrap_or_default();
+    state.send_own(
+        packet,
+        header.timestamp,
+        now,
+        record.counters.get(side),
+        vitals,
+    );
+    ended
+}
+
+/// Leaves in the book where a successor of this worker would go on.
+pub fn note_progress(record: &FlowRecord, side: Side, state: &SideState) {
+    let marks = record.marks.get(side);
+    let stream = u64::from(state.own.next_sequence) << 32 | u64::from(state.own.next_timestamp);
+    marks.stream.store(stream, Relaxed);
+    marks.played.store(state.playing.played(), Relaxed);
+    marks.played_serial.store(state.source_serial, Relaxed);
+}

@@ -1,0 +1,258 @@
+//! The way of a packet: socket → source check → header → statistics → rewrite in place → socket.
+
+use super::super::book::FlowRecord;
+use super::super::counters::{SideCounters, Vitals};
+use super::super::vocabulary::{MediaEvent, Side};
+use super::entry::{Entry, SideState};
+use super::play::Playing;
+use super::{BURST_MAX, Token, Worker, nanos};
+use crate::rtcp::{self, Part};
+use crate::rtp::{self, Arrival, Header};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+impl Worker<'_> {
+    /// Reads what a socket has, within its share.
+    pub(super) fn readable(&mut self, token: Token, datagram: &mut [u8], now: Duration) {
+        let wake = self.wake;
+        let vitals = &self.seat.vitals;
+        self.seat.serving.store(token.slot(), Relaxed);
+        let Some(Some(entry)) = self.flows.get_mut(token.slot() as usize) else {
+            return;
+        };
+        if entry.record.id.generation != token.generation() {
+            return; // closed in this very wake, and its slot given away
+        }
+        let side = token.side();
+        let state = entry.sides.get_mut(side);
+        let pair = std::sync::Arc::clone(&state.pair);
+        let share = if token.is_rtcp() || state.last_wake.wrapping_add(1) == wake {
+            BURST_MAX
+        } else {
+            1
+        };
+        if !token.is_rtcp() {
+            state.last_wake = wake;
+        }
+        let socket = if token.is_rtcp() {
+            &pair.rtcp
+        } else {
+            &pair.rtp
+        };
+        for _ in 0..share {
+            match socket.recv_from(datagram) {
+                Ok((length, from)) => {
+                    let cut = length == datagram.len();
+                    let Some(packet) = datagram.get_mut(..length) else {
+                        return;
+                    };
+                    let mut hands = Hands { vitals, side, now };
+                    match (cut, token.is_rtcp()) {
+                        (true, _) => hands.malformed(entry, from),
+                        (false, true) => hands.rtcp(entry, packet, from),
+                        (false, false) => hands.rtp(entry, packet, from),
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // ICMP errors of what we sent: a peer that is not there yet, or not there any more. Neither ends anything.
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+/// What handles one packet.
+struct Hands<'a> {
+    vitals: &'a Vitals,
+    side: Side,
+    now: Duration,
+}
+
+impl Hands<'_> {
+    fn malformed(&self, entry: &Entry, from: SocketAddr) {
+        let counters = entry.record.counters.get(self.side);
+        let known = entry
+            .sides
+            .get(self.side)
+            .route
+            .as_ref()
+            .is_some_and(|route| route.accepts(from) || route.accepts_rtcp(from));
+        if known {
+            counters.malformed.add(1);
+            self.vitals.malformed.add(1);
+        } else {
+            self.stranger(counters);
+        }
+    }
+
+    fn stranger(&self, counters: &SideCounters) {
+        counters.strangers.add(1);
+        self.vitals.strangers.add(1);
+    }
+
+    #[inline]
+    fn rtp(&mut self, entry: &mut Entry, packet: &mut [u8], from: SocketAddr) {
+        let record = &*entry.record;
+        let counters = record.counters.get(self.side);
+        let (me, other) = entry.sides.split_mut(self.side);
+        let Some(route) = me.route.as_mut().filter(|route| route.accepts(from)) else {
+            return self.stranger(counters);
+        };
+        if route.rtcp_mux && rtp::is_rtcp(packet) {
+            return self.rtcp(entry, packet, from);
+        }
+        let Ok(header) = Header::parse(packet) else {
+            return self.malformed(entry, from);
+        };
+        if !route.send {
+            counters.held.add(1);
+            self.vitals.held.add(1);
+            return;
+        }
+        let Some(lane) = me.lanes.find(header.payload_type) else {
+            counters.unmapped.add(1);
+            self.vitals.unmapped.add(1);
+            return;
+        };
+        if !route.latched {
+            latch(record, self.side, me, from);
+        }
+        entry.timed_out = false;
+        me.quiet_since = self.now;
+        counters.packets_received.add(1);
+        counters.bytes_received.add(packet.len() as u64);
+        counters.last_packet_ns.set(nanos(self.now));
+        self.vitals.packets_in.add(1);
+        match me.reception.packet(header.ssrc, header.sequence) {
+            Arrival::Late => counters.late.add(1),
+            Arrival::Duplicate => counters.duplicate.add(1),
+            Arrival::InOrder | Arrival::Restarted | Arrival::Suspect => {}
+        }
+        counters.lost.set(me.reception.lost());
+        if lane.events {
+            // All packets of an event have the timestamp of its start, so they say nothing about jitter.
+            let heard = me.events.packet(
+                header.timestamp,
+                header.payload(packet),
+                lane.clock_hz,
+                self.now,
+            );
+            for heard in heard.into_iter().flatten() {
+                record.tell(MediaEvent::Dtmf {
+                    side: self.side,
+                    digit: heard.digit,
+                    duration_ms: heard.duration_ms,
+                });
+            }
+        } else {
+            me.reception
+                .timing(header.timestamp, lane.clock_hz, self.now);
+            counters.jitter_units.set(me.reception.jitter().into());
+            counters.clock_hz.store(lane.clock_hz, Relaxed);
+        }
+        if matches!(me.playing, Playing::Echo) && me.route.is_some_and(|route| route.receive) {
+            // Its own SSRC would look like a loop to it (RFC 3550 section 8.2).
+            rtp::set_ssrc(packet, me.own.ssrc);
+            mark_if_due(me, packet);
+            me.own.clock_hz = lane.clock_hz;
+            me.send_own(packet, header.timestamp, self.now, counters, self.vitals);
+        }
+        if matches!(other.playing, Playing::Peer) && other.route.is_some_and(|route| route.receive)
+        {
+            let Some(across) = lane.across else {
+                counters.unmapped.add(1);
+                self.vitals.unmapped.add(1);
+                return;
+            };
+            rtp::set_payload_type(packet, across);
+            mark_if_due(other, packet);
+            other.send(packet, record.counters.get(self.side.other()), self.vitals);
+        }
+    }
+
+    fn rtcp(&mut self, entry: &mut Entry, packet: &[u8], from: SocketAddr) {
+        let record = &*entry.record;
+        let counters = record.counters.get(self.side);
+        let (me, other) = entry.sides.split_mut(self.side);
+        let Some(route) = &mut me.route else {
+            return self.stranger(counters);
+        };
+        // With a shared port the RTP rule has been applied, and there is no other address to learn.
+        if !(route.accepts_rtcp(from) || route.rtcp_mux && route.accepts(from)) {
+            return self.stranger(counters);
+        }
+        let Ok(compound) = rtcp::parse(packet) else {
+            return self.malformed(entry, from);
+        };
+        if !route.rtcp_latched && !route.rtcp_mux {
+            (route.rtcp, route.rtcp_latched) = (from, true);
+            record.saw(self.side, me.remote_serial, |wanted| {
+                wanted.seen_rtcp = Some(from)
+            });
+        }
+        let relayed = matches!(other.playing, Playing::Peer) && other.route.is_some();
+        for part in compound {
+            let blocks = match part {
+                Part::Sender(_, info, blocks) => {
+                    let sent = (rtcp::middle(info.ntp), self.now);
+                    me.report_in = Some(sent);
+                    if relayed {
+                        other.report_out = Some(sent);
+                    }
+                    blocks
+                }
+                Part::Receiver(_, blocks) => blocks,
+                Part::Goodbye | Part::Other(_) => continue,
+            };
+            for block in blocks {
+                counters
+                    .remote_fraction_lost
+                    .store(block.interval.fraction_lost.into(), Relaxed);
+                counters
+                    .remote_lost
+                    .set(u64::try_from(block.interval.cumulative_lost).unwrap_or(0));
+                let trip = me
+                    .report_out
+                    .and_then(|(report, at)| block.round_trip(report, self.now.saturating_sub(at)));
+                if let Some(trip) = trip {
+                    counters.round_trip_us.set(
+                        u64::try_from(trip.as_micros())
+                            .unwrap_or(0)
+                            .saturating_add(1),
+                    );
+                }
+            }
+        }
+        if relayed {
+            other.send_rtcp(packet);
+        }
+    }
+}
+
+#[inline]
+fn mark_if_due(state: &mut SideState, packet: &mut [u8]) {
+    if state.marker_due {
+        state.marker_due = false;
+        rtp::set_marker(packet);
+    }
+}
+
+/// The first packet of a side: from now on only this address counts, here and in the kernel.
+fn latch(record: &FlowRecord, side: Side, me: &mut SideState, from: SocketAddr) {
+    let Some(route) = &mut me.route else { return };
+    if route.behind_nat && route.rtcp_mux {
+        route.rtcp = from;
+    }
+    (route.rtp, route.latched) = (from, true);
+    route.connected = me.pair.rtp.connect(from).is_ok();
+    let mut first = false;
+    record.saw(side, me.remote_serial, |wanted| {
+        wanted.seen = Some(from);
+        first = !std::mem::replace(&mut wanted.heard, true);
+    });
+    if first {
+        record.tell(MediaEvent::FirstPacket(side));
+    }
+}

@@ -1,0 +1,189 @@
+//! What a receiver knows about one stream: sequence (RFC 3550 appendix A.1), loss (A.3) and jitter (A.8).
+
+use std::time::Duration;
+
+/// A jump forward of up to this many numbers is loss (RFC 3550 A.1).
+const DROPOUT_MAX: u16 = 3000;
+/// A packet at most this far behind the newest is late, not a restart (RFC 3550 A.1).
+const MISORDER_MAX: u16 = 100;
+/// One past the highest sequence number.
+const SEQUENCE_MODULUS: u32 = 1 << 16;
+
+/// How a packet stands to its stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// The next one, or one after a gap.
+    InOrder,
+    /// Older than the newest, and not seen before.
+    Late,
+    /// Seen before.
+    Duplicate,
+    /// The first of a stream: a new source, or one that started its numbers again.
+    Restarted,
+    /// Far out of order once; taken as a restart if its successor follows (RFC 3550 A.1).
+    Suspect,
+}
+
+/// Loss between two reports (RFC 3550 section 6.4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReportInterval {
+    /// Lost in the interval as a fraction of 256.
+    pub fraction_lost: u8,
+    /// Lost since the start; negative with duplicates. Fits 24 bits.
+    pub cumulative_lost: i32,
+    /// Cycles in the upper, newest sequence number in the lower half.
+    pub highest_sequence: u32,
+    /// Interarrival jitter in timestamp units.
+    pub jitter: u32,
+}
+
+/// The state of one received stream. Starts with [`Reception::default`]; the first packet initialises it.
+#[derive(Clone, Debug, Default)]
+pub struct Reception {
+    ssrc: Option<u32>,
+    base: u16,
+    newest: u16,
+    cycles: u32,
+    /// The number that would confirm a restart.
+    suspect_next: Option<u16>,
+    /// Bit n: `newest - n` was received.
+    window: u64,
+    received: u64,
+    duplicates: u64,
+    /// Losses of streams that came before on the same flow.
+    lost_before: i64,
+    expected_at_report: u64,
+    received_at_report: u64,
+    transit: Option<u32>,
+    /// A.8's estimate, scaled by 16.
+    jitter_16: u32,
+}
+
+impl Reception {
+    /// A stream of a flow that has lost packets before, so that its loss goes on from there.
+    pub fn after(lost_before: u64) -> Reception {
+        Reception {
+            lost_before: i64::try_from(lost_before).unwrap_or(i64::MAX),
+            ..Reception::default()
+        }
+    }
+
+    /// Counts a packet. A new `ssrc` starts a new stream; losses of the old one stay counted.
+    #[inline]
+    pub fn packet(&mut self, ssrc: u32, sequence: u16) -> Arrival {
+        if self.ssrc != Some(ssrc) {
+            self.restart(ssrc, sequence);
+            return Arrival::Restarted;
+        }
+        let ahead = sequence.wrapping_sub(self.newest);
+        if ahead != 0 && ahead < DROPOUT_MAX {
+            if sequence < self.newest {
+                self.cycles = self.cycles.wrapping_add(SEQUENCE_MODULUS);
+            }
+            self.window = self.window.checked_shl(u32::from(ahead)).unwrap_or(0) | 1;
+            self.newest = sequence;
+            self.received += 1;
+            self.suspect_next = None;
+            return Arrival::InOrder;
+        }
+        let behind = self.newest.wrapping_sub(sequence);
+        if behind > MISORDER_MAX {
+            if self.suspect_next == Some(sequence) {
+                self.restart(ssrc, sequence);
+                return Arrival::Restarted;
+            }
+            self.suspect_next = Some(sequence.wrapping_add(1));
+            return Arrival::Suspect;
+        }
+        self.received += 1;
+        // Past the window nobody remembers: a packet that late was most likely delayed, not repeated.
+        let bit = 1u64.checked_shl(u32::from(behind)).unwrap_or(0);
+        if self.window & bit != 0 {
+            self.duplicates += 1;
+            return Arrival::Duplicate;
+        }
+        self.window |= bit;
+        Arrival::Late
+    }
+
+    /// Updates the jitter (RFC 3550 A.8) with a packet's timestamp and its time of arrival on any fixed clock.
+    #[inline]
+    pub fn timing(&mut self, timestamp: u32, clock_hz: u32, now: Duration) {
+        let transit = in_clock_units(now, clock_hz).wrapping_sub(timestamp);
+        if let Some(last) = self.transit.replace(transit) {
+            let step = transit.wrapping_sub(last);
+            let distance = step.min(step.wrapping_neg());
+            let decay = (self.jitter_16.saturating_add(8)) >> 4;
+            self.jitter_16 = self
+                .jitter_16
+                .saturating_add(distance)
+                .saturating_sub(decay);
+        }
+    }
+
+    /// The source that is being counted.
+    pub fn ssrc(&self) -> Option<u32> {
+        self.ssrc
+    }
+
+    /// Packets of the stream that never came, over all streams of the flow; duplicates do not hide them.
+    pub fn lost(&self) -> u64 {
+        let missing = i64::try_from(self.expected()).unwrap_or(i64::MAX)
+            - i64::try_from(self.received.saturating_sub(self.duplicates)).unwrap_or(i64::MAX);
+        u64::try_from(missing.max(0).saturating_add(self.lost_before)).unwrap_or(0)
+    }
+
+    /// Jitter in timestamp units.
+    pub fn jitter(&self) -> u32 {
+        self.jitter_16 >> 4
+    }
+
+    /// What the next report block says; starts a new interval (RFC 3550 A.3). `None` before the first packet.
+    pub fn report(&mut self) -> Option<ReportInterval> {
+        self.ssrc?;
+        let expected = self.expected();
+        let expected_now = expected.saturating_sub(self.expected_at_report);
+        let received_now = self.received.saturating_sub(self.received_at_report);
+        self.expected_at_report = expected;
+        self.received_at_report = self.received;
+        let lost_now = expected_now.saturating_sub(received_now);
+        let fraction = (lost_now << 8).checked_div(expected_now).unwrap_or(0);
+        let lost = i64::try_from(expected).unwrap_or(i64::MAX)
+            - i64::try_from(self.received).unwrap_or(i64::MAX);
+        Some(ReportInterval {
+            fraction_lost: u8::try_from(fraction).unwrap_or(u8::MAX),
+            cumulative_lost: i32::try_from(lost.clamp(-0x80_0000, 0x7f_ffff)).unwrap_or(0),
+            highest_sequence: self.cycles.wrapping_add(u32::from(self.newest)),
+            jitter: self.jitter(),
+        })
+    }
+
+    fn expected(&self) -> u64 {
+        if self.ssrc.is_none() {
+            return 0;
+        }
+        (u64::from(self.cycles) + u64::from(self.newest)).saturating_sub(u64::from(self.base)) + 1
+    }
+
+    fn restart(&mut self, ssrc: u32, sequence: u16) {
+        let lost_before = i64::try_from(self.lost()).unwrap_or(i64::MAX);
+        *self = Reception {
+            ssrc: Some(ssrc),
+            base: sequence,
+            newest: sequence,
+            window: 1,
+            received: 1,
+            lost_before,
+            jitter_16: self.jitter_16,
+            ..Reception::default()
+        };
+    }
+}
+
+/// A time in units of an RTP clock, modulo 2^32 as timestamps are.
+pub(crate) fn in_clock_units(now: Duration, clock_hz: u32) -> u32 {
+    let seconds = now.as_secs().wrapping_mul(u64::from(clock_hz));
+    let part = u64::from(now.subsec_nanos()) * u64::from(clock_hz) / 1_000_000_000;
+    let [_, _, _, _, b0, b1, b2, b3] = seconds.wrapping_add(part).to_be_bytes();
+    u32::from_be_bytes([b0, b1, b2, b3])
+}
