@@ -78,13 +78,15 @@ def spectrum(samples):
 
 def measure(samples):
     """Dominant frequency (Hz, 0 for silence), its share of all power (0 to 1) and the level (dBm0) of 16-bit samples."""
-    power = sum(s * s for s in samples) / len(samples)
-    if power < 1.0:
-        return {"hz": 0.0, "purity": 0.0, "dbm0": SILENCE_DBM0}
     count = 1 << (len(samples).bit_length() - 1)
+    samples = samples[-count:]
+    power = sum(s * s for s in samples) / count
     # A Hann window, so that a tone between two bins does not leak over the whole band.
     window = [0.5 - 0.5 * math.cos(2 * math.pi * n / count) for n in range(count)]
-    powers = [abs(v) ** 2 for v in spectrum([s * w for s, w in zip(samples[-count:], window)])[1 : count // 2]]
+    powers = [abs(v) ** 2 for v in spectrum([s * w for s, w in zip(samples, window)])[1 : count // 2]]
+    # Less than one step of 16 bits, or nothing that swings.
+    if power < 1.0 or sum(powers) == 0.0:
+        return {"hz": 0.0, "purity": 0.0, "dbm0": SILENCE_DBM0}
     peak = max(range(len(powers)), key=powers.__getitem__)
     near = powers[max(0, peak - 2) : peak + 3]
     # The centre of gravity of the peak's neighbourhood is finer than a bin.
@@ -140,7 +142,9 @@ class Call(pj.Call):
         self.mouth = None
 
     def audio(self):
-        for index, media in enumerate(self.getInfo().media):
+        # The binding frees a temporary's inner objects with it: each is held by a name while it is looked into.
+        info = self.getInfo()
+        for index, media in enumerate(info.media):
             if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status in (
                 pj.PJSUA_CALL_MEDIA_ACTIVE,
                 pj.PJSUA_CALL_MEDIA_REMOTE_HOLD,
@@ -165,7 +169,8 @@ class Call(pj.Call):
 
     def onCallMediaState(self, prm):
         state = "none"
-        for media in self.getInfo().media:
+        info = self.getInfo()
+        for media in info.media:
             if media.type == pj.PJMEDIA_TYPE_AUDIO:
                 state = MEDIA[media.status]
         self.connect()
@@ -525,7 +530,8 @@ class Phone:
 
     def do_statistics(self, call=None):
         """Packets and losses of the call's RTP stream, both ways."""
-        rtcp = self.find(call).getStreamStat(0).rtcp
+        statistics = self.find(call).getStreamStat(0)
+        rtcp = statistics.rtcp
         return {
             "sent": rtcp.txStat.pkt,
             "received": rtcp.rxStat.pkt,
