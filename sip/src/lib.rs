@@ -17,6 +17,7 @@ pub mod auth;
 mod hop;
 pub mod message;
 mod method;
+pub mod net;
 pub mod sdp;
 mod status;
 pub mod value;

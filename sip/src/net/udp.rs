@@ -1,0 +1,159 @@
+//! Datagrams: one socket of one shard.
+
+use super::core::Core;
+use super::table::Outgoing;
+use super::{DATAGRAM_BYTES_MAX, SendError, stun};
+use crate::{Hop, Protocol};
+use bytes::Bytes;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use tokio::net::UdpSocket;
+use tokio::sync::Notify;
+
+/// Datagrams taken from a socket before others of the thread get their turn.
+const BURST: usize = 64;
+/// Datagrams that wait for a full socket.
+const WAITING_MAX: usize = 256;
+
+pub(crate) struct Lane {
+    pub local: SocketAddr,
+    socket: UdpSocket,
+    /// The same socket past the runtime: a send needs no readiness.
+    direct: std::net::UdpSocket,
+    waiting: RefCell<VecDeque<Outgoing>>,
+    wake: Notify,
+}
+
+impl Lane {
+    /// Must run inside the runtime of the shard.
+    pub(crate) fn new(socket: std::net::UdpSocket) -> io::Result<Self> {
+        Ok(Self {
+            local: socket.local_addr()?,
+            direct: socket.try_clone()?,
+            socket: UdpSocket::from_std(socket)?,
+            waiting: RefCell::default(),
+            wake: Notify::new(),
+        })
+    }
+
+    /// Sends now, or queues when the socket is full.
+    pub(crate) fn send(&self, core: &Core, bytes: Bytes, hop: Hop) -> Result<(), SendError> {
+        if bytes.len() > DATAGRAM_BYTES_MAX {
+            return Err(SendError::TooLarge);
+        }
+        let mut waiting = self.waiting.borrow_mut();
+        if waiting.is_empty() {
+            match self.direct.send_to(&bytes, hop.remote) {
+                Ok(_) => {
+                    core.shared.counters.sent(Protocol::Udp, bytes.len());
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(send_error(&error)),
+            }
+        }
+        if waiting.len() >= WAITING_MAX {
+            return Err(SendError::Busy);
+        }
+        waiting.push_back(Outgoing {
+            bytes,
+            hop,
+            shard: core.serial,
+        });
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Sends what waits, whenever the socket has room again.
+    pub(crate) async fn flush(self: Rc<Self>, core: Rc<Core>) {
+        loop {
+            self.wake.notified().await;
+            while let Some((bytes, hop)) = self.first_waiting() {
+                let sent = match self.socket.try_send_to(&bytes, hop.remote) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        if self.socket.writable().await.is_err() {
+                            core.shared.counters.socket_errors.add(1);
+                        }
+                        continue;
+                    }
+                    sent => sent,
+                };
+                self.waiting.borrow_mut().pop_front();
+                match sent {
+                    Ok(_) => core.shared.counters.sent(Protocol::Udp, bytes.len()),
+                    Err(error) => core.lost(core.serial, hop, send_error(&error)),
+                }
+            }
+        }
+    }
+
+    fn first_waiting(&self) -> Option<(Bytes, Hop)> {
+        let waiting = self.waiting.borrow();
+        waiting.front().map(|o| (o.bytes.clone(), o.hop))
+    }
+
+    /// Receives in bursts, for ever.
+    pub(crate) async fn receive(self: Rc<Self>, core: Rc<Core>) {
+        let mut buffer = vec![0; usize::from(u16::MAX)];
+        loop {
+            if self.socket.readable().await.is_err() {
+                core.shared.counters.socket_errors.add(1);
+            }
+            for _ in 0..BURST {
+                match self.socket.try_recv_from(&mut buffer) {
+                    Ok((len, remote)) => {
+                        self.datagram(&core, buffer.get(..len).unwrap_or_default(), remote);
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    // An ICMP error about something sent earlier: the socket goes on.
+                    Err(_) => core.shared.counters.socket_errors.add(1),
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn datagram(&self, core: &Core, datagram: &[u8], remote: SocketAddr) {
+        if stun::is_stun(datagram) {
+            if let Some(answer) = stun::answer(datagram, remote) {
+                self.keep_alive(core, &answer, remote);
+            }
+        } else if datagram == b"\r\n\r\n" {
+            self.keep_alive(core, b"\r\n", remote);
+        } else if datagram.iter().any(|c| !matches!(c, b'\r' | b'\n' | 0)) {
+            let hop = Hop {
+                protocol: Protocol::Udp,
+                local: self.local,
+                remote,
+                connection: None,
+            };
+            // An allocation of its own size: a message may live as long as its call.
+            core.message(Bytes::copy_from_slice(datagram), hop);
+        }
+    }
+
+    /// Answers a keep-alive; one that finds the socket full is lost like any datagram.
+    fn keep_alive(&self, core: &Core, answer: &[u8], remote: SocketAddr) {
+        if self.direct.send_to(answer, remote).is_ok() {
+            core.shared.counters.keepalives.add(1);
+        }
+    }
+}
+
+fn send_error(error: &io::Error) -> SendError {
+    match error.kind() {
+        io::ErrorKind::OutOfMemory => SendError::Busy,
+        // EMSGSIZE has no kind of its own that is stable.
+        _ if error.raw_os_error() == Some(EMSGSIZE) => SendError::TooLarge,
+        _ if error.raw_os_error() == Some(ENOBUFS) => SendError::Busy,
+        _ => SendError::Unreachable,
+    }
+}
+
+/// Linux: the datagram is longer than the path takes.
+const EMSGSIZE: i32 = 90;
+/// Linux: the interface's queue is full.
+const ENOBUFS: i32 = 105;
