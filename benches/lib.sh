@@ -49,3 +49,60 @@ sipp_figure() {
 free_port() {
     python3 -c 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
+
+# How a script is used: its head comment.
+usage() {
+    sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$1" >&2
+    exit 2
+}
+
+# The users' file of a load: u000000 and so on, all with one password.
+make_users() {
+    awk -v count="$1" -v password="$2" 'BEGIN {
+        print "SEQUENTIAL"
+        for (i = 0; i < count; i++) {
+            name = sprintf("u%06d", i)
+            printf "%s;[authentication username=%s password=%s]\n", name, name, password
+        }
+    }'
+}
+
+# Runs a scenario: room, target, scenario, then SIPp's arguments. Its statistics are in ROOM/statistics.csv afterwards.
+# Failed calls are counted there, and are no failure of the run.
+load() {
+    local room=$1 target=$2 scenario=$3
+    shift 3
+    rm -f "$room/statistics.csv"
+    sipp "$target" -sf "scenarios/sipp/$scenario.xml" -i 127.0.0.1 -nostdin -nd -deadcall_wait 0 \
+        -trace_stat -stf "$room/statistics.csv" -fd 1 "$@" >"$room/out" 2>&1 </dev/null || true
+    if [[ ! -s $room/statistics.csv ]]; then
+        cat "$room/out" >&2
+        return 1
+    fi
+}
+
+# Lets what a load left behind (last transactions, timers that fire) be paid before the clock is read.
+settle() {
+    sleep 1
+}
+
+heading() {
+    [[ ${JSON:-} == 1 ]] && return
+    printf '%10s %10s %8s %8s %10s %10s %14s %12s\n' 'rate/s' "${1}s" failed resent 'reached/s' 'CPU ms' "CPU us/$1" 'memory KiB'
+}
+
+# One line of the table: room, rate, count, CPU ms, memory.
+row() {
+    local done_ failed resent rate_reached per
+    done_=$(sipp_figure "$1/statistics.csv" 'SuccessfulCall(C)')
+    failed=$(sipp_figure "$1/statistics.csv" 'FailedCall(C)')
+    resent=$(sipp_figure "$1/statistics.csv" 'Retransmissions(C)')
+    rate_reached=$(sipp_figure "$1/statistics.csv" 'CallRate(C)')
+    per=$(awk -v ms="$4" -v n="$done_" 'BEGIN { printf "%.1f", n ? ms * 1000 / n : 0 }')
+    if [[ ${JSON:-} == 1 ]]; then
+        printf '{"rate":%s,"asked":%s,"done":%s,"failed":%s,"retransmissions":%s,"rate_reached":%s,"cpu_ms":%s,"cpu_us_each":%s,"memory_kib":%s}\n' \
+            "$2" "$3" "$done_" "$failed" "$resent" "$rate_reached" "$4" "$per" "$5"
+    else
+        printf '%10s %10s %8s %8s %10s %10s %14s %12s\n' "$2" "$done_" "$failed" "$resent" "$rate_reached" "$4" "$per" "$5"
+    fi
+}
