@@ -43,7 +43,7 @@ pub struct TreeNode {
     /// How long the oldest message waits, in milliseconds.
     pub mailbox_age_ms: u64,
     /// What it says of itself.
-    pub description: String,
+    pub description: Option<String>,
 }
 
 /// One call, as `GET /api/calls` says.

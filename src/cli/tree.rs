@@ -109,9 +109,7 @@ fn details(node: &TreeNode) -> String {
         }
         parts.push(mailbox);
     }
-    if !node.description.is_empty() {
-        parts.push(node.description.clone());
-    }
+    parts.extend(node.description.clone());
     let shown: Vec<String> = parts
         .iter()
         .filter(|part| !part.is_empty())

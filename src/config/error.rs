@@ -123,7 +123,7 @@ impl Finding {
 /// A configuration's text with the starts of its lines, to turn byte offsets into lines and columns.
 pub(super) struct Source<'a> {
     file: &'a str,
-    text: &'a str,
+    pub(super) text: &'a str,
     line_starts: Vec<usize>,
 }
 

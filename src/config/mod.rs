@@ -126,7 +126,7 @@ pub fn parse(
         findings.extend(check::relations(config, &reader.places, &reader.unsound));
     }
     if !syntax.is_empty() {
-        let (syntax, broken_lines) = syntax::findings(text, &syntax);
+        let (syntax, broken_lines) = syntax::findings(&source, &syntax);
         // A value that could not be parsed is also of a wrong type; once is enough.
         findings.retain(|finding| !broken_lines.contains(&source.line(finding.span.start)));
         findings.extend(syntax);

@@ -2,16 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use super::error::Finding;
+use super::error::{Finding, Source};
 
 /// The parser's errors without those that follow from others: one a line, and one for all lines that an unclosed list
 /// swallowed. Also the lines, from 1, of which no value can be trusted.
-pub(super) fn findings(text: &str, errors: &[toml::de::Error]) -> (Vec<Finding>, BTreeSet<usize>) {
+pub(super) fn findings(
+    source: &Source<'_>,
+    errors: &[toml::de::Error],
+) -> (Vec<Finding>, BTreeSet<usize>) {
+    let text = source.text;
     let mut findings: Vec<(usize, Finding)> =
-        errors.iter().map(|error| finding(text, error)).collect();
+        errors.iter().map(|error| finding(source, error)).collect();
     findings.sort_by_key(|(_, finding)| finding.span.start);
     findings.dedup_by_key(|(line, _)| *line);
-    let broken_lines = findings.iter().map(|(line, _)| line + 1).collect();
+    let broken_lines = findings.iter().map(|(line, _)| *line).collect();
     let is_open = |error: &toml::de::Error| {
         ["unclosed array", "unclosed inline table"].contains(&message(error).0)
     };
@@ -19,9 +23,9 @@ pub(super) fn findings(text: &str, errors: &[toml::de::Error]) -> (Vec<Finding>,
         // The list goes on to the end of the text, with an error on each line that says something.
         let is_quiet = |line: &&str| line.trim().is_empty() || line.trim().starts_with('#');
         let lines: Vec<&str> = text.lines().collect();
-        while let [.., (before, _), (last, _)] = findings.as_slice()
+        while let [.., (before, _), (after, _)] = findings.as_slice()
             && lines
-                .get(before + 1..*last)
+                .get(*before..after - 1)
                 .is_some_and(|between| between.iter().all(is_quiet))
         {
             findings.pop();
@@ -43,9 +47,9 @@ pub(super) fn findings(text: &str, errors: &[toml::de::Error]) -> (Vec<Finding>,
     )
 }
 
-/// The line, from 0, and the finding of a parser's error.
-fn finding(text: &str, error: &toml::de::Error) -> (usize, Finding) {
-    let span = error.span().unwrap_or(text.len()..text.len());
+/// The line, from 1, and the finding of a parser's error.
+fn finding(source: &Source<'_>, error: &toml::de::Error) -> (usize, Finding) {
+    let span = error.span().unwrap_or(source.text.len()..source.text.len());
     let (what, expected) = message(error);
     let remedy = match (what, expected) {
         ("duplicate key", _) => "keep one of the two".to_owned(),
@@ -53,10 +57,10 @@ fn finding(text: &str, error: &toml::de::Error) -> (usize, Finding) {
         (_, "nothing") => "take it away".to_owned(),
         (_, expected) => format!("expected {expected}"),
     };
-    let line = text
-        .get(..span.start)
-        .map_or(0, |before| before.matches('\n').count());
-    (line, Finding::new(span, "", what, remedy))
+    (
+        source.line(span.start),
+        Finding::new(span, "", what, remedy),
+    )
 }
 
 /// What is wrong and what was expected, which may be empty.

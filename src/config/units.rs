@@ -53,7 +53,9 @@ fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 }
 
 fn words(value: u64, units: &[(&str, u64)]) -> String {
-    let largest = units.iter().find(|(_, factor)| value % factor == 0);
+    let largest = units
+        .iter()
+        .find(|(_, factor)| value.is_multiple_of(*factor));
     largest.map_or_else(
         || value.to_string(),
         |(name, factor)| format!("{}{name}", value / factor),
