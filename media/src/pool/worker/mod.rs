@@ -226,6 +226,10 @@ impl<'a> Worker<'a> {
         let mut commands = std::mem::take(&mut self.commands);
         std::mem::swap(&mut *self.seat.queue.lock(), &mut commands);
         for command in commands.drain(..) {
+            if self.seat.epoch.load(Ordering::SeqCst) != self.epoch {
+                break; // hung until it was replaced: the successor has read all records itself
+            }
+            self.seat.serving.store(u32::MAX, Ordering::Relaxed);
             match command {
                 Command::Apply(record) => self.apply(&record, now),
                 Command::Panic => resume_unwind(Box::new("asked to panic")),

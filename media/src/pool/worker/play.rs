@@ -180,7 +180,7 @@ fn is_playing(entry: &Entry) -> bool {
 }
 
 fn play_side(entry: &mut Entry, side: Side, beats: u64, now: Duration, vitals: &Vitals) {
-    let record = Arc::clone(&entry.record);
+    let record = &*entry.record;
     let state = entry.sides.get_mut(side);
     if !state.playing.is_generated() {
         return;
@@ -213,12 +213,12 @@ fn play_side(entry: &mut Entry, side: Side, beats: u64, now: Duration, vitals: &
         if send_frame(state, &record, side, voice, route.ptime_ms, now, vitals) {
             state.playing = Playing::Nothing;
             state.own.flowing = false;
-            note_progress(&record, side, state);
+            note_progress(record, side, state);
             record.tell(MediaEvent::SourceEnded(side));
             return;
         }
     }
-    note_progress(&record, side, state);
+    note_progress(record, side, state);
 }
 
 /// Generates, encodes and sends one packet; true when the source ended in it.

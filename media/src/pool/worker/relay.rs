@@ -27,21 +27,22 @@ impl Worker<'_> {
         }
         let side = token.side();
         let state = entry.sides.get_mut(side);
-        let pair = std::sync::Arc::clone(&state.pair);
-        let share = if token.is_rtcp() || state.last_wake.wrapping_add(1) == wake {
+        let backlog = state.last_wake.wrapping_add(1) == wake;
+        if !token.is_rtcp() {
+            state.last_wake = wake;
+        }
+        let share = if backlog || token.is_rtcp() {
             BURST_MAX
         } else {
             1
         };
-        if !token.is_rtcp() {
-            state.last_wake = wake;
-        }
-        let socket = if token.is_rtcp() {
-            &pair.rtcp
-        } else {
-            &pair.rtp
-        };
         for _ in 0..share {
+            let pair = &entry.sides.get(side).pair;
+            let socket = if token.is_rtcp() {
+                &pair.rtcp
+            } else {
+                &pair.rtp
+            };
             match socket.recv_from(datagram) {
                 Ok((length, from)) => {
                     let cut = length == datagram.len();
