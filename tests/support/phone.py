@@ -209,8 +209,9 @@ class Call(pj.Call):
 
     def onCallTransferRequest(self, prm):
         # PJSIP makes the new call itself and asks for the object that is to stand for it.
-        prm.newCall = self.phone.adopt(None)
-        self.phone.tell(event="transfer_request", call=self.number, to=prm.dstUri, new_call=prm.newCall.number)
+        made = self.phone.adopt(None)
+        prm.newCall = made
+        self.phone.tell(event="transfer_request", call=self.number, to=prm.dstUri, new_call=made.number)
 
     def onCallTransferStatus(self, prm):
         self.phone.tell(
@@ -218,11 +219,7 @@ class Call(pj.Call):
         )
 
     def onCallReplaceRequest(self, prm):
-        prm.newCall = self.phone.adopt(None)
-        self.phone.tell(event="replace_request", call=self.number, new_call=prm.newCall.number)
-
-    def onCallReplaced(self, prm):
-        taken = self.phone.adopt(prm.newCallId)
+        taken = self.phone.adopt(None)
         prm.newCall = taken
         self.phone.tell(event="replaced", call=self.number, new_call=taken.number)
 
