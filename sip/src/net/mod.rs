@@ -25,6 +25,7 @@ mod counters;
 mod event;
 mod framer;
 mod open;
+pub mod resolve;
 mod shard;
 mod socket;
 mod stream;
@@ -107,6 +108,7 @@ pub(crate) struct Shared {
     counters: Arc<Counters>,
     shards: DashMap<usize, mpsc::Sender<Notice>>,
     attached: AtomicUsize,
+    nameservers: Vec<SocketAddr>,
 }
 
 /// A message did not arrive.
@@ -142,6 +144,7 @@ impl Network {
             counters: Arc::default(),
             shards: DashMap::new(),
             attached: AtomicUsize::new(0),
+            nameservers: config.nameservers,
         })))
     }
 

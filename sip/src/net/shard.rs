@@ -1,10 +1,12 @@
 //! The wires of one shard: its sockets, and the way out.
 
 use super::core::Core;
+use super::resolve::{self, ResolveError, Resolver, Target};
 use super::socket::{self, Routes};
 use super::table::{Found, Outgoing};
 use super::udp::Lane;
 use super::{Bind, Inbound, NOTICES_MAX, SendError, SetupError, Shared, open};
+use crate::value::{Host, Uri};
 use crate::{Hop, Protocol};
 use bytes::Bytes;
 use socket2::Socket;
@@ -24,6 +26,8 @@ struct Inner {
     core: Rc<Core>,
     lanes: Vec<Rc<Lane>>,
     routes: Routes,
+    /// None where the system has no usable DNS configuration: literal addresses still work.
+    resolver: Option<Resolver>,
     tasks: Vec<AbortHandle>,
 }
 
@@ -44,6 +48,9 @@ impl ShardNet {
         sockets: Vec<(Bind, Socket)>,
         inbound: Rc<dyn Inbound>,
     ) -> Result<Self, SetupError> {
+        let resolver = Resolver::new(&shared.nameservers, &shared.listening)
+            .inspect_err(|error| tracing::warn!(%error, "no DNS: names will not resolve"))
+            .ok();
         let serial = shared.attached.fetch_add(1, Ordering::Relaxed);
         let core = Rc::new(Core::new(Arc::clone(shared), serial, inbound));
         let (notices, mut receiver) = mpsc::channel(NOTICES_MAX);
@@ -52,6 +59,7 @@ impl ShardNet {
             core: Rc::clone(&core),
             lanes: Vec::new(),
             routes: Routes::new(),
+            resolver,
             tasks: Vec::new(),
         };
         let telling = Rc::clone(&core);
@@ -151,6 +159,22 @@ impl ShardNet {
         match hop.local.port() {
             0 => self.local_for(hop.protocol, hop.remote),
             _ => Some(hop.local),
+        }
+    }
+
+    /// Where a URI leads, best first (RFC 3263): try the next when one fails. Literal addresses are answered without
+    /// waiting; [`resolve::literal`] does so without a future. Over TLS send to them as the URI's host (RFC 5922).
+    ///
+    /// # Errors
+    /// A URI that leads nowhere, a DNS that does not answer, or too many look-ups under way.
+    pub async fn resolve(&self, uri: &Uri<'_>) -> Result<Vec<Target>, ResolveError> {
+        let question = resolve::Question::of(uri)?;
+        match question.host {
+            Host::Ip(_) => Ok(resolve::literal(uri)?.into_iter().collect()),
+            Host::Name(_) => {
+                let resolver = self.0.resolver.as_ref().ok_or(ResolveError::Dns)?;
+                resolver.locate(&question).await
+            }
         }
     }
 
