@@ -26,7 +26,7 @@ hold_ms=${HOLD_MS:-1000} seconds=${SECONDS_EACH:-5}
 
 room=$(mktemp -d)
 callee_pid=
-trap '[[ -z $callee_pid ]] || kill -KILL "$callee_pid" 2>/dev/null; rm -rf "$room"' EXIT
+trap '[[ -z $callee_pid ]] || { kill -KILL "$callee_pid"; wait "$callee_pid"; } 2>/dev/null; rm -rf "$room"' EXIT
 
 callee_port=$(free_port)
 printf 'SEQUENTIAL\n%s;[authentication username=%s password=%s]\n' "$callee" "$callee" "$password" >"$room/callee.csv"
@@ -40,7 +40,7 @@ sipp "$target" -sf scenarios/sipp/load_uas.xml -i 127.0.0.1 -p "$callee_port" -s
 callee_pid=$!
 wait_for_udp "$callee_port" "$callee_pid"
 
-heading call
+heading call "$(idle_cpu "${pids[@]}")"
 for rate in "${rates[@]}"; do
     count=$((rate * seconds))
     before=$(cpu_ms "${pids[@]}")

@@ -86,8 +86,18 @@ settle() {
     sleep 1
 }
 
+# The CPU that processes use while nobody asks anything of them, in milliseconds a second, over two seconds.
+idle_cpu() {
+    local before
+    before=$(cpu_ms "$@")
+    sleep 2
+    echo $((($(cpu_ms "$@") - before) / 2))
+}
+
+# The table's head: what is counted, and the idle CPU, which is in the figures below.
 heading() {
     [[ ${JSON:-} == 1 ]] && return
+    echo "idle: $2 ms of CPU a second, included below"
     printf '%10s %10s %8s %8s %10s %10s %14s %12s\n' 'rate/s' "${1}s" failed resent 'reached/s' 'CPU ms' "CPU us/$1" 'memory KiB'
 }
 

@@ -26,7 +26,7 @@ room=$(mktemp -d)
 trap 'rm -rf "$room"' EXIT
 make_users "$users" "$password" >"$room/users.csv"
 
-heading registration
+heading registration "$(idle_cpu "${pids[@]}")"
 for rate in "${rates[@]}"; do
     count=$((rate * seconds))
     before=$(cpu_ms "${pids[@]}")
