@@ -123,14 +123,13 @@ impl Book {
             .filter(|record| record.id == id)
     }
 
-    pub fn remove(&mut self, id: FlowId) {
-        if self.get(id).is_some()
-            && let Some((_, place)) = self.slots.get_mut(id.slot as usize)
-        {
-            *place = None;
-            self.free.push(id.slot);
-            self.open -= 1;
-        }
+    /// Takes a flow out. The record is handed back, so that the owner inside is not dropped under the book's lock.
+    pub fn remove(&mut self, id: FlowId) -> Option<Arc<FlowRecord>> {
+        self.get(id)?;
+        let (_, place) = self.slots.get_mut(id.slot as usize)?;
+        self.free.push(id.slot);
+        self.open -= 1;
+        place.take()
     }
 
     pub fn flows(&self) -> usize {

@@ -38,7 +38,7 @@
 //! - *Level-triggered epoll.* A phone's socket holds one packet in twenty milliseconds. With edges every wake would need a
 //!   second `recv` only to see that nothing is left: a system call a packet. With levels one read a report is enough; a socket
 //!   that is reported in two wakes in a row has a backlog, and only then more than one packet is read, at most
-//!   [`BURST_MAX`](worker::BURST_MAX) a wake so that it cannot starve others.
+//!   `BURST_MAX` a wake so that it cannot starve others.
 //! - *Connected sockets*: no route look-up, 30 % less than an unconnected one (measured, see the project's notes).
 //! - *One timer a worker*, a timerfd of 20 ms that runs only while somebody hears generated media. Its beats are counted by
 //!   the kernel, so a late wake is made up for and nothing drifts.
@@ -134,6 +134,8 @@ pub struct WorkerHealth {
 impl Pool {
     /// Makes the book and binds the warm ports; the workers are started one by one with [`Pool::start_worker`].
     ///
+    /// A flow holds four descriptors, so the process's soft limit of them is raised to the hard one.
+    ///
     /// # Errors
     /// The port range holds no pair, or a socket could not be bound.
     pub fn new(config: PoolConfig) -> io::Result<Pool> {
@@ -143,6 +145,7 @@ impl Pool {
         };
         let workers = u16::try_from(workers)
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "too many workers"))?;
+        sys::raise_descriptor_limit();
         let inner = Arc::new(Inner {
             ports: Mutex::new(Ports::new(config.ip, &config.ports, config.warm_pairs)?),
             seats: (0..workers)
@@ -249,7 +252,7 @@ impl Pool {
             match seat.change(&record, self.inner.config.commands_max, |_| ()) {
                 Ok(()) => Ok(record),
                 Err(PoolBusy) => {
-                    seat.book.lock().remove(record.id);
+                    let _owner_dropped_without_the_lock = seat.book.lock().remove(record.id);
                     pairs = record.pairs.lock().take().and_then(|both| {
                         Some(Sides {
                             a: Arc::into_inner(both.a)?,
@@ -363,3 +366,6 @@ fn new_marks() -> Marks {
         ..Marks::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -205,6 +205,22 @@ fn no_cores() -> libc::cpu_set_t {
     unsafe { std::mem::zeroed() }
 }
 
+/// Raises the soft limit of open descriptors to the hard limit. What the system refuses stays as it was.
+pub fn raise_descriptor_limit() {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `limit` is ours, and the call writes one `rlimit`.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } == 0
+        && limit.rlim_cur < limit.rlim_max
+    {
+        limit.rlim_cur = limit.rlim_max;
+        // SAFETY: `limit` lives through the call, which only reads it.
+        let _refused = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+    }
+}
+
 /// CPU time that the calling thread has used.
 pub fn thread_cpu() -> Duration {
     let mut time = libc::timespec {

@@ -89,6 +89,7 @@ impl Worker<'_> {
 
     /// Says goodbye, gives the ports back and forgets the flow.
     pub(super) fn close(&mut self, record: &Arc<FlowRecord>, now: Duration) {
+        record.wanted.lock().closed = true;
         let slot = record.id.slot as usize;
         let mine = |entry: &mut Box<Entry>| entry.record.id == record.id;
         if let Some(entry) = self
@@ -119,7 +120,7 @@ impl Worker<'_> {
                 }
             }
         }
-        self.seat.book.lock().remove(record.id);
+        let _owner_dropped_without_the_lock = self.seat.book.lock().remove(record.id);
     }
 }
 
@@ -223,10 +224,12 @@ fn choose_sources(entry: &mut Entry) {
         } else {
             0
         };
-        state.playing = Playing::new(&wish.source, played);
+        let playing = Playing::new(&wish.source, played);
+        // From the other side to the other side is no new stream.
+        state.marker_due |= !matches!((&state.playing, &playing), (Playing::Peer, Playing::Peer));
+        state.playing = playing;
         state.source_serial = wish.source_serial;
         state.own.flowing = false;
-        state.marker_due = true;
         note_progress(&record, side, state);
     }
 }

@@ -98,13 +98,21 @@ impl Route {
     /// Whether RTP from there is the side's.
     #[inline]
     pub fn accepts(&self, from: SocketAddr) -> bool {
-        from == self.rtp || (self.behind_nat && !self.latched && from.ip() == self.rtp.ip())
+        same_place(from, self.rtp)
+            || (self.behind_nat && !self.latched && from.ip() == self.rtp.ip())
     }
 
     /// Whether RTCP from there is the side's.
     pub fn accepts_rtcp(&self, from: SocketAddr) -> bool {
-        from == self.rtcp || (self.behind_nat && !self.rtcp_latched && from.ip() == self.rtp.ip())
+        same_place(from, self.rtcp)
+            || (self.behind_nat && !self.rtcp_latched && from.ip() == self.rtp.ip())
     }
+}
+
+/// Address and port agree. The kernel adds a scope to link-local IPv6 addresses, which SDP cannot say.
+#[inline]
+fn same_place(one: SocketAddr, other: SocketAddr) -> bool {
+    one.port() == other.port() && one.ip() == other.ip()
 }
 
 /// What one payload type of a side means, and what it becomes on the other side.

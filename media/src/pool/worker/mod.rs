@@ -11,6 +11,8 @@ use super::book::{Command, FLOWS_MAX, Seat};
 use super::sys::{self, Epoll, Metronome, Ready};
 use super::vocabulary::{MediaEvent, Side};
 use entry::Entry;
+#[cfg(test)]
+pub use entry::Lanes;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -113,7 +115,7 @@ fn run(pool: &Arc<Inner>, seat: &Arc<Seat>, epoch: u64) -> WorkerEnd {
 }
 
 /// Notes on the flow that was being served that it was there when its worker died.
-fn blame(seat: &Seat) {
+pub fn blame(seat: &Seat) {
     let slot = seat.serving.swap(u32::MAX, Ordering::SeqCst);
     if let Some(record) = seat.book.lock().in_slot(slot) {
         record.deaths.fetch_add(1, Ordering::SeqCst);

@@ -210,7 +210,7 @@ fn play_side(entry: &mut Entry, side: Side, beats: u64, now: Duration, vitals: &
     state.own.credit_ms += u32::try_from(made_up).unwrap_or(0) * beat_ms;
     while state.own.credit_ms >= route.ptime_ms {
         state.own.credit_ms -= route.ptime_ms;
-        if send_frame(state, &record, side, voice, route.ptime_ms, now, vitals) {
+        if send_frame(state, record, side, voice, route.ptime_ms, now, vitals) {
             state.playing = Playing::Nothing;
             state.own.flowing = false;
             note_progress(record, side, state);
