@@ -33,6 +33,18 @@ impl Span {
         }
     }
 
+    /// Follows the bytes after `by` more were put in at `at`; a span that ends there takes them in when `grows`.
+    pub(crate) fn insert(&mut self, at: usize, by: usize, grows: bool) {
+        let (start, end) = (usize::from(self.start), usize::from(self.end));
+        let moved = |edge: usize| u16::try_from(edge + by).unwrap_or(u16::MAX);
+        if end > at || (grows && end == at && start < at) {
+            self.end = moved(end);
+        }
+        if start >= at && end > start {
+            self.start = moved(start);
+        }
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.start == self.end
     }

@@ -9,6 +9,7 @@ mod lexer;
 mod name;
 mod print;
 mod refuse;
+mod stamp;
 mod write;
 
 pub use error::ParseError;
@@ -39,7 +40,7 @@ pub struct Message {
     lexed: std::sync::Arc<Spans>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Spans {
     start: Start,
     headers: SmallVec<[HeaderSpan; 16]>,
@@ -52,7 +53,7 @@ struct Spans {
     branch: Span,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Start {
     Request { method: Method, uri: Span },
     Response { status: Status, reason: Span },
