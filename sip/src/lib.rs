@@ -20,6 +20,8 @@ mod method;
 pub mod net;
 pub mod sdp;
 mod status;
+pub mod timer;
+pub mod transaction;
 pub mod value;
 
 pub use hop::{ConnectionId, Hop, Protocol};

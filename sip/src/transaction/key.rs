@@ -1,0 +1,127 @@
+//! What identifies a transaction (RFC 3261 sections 17.1.3, 17.2.3, 8.2.2.2), as 128 bits.
+//!
+//! The bytes that identify it are hashed twice with SipHash under two secret random keys. Who does not know the keys can
+//! not choose messages whose hashes collide, nor see from outside that two did; by accident a collision among a million
+//! live transactions has a chance of about 2^-88. So the hash stands for the bytes, and no bytes are kept.
+
+use super::INVITE;
+use crate::value::Via;
+use crate::{Message, Method};
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+/// Which name space a key is of; the first byte that is hashed.
+#[derive(Clone, Copy)]
+#[repr(u8)]
+enum Space {
+    Client,
+    Server,
+    Old,
+    Call,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key(pub u64, pub u64);
+
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    seeds: [RandomState; 2],
+}
+
+impl Keys {
+    /// Section 17.1.3: branch and CSeq method.
+    pub fn client(&self, branch: &[u8], method: &Method) -> Key {
+        self.hash(Space::Client, |h| {
+            h.part(branch);
+            h.part(method.as_str().as_bytes());
+        })
+    }
+
+    /// Section 17.2.3, for `method` (an ACK or CANCEL asks for its INVITE). `None` without a readable Via.
+    pub fn server(&self, request: &Message, method: &Method) -> Option<Key> {
+        let via = request.via().ok()?;
+        Some(if via.has_modern_branch() {
+            self.hash(Space::Server, |h| {
+                h.part(via.branch().unwrap_or_default());
+                sent_by(h, &via);
+                h.part(method.as_str().as_bytes());
+            })
+        } else {
+            // RFC 2543: no cookie. The To tag of an ACK is that of our response, so it can be compared only where the
+            // method can not have one.
+            self.hash(Space::Old, |h| {
+                h.part(request.request_uri());
+                h.part(request.call_id());
+                h.part(request.from_tag());
+                h.part(&request.cseq().to_be_bytes());
+                h.part(via.branch().unwrap_or_default());
+                sent_by(h, &via);
+                h.part(method.as_str().as_bytes());
+                if method != INVITE && *method != Method::Cancel {
+                    h.part(request.to_tag().unwrap_or_default());
+                }
+            })
+        })
+    }
+
+    /// Section 8.2.2.2: From tag, Call-ID, CSeq; and the To tag of a request inside a dialog. It finds merged requests,
+    /// and the INVITE of an ACK that acknowledges a 2xx.
+    pub fn call(&self, request: &Message, method: &Method, to_tag: Option<&[u8]>) -> Key {
+        self.hash(Space::Call, |h| {
+            h.part(request.call_id());
+            h.part(request.from_tag());
+            h.part(&request.cseq().to_be_bytes());
+            h.part(method.as_str().as_bytes());
+            h.part(to_tag.unwrap_or_default());
+        })
+    }
+
+    fn hash(&self, space: Space, parts: impl Fn(&mut Parts<'_>)) -> Key {
+        let one = |seed: &RandomState| {
+            let mut hasher = seed.build_hasher();
+            hasher.write_u8(space as u8);
+            parts(&mut Parts(&mut hasher));
+            hasher.finish()
+        };
+        let [first, second] = &self.seeds;
+        Key(one(first), one(second))
+    }
+}
+
+struct Parts<'a>(&'a mut std::hash::DefaultHasher);
+
+impl Parts<'_> {
+    /// The length goes before the bytes, so that parts can not run into each other.
+    fn part(&mut self, bytes: &[u8]) {
+        self.0.write_usize(bytes.len());
+        self.0.write(bytes);
+    }
+}
+
+/// Section 17.2.3: clients choose branches by themselves, so sent-by is compared as well. Host names have no case.
+fn sent_by(hasher: &mut Parts<'_>, via: &Via<'_>) {
+    hasher.0.write_usize(via.host.len());
+    for c in via.host {
+        hasher.0.write_u8(c.to_ascii_lowercase());
+    }
+    hasher.0.write_u16(via.port.unwrap_or(0));
+}
+
+/// Keys are hashes already: the map takes one half as it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn write(&mut self, bytes: &[u8]) {
+        for c in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*c);
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = self.0.rotate_left(32) ^ value;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

@@ -1,0 +1,603 @@
+//! The transaction layer of one shard.
+
+use super::client_invite::ClientInvite;
+use super::client_other::ClientOther;
+use super::effects::Effects;
+use super::key::{Key, Keys};
+use super::server_invite::ServerInvite;
+use super::server_other::ServerOther;
+use super::table::{Bell, Counts, Machine, Owner, Place, Table};
+use super::{
+    ClientEnd, ClientId, INVITE, Output, Outputs, Owned, RequestError, ServerEnd, ServerId, Timers,
+    response_hop,
+};
+use crate::message::respond;
+use crate::{Hop, Message, Method, Status};
+use bytes::Bytes;
+use std::time::Duration;
+
+/// A new call is refused when less than one in this many places is free: calls that stand need the rest to end.
+const RESERVE: usize = 8;
+
+/// All transactions of a shard. `O` is a small copyable name of an owner. Time is a [`Duration`] since any start, and
+/// never goes back.
+#[derive(Debug)]
+pub struct Layer<O> {
+    keys: Keys,
+    table: Table<O>,
+    timers: Timers,
+    reserve: usize,
+}
+
+impl<O: Copy + PartialEq> Layer<O> {
+    /// A layer for at most `transactions_max` live transactions.
+    pub fn new(timers: Timers, transactions_max: usize) -> Self {
+        Self {
+            keys: Keys::default(),
+            table: Table::new(transactions_max),
+            timers,
+            reserve: transactions_max / RESERVE,
+        }
+    }
+
+    /// Takes a message from the wires.
+    pub fn receive(&mut self, now: Duration, message: Message, hop: Hop, out: &mut Outputs<O>) {
+        if !message.is_request() {
+            return self.response(now, message, hop, out);
+        }
+        let message = message.stamp_received(&hop);
+        if *message.method() == Method::Ack {
+            return self.acknowledged(now, message, hop, out);
+        }
+        let Some(key) = self.keys.server(&message, message.method()) else {
+            return;
+        };
+        if let Some(place) = self.table.find(key) {
+            let effects = match self.table.get(place).map(|t| &t.machine) {
+                Some(Machine::ServerInvite(m)) => m.repeated(),
+                Some(Machine::ServerOther(m)) => m.repeated(),
+                _ => return,
+            };
+            return self.carry_out(now, place, effects, None, out);
+        }
+        if *message.method() == Method::Cancel {
+            return self.cancelled(now, key, message, hop, out);
+        }
+        let outside = message.to_tag().is_none();
+        let call = (outside || message.method() == INVITE)
+            .then(|| self.keys.call(&message, message.method(), message.to_tag()));
+        if outside && call.is_some_and(|c| self.table.find_call(c).is_some()) {
+            // Section 8.2.2.2: the same request came over two ways.
+            return self.answer(now, key, &message, hop, Status::LOOP_DETECTED, out);
+        }
+        let room = self.table.room() > if outside { self.reserve } else { 0 };
+        let way = response_hop(&message, &hop);
+        match self.serve(now, key, call, &message, way, Owner::Nobody, out) {
+            Some(place) if room => out.push(Output::Request {
+                server: ServerId(place),
+                message,
+                hop,
+            }),
+            place => {
+                if let Some(place) = place {
+                    self.table.remove(place);
+                }
+                out.push(Output::Overload { message, hop: way });
+            }
+        }
+    }
+
+    /// The user takes a server transaction; later news about it carry `owner`.
+    pub fn claim(&mut self, server: ServerId, owner: O) {
+        if let Some(transaction) = self.table.get(server.0) {
+            transaction.owner = Owner::User(owner);
+        }
+    }
+
+    /// Answers a request. A final response to an INVITE is sent again until its ACK (a 2xx on every transport, RFC 3261
+    /// section 13.3.1.4). Nothing happens when it has had its final response, or is gone.
+    pub fn respond(
+        &mut self,
+        now: Duration,
+        server: ServerId,
+        status: Status,
+        bytes: Bytes,
+        out: &mut Outputs<O>,
+    ) {
+        let timers = self.timers;
+        let Some(transaction) = self.table.get(server.0) else {
+            return;
+        };
+        let reliable = transaction.hop.protocol.is_reliable();
+        let effects = match &mut transaction.machine {
+            Machine::ServerInvite(m) => m.respond(timers, reliable, status, bytes),
+            Machine::ServerOther(m) => m.respond(timers, reliable, status, bytes),
+            Machine::ClientInvite(_) | Machine::ClientOther(_) => return,
+        };
+        self.carry_out(now, server.0, effects, None, out);
+    }
+
+    /// Answers a request and forgets it at once: what a challenge or a refusal of a stranger deserves, which must not
+    /// leave state behind (RFC 3261 section 8.2.7). A repeated request comes as a new one.
+    pub fn respond_and_forget(&mut self, server: ServerId, bytes: Bytes, out: &mut Outputs<O>) {
+        if let Some(transaction) = self.table.get(server.0) {
+            let hop = transaction.hop;
+            out.push(Output::Send { bytes, hop });
+            self.table.remove(server.0);
+        }
+    }
+
+    /// Sends a reliable provisional response until its PRACK (RFC 3262 section 3). `false`, and nothing is sent, while an
+    /// earlier one waits or after the final response.
+    pub fn respond_reliably(
+        &mut self,
+        now: Duration,
+        server: ServerId,
+        rseq: u32,
+        bytes: Bytes,
+        out: &mut Outputs<O>,
+    ) -> bool {
+        let timers = self.timers;
+        let effects = match self.table.get(server.0).map(|t| &mut t.machine) {
+            Some(Machine::ServerInvite(m)) => m.respond_reliably(timers, rseq, bytes),
+            _ => None,
+        };
+        effects
+            .map(|e| self.carry_out(now, server.0, e, None, out))
+            .is_some()
+    }
+
+    /// A PRACK for `rseq` has come. `false` when nothing waits for it: the PRACK is answered 481 (RFC 3262 section 3).
+    pub fn pracked(&mut self, now: Duration, server: ServerId, rseq: u32) -> bool {
+        let effects = match self.table.get(server.0).map(|t| &mut t.machine) {
+            Some(Machine::ServerInvite(m)) => m.pracked(rseq),
+            _ => None,
+        };
+        effects
+            .map(|e| self.carry_out(now, server.0, e, None, &mut Vec::new()))
+            .is_some()
+    }
+
+    /// Sends a request of ours (not ACK, not CANCEL) with `branch` in its top Via.
+    ///
+    /// # Errors
+    /// [`RequestError`]
+    #[allow(clippy::too_many_arguments)] // the request's own parts, from most to least specific
+    pub fn request(
+        &mut self,
+        now: Duration,
+        bytes: Bytes,
+        method: &Method,
+        branch: &str,
+        hop: Hop,
+        owner: O,
+        out: &mut Outputs<O>,
+    ) -> Result<ClientId, RequestError> {
+        let branch = branch.as_bytes();
+        self.start(now, bytes, method, branch, hop, Owner::User(owner), out)
+            .map(ClientId)
+    }
+
+    /// Cancels an INVITE of ours: the CANCEL goes out when the first provisional response is there (RFC 3261 section
+    /// 9.1). The INVITE ends with its final response, or 64·T1 after the CANCEL. `reason` is the value of a Reason
+    /// header (RFC 3326).
+    pub fn cancel(
+        &mut self,
+        now: Duration,
+        client: ClientId,
+        reason: Option<&str>,
+        out: &mut Outputs<O>,
+    ) {
+        let timers = self.timers;
+        if let Some(Machine::ClientInvite(m)) = self.table.get(client.0).map(|t| &mut t.machine) {
+            let effects = m.cancel(timers, reason);
+            self.carry_out(now, client.0, effects, None, out);
+        }
+    }
+
+    /// Sends the ACK of a 2xx with `to_tag`, and again whenever that 2xx comes again. When the transaction is gone the
+    /// ACK is sent once.
+    pub fn ack(
+        &mut self,
+        client: ClientId,
+        to_tag: &[u8],
+        ack: Bytes,
+        hop: Hop,
+        out: &mut Outputs<O>,
+    ) {
+        if let Some(Machine::ClientInvite(m)) = self.table.get(client.0).map(|t| &mut t.machine) {
+            m.acknowledge(to_tag, ack.clone(), hop);
+        }
+        out.push(Output::Send { bytes: ack, hop });
+    }
+
+    /// A connection is gone, or a datagram could not be delivered to `hop.remote`: transactions over it that somebody
+    /// still waits for end (RFC 3261 sections 17.1.4, 17.2.4), the others are forgotten with the connection.
+    pub fn transport_failed(&mut self, hop: &Hop, out: &mut Outputs<O>) {
+        if !self.table.uses(hop) {
+            return;
+        }
+        let same = |other: &Hop| match hop.connection {
+            Some(connection) => other.connection == Some(connection),
+            None => other.protocol == hop.protocol && other.remote == hop.remote,
+        };
+        let hit: Vec<Place> = self
+            .table
+            .iter()
+            .filter(|(_, t)| same(&t.hop))
+            .map(|(place, _)| place)
+            .collect();
+        for place in hit {
+            let mut effects = Effects {
+                done: true,
+                ..Effects::default()
+            };
+            match self.table.get(place).map(|t| &t.machine) {
+                Some(Machine::ClientInvite(m)) if m.is_open() => {
+                    effects.client_end = Some(ClientEnd::TransportFailed);
+                }
+                Some(Machine::ClientOther(m)) if m.is_open() => {
+                    effects.client_end = Some(ClientEnd::TransportFailed);
+                }
+                Some(Machine::ServerInvite(m)) if m.is_pending() => {
+                    effects.server_end = Some(ServerEnd::TransportFailed);
+                }
+                Some(Machine::ServerOther(m)) if m.is_open() => {
+                    effects.server_end = Some(ServerEnd::TransportFailed);
+                }
+                _ if hop.connection.is_none() => continue,
+                _ => {}
+            }
+            self.carry_out(Duration::ZERO, place, effects, None, out);
+        }
+    }
+
+    /// When to call [`Layer::timeout`] next; may be earlier than anything is due, never later.
+    pub fn next_timeout(&self) -> Option<Duration> {
+        self.table.next_due()
+    }
+
+    /// Does what is due at `now`.
+    pub fn timeout(&mut self, now: Duration, out: &mut Outputs<O>) {
+        let timers = self.timers;
+        while let Some((place, bell)) = self.table.ring(now) {
+            let Some(transaction) = self.table.get(place) else {
+                continue;
+            };
+            let effects = match (&mut transaction.machine, bell) {
+                (Machine::ClientInvite(m), Bell::Retransmit) => m.retransmit(),
+                (Machine::ClientInvite(m), Bell::End) => m.end(),
+                (Machine::ClientOther(m), Bell::Retransmit) => m.retransmit(timers),
+                (Machine::ClientOther(m), Bell::End) => m.end(),
+                (Machine::ServerInvite(m), Bell::Retransmit) => m.retransmit(timers),
+                (Machine::ServerInvite(m), Bell::End) => m.end(),
+                (Machine::ServerOther(_), Bell::Retransmit) => continue,
+                (Machine::ServerOther(m), Bell::End) => m.end(),
+            };
+            self.carry_out(now, place, effects, None, out);
+        }
+    }
+
+    /// Live transactions by kind.
+    pub const fn counts(&self) -> Counts {
+        self.table.counts()
+    }
+
+    /// The transactions of an owner: what a call that was rebuilt from its checkpoint goes on with.
+    pub fn owned(&self, owner: O) -> Vec<Owned> {
+        let mine = self
+            .table
+            .iter()
+            .filter(|(_, t)| t.owner == Owner::User(owner));
+        mine.map(|(place, t)| {
+            let (client, server) = (ClientId(place), ServerId(place));
+            match &t.machine {
+                Machine::ClientInvite(m) => Owned::Client {
+                    client,
+                    invite: true,
+                    open: m.is_open(),
+                },
+                Machine::ClientOther(m) => Owned::Client {
+                    client,
+                    invite: false,
+                    open: m.is_open(),
+                },
+                Machine::ServerInvite(m) => Owned::Server {
+                    server,
+                    invite: true,
+                    open: m.is_open(),
+                },
+                Machine::ServerOther(m) => Owned::Server {
+                    server,
+                    invite: false,
+                    open: m.is_open(),
+                },
+            }
+        })
+        .collect()
+    }
+
+    /// The owner is gone for good: what it has not answered is answered 500, its open INVITEs are cancelled, and nobody
+    /// hears of its transactions any more. A late 2xx comes as [`Output::Stray`].
+    pub fn abandon(&mut self, now: Duration, owner: O, out: &mut Outputs<O>) {
+        for owned in self.owned(owner) {
+            let place = match &owned {
+                Owned::Client { client, .. } => client.0,
+                Owned::Server { server, .. } => server.0,
+            };
+            let known = match self.table.get(place) {
+                Some(transaction) => {
+                    transaction.owner = Owner::Gone;
+                    match &transaction.machine {
+                        Machine::ServerInvite(m) if m.is_open() => m.known(),
+                        Machine::ServerOther(m) if m.is_open() => m.known(),
+                        _ => None,
+                    }
+                }
+                None => continue,
+            };
+            match owned {
+                Owned::Client { client, .. } => self.cancel(now, client, None, out),
+                Owned::Server { server, .. } => {
+                    if let Some(known) = known {
+                        self.refuse(now, server.0, &known, Status::SERVER_INTERNAL_ERROR, out);
+                    }
+                }
+            }
+        }
+    }
+
+    fn response(&mut self, now: Duration, message: Message, hop: Hop, out: &mut Outputs<O>) {
+        let timers = self.timers;
+        let key = self.keys.client(message.branch(), message.method());
+        let place = self.table.find(key);
+        let transaction = place.and_then(|p| self.table.get(p));
+        let (Some(place), Some(transaction), Some(status)) = (place, transaction, message.status())
+        else {
+            return out.push(Output::Stray { message, hop });
+        };
+        let reliable = transaction.hop.protocol.is_reliable();
+        let mut way = None;
+        let effects = match &mut transaction.machine {
+            Machine::ClientInvite(m) => {
+                let effects = m.response(timers, reliable, &message);
+                way = m.ack_hop(message.to_tag()).filter(|_| status.is_success());
+                effects
+            }
+            Machine::ClientOther(m) => m.response(timers, reliable, status),
+            Machine::ServerInvite(_) | Machine::ServerOther(_) => return,
+        };
+        let news = match transaction.owner {
+            Owner::User(owner) if effects.pass => Some(Output::Response {
+                client: ClientId(place),
+                owner,
+                message,
+                hop,
+            }),
+            Owner::Gone if effects.pass && status.is_success() => {
+                Some(Output::Stray { message, hop })
+            }
+            _ => None,
+        };
+        self.carry_out(now, place, effects, way, out);
+        out.extend(news);
+    }
+
+    /// An ACK: of a refusal on the INVITE's own branch, of a 2xx on another.
+    fn acknowledged(&mut self, now: Duration, message: Message, hop: Hop, out: &mut Outputs<O>) {
+        let timers = self.timers;
+        let own = self.keys.server(&message, INVITE);
+        let place = own.and_then(|key| self.table.find(key)).or_else(|| {
+            let inside = self.keys.call(&message, INVITE, message.to_tag());
+            let first = self.keys.call(&message, INVITE, None);
+            let found = self.table.find_call(inside);
+            found.or_else(|| self.table.find_call(first))
+        });
+        let Some((place, transaction)) = place.and_then(|p| Some((p, self.table.get(p)?))) else {
+            return out.push(Output::Ack { message, hop });
+        };
+        let reliable = transaction.hop.protocol.is_reliable();
+        let owner = transaction.owner.user();
+        let key = transaction.key;
+        let Machine::ServerInvite(invite) = &mut transaction.machine else {
+            return;
+        };
+        let effects = match invite.ack_success() {
+            Some(effects) => effects,
+            None if own == Some(key) => invite.ack(timers, reliable),
+            None => return out.push(Output::Ack { message, hop }),
+        };
+        let news = effects.pass;
+        self.carry_out(now, place, effects, None, out);
+        if news {
+            let server = ServerId(place);
+            out.push(Output::Acked {
+                server,
+                owner,
+                message,
+            });
+        }
+    }
+
+    /// Section 9.2.
+    fn cancelled(
+        &mut self,
+        now: Duration,
+        key: Key,
+        message: Message,
+        hop: Hop,
+        out: &mut Outputs<O>,
+    ) {
+        let invite = self.keys.server(&message, INVITE);
+        let place = invite.and_then(|key| self.table.find(key));
+        let Some((place, transaction)) = place.and_then(|p| Some((p, self.table.get(p)?))) else {
+            return self.answer(now, key, &message, hop, Status::CALL_DOES_NOT_EXIST, out);
+        };
+        let owner = transaction.owner.user();
+        let Machine::ServerInvite(invite) = &transaction.machine else {
+            return;
+        };
+        // Section 9.2: the tag of the answers to the INVITE and to its CANCEL should be the same.
+        let open = invite.is_open();
+        let tag = invite
+            .known()
+            .and_then(|m| m.to_tag().map(|t| String::from_utf8_lossy(t).into_owned()))
+            .unwrap_or_else(|| tag(transaction.key));
+        let way = response_hop(&message, &hop);
+        let bytes = respond(&message, Status::OK, None, Some(&tag));
+        match self.serve(now, key, None, &message, way, Owner::Layer, out) {
+            Some(cancel) => self.respond(now, ServerId(cancel), Status::OK, bytes, out),
+            None => out.push(Output::Send { bytes, hop: way }),
+        }
+        if open {
+            let server = ServerId(place);
+            out.push(Output::Cancel {
+                server,
+                owner,
+                message,
+            });
+        }
+    }
+
+    /// Answers a request without the user, in a transaction when there is room for one.
+    fn answer(
+        &mut self,
+        now: Duration,
+        key: Key,
+        message: &Message,
+        hop: Hop,
+        status: Status,
+        out: &mut Outputs<O>,
+    ) {
+        let hop = response_hop(message, &hop);
+        match self.serve(now, key, None, message, hop, Owner::Layer, out) {
+            Some(place) => self.refuse(now, place, message, status, out),
+            None => {
+                let bytes = respond(message, status, None, Some(&tag(key)));
+                out.push(Output::Send { bytes, hop });
+            }
+        }
+    }
+
+    fn refuse(
+        &mut self,
+        now: Duration,
+        place: Place,
+        known: &Message,
+        status: Status,
+        out: &mut Outputs<O>,
+    ) {
+        if let Some(key) = self.table.get(place).map(|t| t.key) {
+            let bytes = respond(known, status, None, Some(&tag(key)));
+            self.respond(now, ServerId(place), status, bytes, out);
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)] // everything that makes a server transaction
+    fn serve(
+        &mut self,
+        now: Duration,
+        key: Key,
+        call: Option<Key>,
+        message: &Message,
+        hop: Hop,
+        owner: Owner<O>,
+        out: &mut Outputs<O>,
+    ) -> Option<Place> {
+        let (machine, effects) = if message.method() == INVITE {
+            let (machine, effects) = ServerInvite::begin(self.timers, message.clone());
+            (Machine::ServerInvite(machine), effects)
+        } else {
+            let (machine, effects) = ServerOther::begin(self.timers, message.clone());
+            (Machine::ServerOther(machine), effects)
+        };
+        let place = self.table.insert(key, call, hop, owner, machine)?;
+        self.carry_out(now, place, effects, None, out);
+        Some(place)
+    }
+
+    #[allow(clippy::too_many_arguments)] // everything that makes a client transaction
+    fn start(
+        &mut self,
+        now: Duration,
+        bytes: Bytes,
+        method: &Method,
+        branch: &[u8],
+        hop: Hop,
+        owner: Owner<O>,
+        out: &mut Outputs<O>,
+    ) -> Result<Place, RequestError> {
+        let key = self.keys.client(branch, method);
+        let reliable = hop.protocol.is_reliable();
+        if self.table.find(key).is_some() {
+            return Err(RequestError::BranchInUse);
+        }
+        let (machine, effects) = if method == INVITE {
+            let (machine, effects) = ClientInvite::begin(self.timers, reliable, bytes);
+            (Machine::ClientInvite(machine), effects)
+        } else {
+            let (machine, effects) = ClientOther::begin(self.timers, reliable, bytes);
+            (Machine::ClientOther(machine), effects)
+        };
+        let place = self
+            .table
+            .insert(key, None, hop, owner, machine)
+            .ok_or(RequestError::TooMany)?;
+        self.carry_out(now, place, effects, None, out);
+        Ok(place)
+    }
+
+    /// Does what a state machine wants done; `way` is where its message goes when not along the transaction's own hop.
+    fn carry_out(
+        &mut self,
+        now: Duration,
+        place: Place,
+        effects: Effects,
+        way: Option<Hop>,
+        out: &mut Outputs<O>,
+    ) {
+        let Some(transaction) = self.table.get(place) else {
+            return;
+        };
+        let (own, owner) = (transaction.hop, transaction.owner);
+        if let Some(bytes) = effects.send {
+            let hop = way.unwrap_or(own);
+            out.push(Output::Send { bytes, hop });
+        }
+        self.table
+            .set(place, Bell::Retransmit, now, effects.retransmit);
+        self.table.set(place, Bell::End, now, effects.end);
+        if effects.done {
+            self.table.remove(place);
+        }
+        if let (Some(why), Owner::User(owner)) = (effects.client_end, owner) {
+            let client = ClientId(place);
+            out.push(Output::ClientEnded { client, owner, why });
+        }
+        if let (Some(why), Owner::User(_) | Owner::Nobody) = (effects.server_end, owner) {
+            let (server, owner) = (ServerId(place), owner.user());
+            out.push(Output::ServerEnded { server, owner, why });
+        }
+        if let Some(bytes) = effects.cancel
+            && let Ok(cancel) = Message::parse(bytes.clone())
+        {
+            // Without room the INVITE is not cancelled and ends 64·T1 from now all the same.
+            let branch = cancel.branch();
+            let _full = self.start(now, bytes, &Method::Cancel, branch, own, Owner::Layer, out);
+        }
+    }
+}
+
+impl<O: Copy> Owner<O> {
+    const fn user(self) -> Option<O> {
+        match self {
+            Self::User(owner) => Some(owner),
+            Self::Nobody | Self::Layer | Self::Gone => None,
+        }
+    }
+}
+
+/// A To tag for the layer's own answers: the same for the same request, and not to be guessed.
+fn tag(key: Key) -> String {
+    format!("{:016x}", key.0)
+}
