@@ -48,8 +48,8 @@ pub struct Binding {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BindingId(Vec<u8>);
 
-/// A REGISTER that changes nothing but how long a binding lasts: the common case, and three times cheaper than to put
-/// the binding again, because these records are small enough to stay in the engine's cache.
+/// A REGISTER that changes nothing but how long a binding lasts: the common case. Its record is a quarter of a
+/// binding's size; measured against putting the binding again it saves CPU in groups of 256 and nothing in small ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refresh {
     /// Which binding of the address of record.
