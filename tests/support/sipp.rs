@@ -47,12 +47,15 @@ impl SippRun {
 
     /// The users that the calls are made by, in turn, with their passwords.
     pub fn users(mut self, users: &[(&str, &str)]) -> Self {
-        self.users = users.iter().map(|(name, password)| ((*name).to_owned(), (*password).to_owned())).collect();
+        self.users = users
+            .iter()
+            .map(|(name, password)| ((*name).to_owned(), (*password).to_owned()))
+            .collect();
         self
     }
 
     /// As [`SippRun::users`], for one of the lab's users.
-    pub fn as_user(self, name: &str) -> Self {
+    pub fn by_user(self, name: &str) -> Self {
         let password = format!("{name}-secret");
         self.users(&[(name, &password)])
     }
@@ -95,13 +98,16 @@ impl SippRun {
 
     /// Further arguments of SIPp, such as `-rtp_echo`, or `-nr`, which shows the scenario repeated messages.
     pub fn arguments(mut self, more: &[&str]) -> Self {
-        self.more.extend(more.iter().map(|argument| (*argument).to_owned()));
+        self.more
+            .extend(more.iter().map(|argument| (*argument).to_owned()));
         self
     }
 
     /// Registers a lab user from this run's port, so that calls to that user reach the run.
     pub fn registered_as(self, name: &str) -> Self {
-        let mut registration = Self::new("register", self.target).as_user(name).port(self.port);
+        let mut registration = Self::new("register", self.target)
+            .by_user(name)
+            .port(self.port);
         registration.transport = self.transport;
         registration.run();
         self
@@ -114,7 +120,10 @@ impl SippRun {
         let mut rows = String::from("SEQUENTIAL\n");
         for (name, password) in &self.users {
             // The digest answer is a field of its own: SIPp does not look for fields inside keywords.
-            let _ = writeln!(rows, "{name};[authentication username={name} password={password}]");
+            let _ = writeln!(
+                rows,
+                "{name};[authentication username={name} password={password}]"
+            );
         }
         std::fs::write(&users, rows).expect("the users' file");
         // By itself SIPp answers a challenge for the address that it sends to, which is not the request's URI.
@@ -129,11 +138,42 @@ impl SippRun {
             .arg(self.target.to_string())
             .arg("-sf")
             .arg(project("scenarios/sipp").join(format!("{}.xml", self.scenario)))
-            .args(["-i", "127.0.0.1", "-nostdin", "-t", self.transport, "-p", &self.port.to_string()])
-            .args(["-s", &self.service, "-auth_uri", &auth_uri, "-d", &self.pause_ms.to_string()])
-            .args(["-m", &self.calls.to_string(), "-r", &self.rate_per_s.to_string()])
-            .args(["-timeout", &self.timeout.as_secs().max(1).to_string(), "-timeout_error"])
-            .args(["-trace_err", "-error_file", "errors", "-trace_msg", "-message_file", "messages"])
+            .args([
+                "-i",
+                "127.0.0.1",
+                "-nostdin",
+                "-t",
+                self.transport,
+                "-p",
+                &self.port.to_string(),
+            ])
+            .args([
+                "-s",
+                &self.service,
+                "-auth_uri",
+                &auth_uri,
+                "-d",
+                &self.pause_ms.to_string(),
+            ])
+            .args([
+                "-m",
+                &self.calls.to_string(),
+                "-r",
+                &self.rate_per_s.to_string(),
+            ])
+            .args([
+                "-timeout",
+                &self.timeout.as_secs().max(1).to_string(),
+                "-timeout_error",
+            ])
+            .args([
+                "-trace_err",
+                "-error_file",
+                "errors",
+                "-trace_msg",
+                "-message_file",
+                "messages",
+            ])
             .args(["-trace_stat", "-stf", "statistics.csv", "-fd", "1"])
             .args(&self.more)
             .current_dir(room.path())
@@ -144,12 +184,20 @@ impl SippRun {
             command.arg("-inf").arg(&users);
         }
         let child = command.spawn().expect("SIPp runs: tests/setup installs it");
-        let mut running = SippRunning { run: self, room, child: Some(child) };
+        let mut running = SippRunning {
+            run: self,
+            room,
+            child: Some(child),
+        };
         if running.run.transport == "u1" {
             let port = running.run.port;
             // Its socket is announced by nothing: it is there when nobody else can take its port.
             let bound = until(PATIENCE, || {
-                running.ended().then_some(()).or_else(|| std::net::UdpSocket::bind(("127.0.0.1", port)).err().map(|_| ()))
+                running.ended().then_some(()).or_else(|| {
+                    std::net::UdpSocket::bind(("127.0.0.1", port))
+                        .err()
+                        .map(|_| ())
+                })
             });
             assert!(bound.is_some(), "SIPp took no port\n{}", running.story());
         }
@@ -189,7 +237,10 @@ impl SippRunning {
     /// Waits for its end and answers what it counted; panics with the failed calls' messages when a call failed.
     pub fn finish(self) -> Figures {
         let (code, figures, story) = self.outcome();
-        assert!(code == Some(0), "SIPp ended with {code:?}: {figures:?}\n{story}");
+        assert!(
+            code == Some(0),
+            "SIPp ended with {code:?}: {figures:?}\n{story}"
+        );
         figures
     }
 
@@ -204,7 +255,11 @@ impl SippRunning {
             let _ = child.kill();
             let _ = child.wait();
         }
-        (status.and_then(|status| status.code()), self.figures(), self.story())
+        (
+            status.and_then(|status| status.code()),
+            self.figures(),
+            self.story(),
+        )
     }
 
     /// Ends a callee that was to serve any number of calls.
@@ -213,7 +268,9 @@ impl SippRunning {
     }
 
     fn ended(&mut self) -> bool {
-        self.child.as_mut().is_none_or(|child| child.try_wait().is_ok_and(|status| status.is_some()))
+        self.child
+            .as_mut()
+            .is_none_or(|child| child.try_wait().is_ok_and(|status| status.is_some()))
     }
 
     fn kill(&mut self) {
@@ -229,7 +286,9 @@ impl SippRunning {
         let last = text.lines().last().unwrap_or_default();
         let figure = |name: &str| {
             let column = names.split(';').position(|found| found == name);
-            column.and_then(|column| last.split(';').nth(column)?.parse().ok()).unwrap_or(0)
+            column
+                .and_then(|column| last.split(';').nth(column)?.parse().ok())
+                .unwrap_or(0)
         };
         Figures {
             successful: figure("SuccessfulCall(C)"),
@@ -244,7 +303,12 @@ impl SippRunning {
             self.run.scenario,
             tail(&self.file("errors")),
             tail(&self.file("messages")),
-            std::fs::read_to_string(self.file("out")).unwrap_or_default().lines().take(10).collect::<Vec<_>>().join("\n"),
+            std::fs::read_to_string(self.file("out"))
+                .unwrap_or_default()
+                .lines()
+                .take(10)
+                .collect::<Vec<_>>()
+                .join("\n"),
         )
     }
 
