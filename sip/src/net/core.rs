@@ -78,6 +78,7 @@ impl Core {
         let inbound = &*self.inbound;
         if catch_unwind(AssertUnwindSafe(|| call(inbound))).is_err() {
             self.shared.counters.inbound_panics.add(1);
+            tracing::error!("a shard panicked over a message; the message is lost");
         }
     }
 }

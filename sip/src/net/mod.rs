@@ -133,6 +133,13 @@ impl Network {
                 Protocol::Tls => return Err(SetupError::NoCertificate),
                 other => return Err(SetupError::Protocol(other)),
             }
+            if bind.address.port() != 0 {
+                // A second switch on the same port would take half of the messages of the first.
+                drop(
+                    socket::bind(&bind, false)
+                        .map_err(|source| SetupError::Bind { bind, source })?,
+                );
+            }
             reserved.push(reserve(bind)?);
         }
         Ok(Self(Arc::new(Shared {
@@ -200,6 +207,13 @@ impl Network {
         }
     }
 
+    /// Lets requests to `port` at the peer's address take this connection too, as its Via with `alias` and that sent-by
+    /// port asks (RFC 5923 section 5). Only over TLS whose peer has proved a name (section 6); says whether it did.
+    pub fn alias(&self, connection: ConnectionId, port: u16) -> bool {
+        let connection = self.0.table.get(connection);
+        connection.is_some_and(|c| self.0.table.alias(&c, port))
+    }
+
     /// What is known of a connection's peer; none when the connection is gone.
     pub fn facts(&self, connection: ConnectionId) -> Option<Arc<PeerFacts>> {
         let connection = self.0.table.get(connection)?;
@@ -224,7 +238,7 @@ impl Network {
 /// Binds, and learns the port.
 fn reserve(mut bind: Bind) -> Result<(Bind, Socket), SetupError> {
     let failed = |source| SetupError::Bind { bind, source };
-    let socket = socket::bind(&bind).map_err(failed)?;
+    let socket = socket::bind(&bind, true).map_err(failed)?;
     bind.address = socket::local(&socket).map_err(failed)?;
     Ok((bind, socket))
 }

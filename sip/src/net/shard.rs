@@ -136,7 +136,11 @@ impl ShardNet {
             return connection.push(message, &shared.limits);
         }
         if let Some(connection) = shared.table.find(hop, name) {
-            return connection.push(message, &shared.limits);
+            // One that ends at this moment is passed over.
+            match connection.push(message.clone(), &shared.limits) {
+                Err(SendError::Closed) => {}
+                pushed => return pushed,
+            }
         }
         if !matches!(hop.protocol, Protocol::Tcp | Protocol::Tls) {
             return Err(SendError::Closed);

@@ -11,8 +11,9 @@ const UDP_BUFFER_BYTES: usize = 4 << 20;
 /// Connections that wait to be accepted, a listener.
 const BACKLOG: i32 = 1_024;
 
-/// A bound socket of the bind's kind, not yet listening.
-pub(crate) fn bind(bind: &Bind) -> io::Result<Socket> {
+/// A bound socket of the bind's kind, not yet listening. `shared` lets other shards bind the same port, and would let
+/// another process of the same user: who starts must look first whether the port is free by binding it unshared.
+pub(crate) fn bind(bind: &Bind, shared: bool) -> io::Result<Socket> {
     let domain = Domain::for_address(bind.address);
     let socket = if bind.protocol == Protocol::Udp {
         let socket = Socket::new(domain, Type::DGRAM, Some(Wire::UDP))?;
@@ -28,7 +29,7 @@ pub(crate) fn bind(bind: &Bind) -> io::Result<Socket> {
     if bind.address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    socket.set_reuse_port(true)?;
+    socket.set_reuse_port(shared)?;
     socket.set_nonblocking(true)?;
     socket.bind(&bind.address.into())?;
     Ok(socket)

@@ -54,7 +54,7 @@ impl Drop for Held {
 struct Line {
     pong: Notify,
     last_byte: Cell<Instant>,
-    /// The stream broke: one more answer, then the end.
+    /// The end is near: what is queued, then no more.
     finishing: Cell<bool>,
 }
 
@@ -81,15 +81,16 @@ pub(crate) async fn serve(mut held: Held, stream: impl AsyncRead + AsyncWrite) {
             why = read(&core, hop, &mut reader, &line) => why,
         };
         connection.retire();
-        if matches!(why, CloseReason::Peer | CloseReason::Unframed) {
-            let lingering = async {
-                tokio::select! {
-                    _ = connection.asked_to_close() => {}
-                    _ = &mut writing => {}
-                }
-            };
+        let lingers = match why {
+            CloseReason::Peer | CloseReason::Unframed => true,
+            // What was sent before the end was asked for still leaves.
+            CloseReason::Requested | CloseReason::Shutdown => connection.has_queued(),
+            _ => false,
+        };
+        if lingers {
+            line.finishing.set(why != CloseReason::Peer);
             // Past the time the rest is reported as lost.
-            let _ = timeout(limits.linger, lingering).await;
+            let _ = timeout(limits.linger, &mut writing).await;
         }
         why
     };
@@ -106,6 +107,7 @@ pub(crate) async fn serve(mut held: Held, stream: impl AsyncRead + AsyncWrite) {
     }
     drop(held);
     core.shared.counters.count_closed(why);
+    tracing::debug!(peer = %hop, why = why.name(), "connection closed");
     core.closed(hop, why);
 }
 
@@ -228,7 +230,7 @@ async fn write(
                 held.connection.drained(sent.bytes.len());
             }
             if line.finishing.get() && held.queue.is_empty() {
-                return CloseReason::Unframed;
+                return CloseReason::Requested;
             }
         }
     }

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, mpsc};
 pub(crate) const QUEUE_MESSAGES_MAX: usize = 1_024;
 
 /// A message on its way to a connection's task.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Outgoing {
     pub bytes: Bytes,
     /// The hop as the sender gave it: returned when delivery fails.
@@ -42,6 +42,8 @@ pub(crate) struct Connection {
     pub server_name: Option<Box<str>>,
     pub facts: OnceLock<Arc<PeerFacts>>,
     queue: Queue,
+    /// A further address of the peer (RFC 5923): one is enough, a peer has one sent-by.
+    alias: OnceLock<SocketAddr>,
     queued_bytes: AtomicUsize,
     ending: AtomicBool,
     close: OnceLock<CloseReason>,
@@ -81,6 +83,11 @@ impl Connection {
     /// Messages have left the queue for the kernel.
     pub(crate) fn drained(&self, bytes: usize) {
         self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether anything waits to be written.
+    pub(crate) fn has_queued(&self) -> bool {
+        self.queued_bytes.load(Ordering::Relaxed) > 0
     }
 
     /// Asks the connection's task to end; the first reason stands.
@@ -249,14 +256,45 @@ impl Table {
     /// Takes a connection out.
     pub(crate) fn remove(&self, id: ConnectionId) -> Option<Arc<Connection>> {
         let (_, connection) = self.by_id.remove(&id)?;
-        let key = (connection.hop.protocol, connection.hop.remote);
-        if let Slot::Occupied(mut slot) = self.by_peer.entry(key) {
+        let hop = connection.hop;
+        self.forget((hop.protocol, hop.remote), id);
+        if let Some(alias) = connection.alias.get() {
+            self.forget((hop.protocol, *alias), id);
+        }
+        Some(connection)
+    }
+
+    fn forget(&self, peer: (Protocol, SocketAddr), id: ConnectionId) {
+        if let Slot::Occupied(mut slot) = self.by_peer.entry(peer) {
             slot.get_mut().retain(|c| c.id != id);
             if slot.get().is_empty() {
                 slot.remove();
             }
         }
-        Some(connection)
+    }
+
+    /// Makes a connection findable by another port of its peer.
+    pub(crate) fn alias(&self, connection: &Arc<Connection>, port: u16) -> bool {
+        let hop = connection.hop;
+        let proved = |facts: &Arc<PeerFacts>| !facts.certificate_names.is_empty();
+        if hop.protocol != Protocol::Tls || !connection.facts.get().is_some_and(proved) {
+            return false;
+        }
+        let alias = SocketAddr::new(hop.remote.ip(), port);
+        if alias == hop.remote {
+            return true;
+        }
+        let mut peers = self.by_peer.entry((hop.protocol, alias)).or_default();
+        if connection.alias.set(alias).is_ok() {
+            peers.push(Arc::clone(connection));
+        }
+        drop(peers);
+        if !self.by_id.contains_key(&connection.id) || connection.alias.get() != Some(&alias) {
+            // It ended meanwhile, or has another alias already.
+            self.forget((hop.protocol, alias), connection.id);
+            return false;
+        }
+        true
     }
 
     /// Ends every connection of a shard.
@@ -286,6 +324,7 @@ impl Table {
             server_name: server_name.map(Box::from),
             facts: OnceLock::new(),
             queue,
+            alias: OnceLock::new(),
             queued_bytes: AtomicUsize::new(0),
             ending: AtomicBool::new(false),
             close: OnceLock::new(),

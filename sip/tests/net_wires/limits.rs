@@ -176,6 +176,23 @@ fn an_answer_still_leaves_after_the_peer_has_ended_its_side() {
 }
 
 #[test]
+fn what_was_sent_before_the_end_was_asked_for_still_leaves() {
+    run(async {
+        let mut switch = limited(|_| {});
+        let mut phone = phone(&switch).await;
+        let id = switch.connected().await;
+        let to_phone = hop(Protocol::Tcp, phone.local_addr().unwrap());
+        switch.net.send(&to_phone, message("last", 0)).unwrap();
+        switch.network.close(id);
+        let mut rest = Vec::new();
+        let read = timeout(PATIENCE, phone.read_to_end(&mut rest)).await;
+        read.expect("no end").unwrap();
+        assert_eq!(rest, message("last", 0));
+        assert_eq!(switch.closed().await, CloseReason::Requested);
+    });
+}
+
+#[test]
 fn a_connection_closes_on_demand_and_is_then_unknown() {
     run(async {
         let mut switch = limited(|_| {});

@@ -168,6 +168,57 @@ fn a_key_that_is_not_the_certificates_is_refused_and_the_old_pair_stays() {
 }
 
 #[test]
+fn a_proved_peer_is_called_back_over_its_own_connection_by_its_alias() {
+    run(async {
+        let authority = Authority::new();
+        let mut alice = side(authority.config(&["alice"], VerifyClient::Off));
+        let mut bob = side(authority.config(&["bob"], VerifyClient::Optional));
+        let to_bob = alice.to(&bob, Protocol::Tls);
+        alice
+            .net
+            .send_as(&to_bob, Some("bob"), message("1", 0))
+            .unwrap();
+        alice.connected().await;
+        let accepted = bob.connected().await;
+        bob.message().await;
+        let port = alice.address(Protocol::Tls).port();
+        assert!(bob.network.alias(accepted, port));
+        assert!(!bob.network.alias(accepted, port + 1), "a second alias");
+        let to_alice = bob.to(&alice, Protocol::Tls);
+        bob.net
+            .send_as(&to_alice, Some("alice"), message("2", 0))
+            .unwrap();
+        assert_eq!(alice.message().await.0, message("2", 0));
+        assert_eq!(bob.network.counters().opened.get(), 0);
+        bob.network.close(accepted);
+        assert_eq!(bob.closed().await, CloseReason::Requested);
+        assert_eq!(alice.closed().await, CloseReason::Peer);
+        bob.net
+            .send_as(&to_alice, Some("alice"), message("3", 0))
+            .unwrap();
+        alice.connected().await;
+        assert_eq!(alice.message().await.0, message("3", 0));
+        assert_eq!(bob.network.counters().opened.get(), 1);
+    });
+}
+
+#[test]
+fn a_peer_that_proved_nothing_gets_no_alias() {
+    run(async {
+        let authority = Authority::new();
+        let alice = side(authority.config(&["alice"], VerifyClient::Off));
+        let mut bob = side(authority.config(&["bob"], VerifyClient::Off));
+        let to_bob = alice.to(&bob, Protocol::Tls);
+        alice
+            .net
+            .send_as(&to_bob, Some("bob"), message("1", 0))
+            .unwrap();
+        let accepted = bob.connected().await;
+        assert!(!bob.network.alias(accepted, 5061));
+    });
+}
+
+#[test]
 fn a_silent_handshake_ends_in_time() {
     run(async {
         let tls = Authority::new().config(&["bob"], VerifyClient::Off);

@@ -1,5 +1,5 @@
 use crate::support::*;
-use sip::net::{CloseReason, Network, SendError};
+use sip::net::{CloseReason, NetConfig, Network, SendError, SetupError};
 use sip::{Hop, Protocol};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpStream, UdpSocket};
@@ -76,6 +76,44 @@ fn two_shards_open_one_connection_to_one_peer() {
         assert_eq!(peer.message().await.0, message("a", 0));
         assert_eq!(peer.message().await.0, message("b", 0));
         assert_eq!(peer.network.counters().accepted.get(), 1);
+    });
+}
+
+#[test]
+fn a_shard_on_another_thread_sends_over_the_connection_of_this_one() {
+    run(async {
+        let mut a = Side::listening(BOTH);
+        let mut peer = Side::listening(BOTH);
+        let to_peer = a.to(&peer, Protocol::Tcp);
+        a.net.send(&to_peer, message("a", 0)).unwrap();
+        a.connected().await;
+        peer.connected().await;
+        peer.message().await;
+        let network = a.network.clone();
+        let other = std::thread::spawn(move || {
+            run(async {
+                let b = Side::shard_of(&network);
+                b.net.send(&to_peer, message("b", 0)).unwrap();
+            });
+        });
+        assert_eq!(peer.message().await.0, message("b", 0));
+        other.join().unwrap();
+        assert_eq!(peer.network.counters().accepted.get(), 1);
+    });
+}
+
+#[test]
+fn a_second_switch_on_the_same_port_is_refused_at_start() {
+    run(async {
+        let first = Side::listening(BOTH);
+        for bind in first.network.listening() {
+            let config = NetConfig {
+                binds: vec![*bind],
+                ..NetConfig::default()
+            };
+            let refused = Network::new(config);
+            assert!(matches!(refused, Err(SetupError::Bind { .. })), "{bind:?}");
+        }
     });
 }
 
