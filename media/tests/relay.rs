@@ -404,3 +404,35 @@ fn silence_of_a_side_that_should_send_is_told_once_a_silence() {
     while told.try_recv().is_ok() {}
     assert!(told.recv_timeout(Duration::from_millis(500)).is_err());
 }
+
+#[test]
+fn ipv6_peers_are_served_like_others() {
+    let Ok(caller) = std::net::UdpSocket::bind("[::1]:0") else {
+        return; // a machine without IPv6 has nothing to prove
+    };
+    let (pool, _threads) = running(PoolConfig {
+        ip: [0, 0, 0, 0, 0, 0, 0, 1].into(),
+        ..config()
+    });
+    let (flow, _events) = open(&pool);
+    let callee = std::net::UdpSocket::bind("[::1]:0").unwrap();
+    let mut phone = Phone::new(1);
+    for (side, socket) in [(Side::A, &caller), (Side::B, &callee)] {
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let remote = media::Remote {
+            rtp: socket.local_addr().unwrap(),
+            rtcp: None,
+            ..phone.remote(&[PCMU])
+        };
+        flow.connect(side, remote).unwrap();
+    }
+    settle(&pool, &flow);
+    let mut buffer = [0; 2048];
+    for n in 0..3 {
+        let packet = phone.packet(0, &[n; 160]);
+        caller.send_to(&packet, flow.local(Side::A)).unwrap();
+        let length = callee.recv(&mut buffer).unwrap();
+        assert_eq!(&buffer[..length], packet);
+    }
+    assert_eq!(flow.stats().a.packets_received, 3);
+}

@@ -5,6 +5,7 @@ mod common;
 use common::*;
 use media::{FlowSpec, MediaEvent, Owner, Side, Source, WorkerEnd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 #[test]
@@ -180,4 +181,59 @@ fn workers_stop_when_the_last_handle_of_the_pool_is_dropped() {
         assert_eq!(thread.join(), WorkerEnd::Stopped);
     }
     assert_eq!(flow.stats().a.packets_sent, 0);
+}
+
+#[test]
+fn calls_that_come_and_go_while_workers_die_leave_no_flow_and_no_port_behind() {
+    let (pool, threads) = running(media::PoolConfig {
+        workers: 2,
+        ..config()
+    });
+    let done = Arc::new(AtomicUsize::new(0));
+    let callers: Vec<_> = (0..4)
+        .map(|_| {
+            let pool = pool.clone();
+            let done = Arc::clone(&done);
+            std::thread::spawn(move || {
+                let (mut caller, callee) = (Phone::new(1), Phone::new(2));
+                for n in 0..60u8 {
+                    let (flow, _events) = open(&pool);
+                    flow.connect(Side::A, caller.remote(&[PCMU])).unwrap();
+                    flow.connect(Side::B, callee.remote(&[PCMU])).unwrap();
+                    if n % 3 == 0 {
+                        flow.hear(Side::B, Source::MusicOnHold).unwrap();
+                        callee.receive();
+                        flow.hear(Side::B, Source::Peer).unwrap();
+                    }
+                    // Until the commands are done the caller is a stranger: it speaks until it is heard.
+                    until(|| {
+                        caller.send(flow.local(Side::A), 0, &[n; 160]);
+                        flow.stats().b.packets_sent > 0 && flow.stats().a.packets_received > 0
+                    });
+                    flow.close();
+                    done.fetch_add(1, SeqCst);
+                    while !callee.has_nothing() || !caller.has_nothing() {
+                        // what was on its way
+                    }
+                }
+            })
+        })
+        .collect();
+    let mut threads: Vec<_> = threads.into_iter().map(Some).collect();
+    // A death for each eight calls, so that music has its twenty milliseconds to begin in between.
+    for death in 0..4 * 60 / 8 {
+        until(|| {
+            done.load(SeqCst) >= 8 * death || callers.iter().any(|caller| caller.is_finished())
+        });
+        let n = death % 2;
+        pool.ask_panic(n);
+        let end = threads[n].take().unwrap().join();
+        assert_eq!(end, WorkerEnd::Panicked("asked to panic".into()));
+        threads[n] = Some(pool.start_worker(n).unwrap());
+    }
+    callers
+        .into_iter()
+        .for_each(|caller| caller.join().unwrap());
+    until(|| (0..2).all(|n| pool.health(n).flows == 0 && pool.health(n).queue_depth == 0));
+    assert!((0..2).all(|n| pool.health(n).running && pool.health(n).restarts == 15));
 }
