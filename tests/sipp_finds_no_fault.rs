@@ -141,10 +141,7 @@ fn a_call_that_is_never_acknowledged_is_hung_up() {
     // 64 x T1 (RFC 3261 section 13.3.1.4) are 3.2 s here.
     let switch = Switch::start(Config::for_sipp().set("sip", "t1", "\"50ms\""));
 
-    both(
-        alice(&switch, "uac_never_acks"),
-        bob(&switch, "uas_answer"),
-    );
+    both(alice(&switch, "uac_never_acks"), bob(&switch, "uas_answer"));
 }
 
 #[test]
