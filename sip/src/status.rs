@@ -34,7 +34,7 @@ impl Status {
         self.0 >= 200
     }
 
-    /// The default reason phrase; codes without a name of their own get that of their class (x00, section 8.1.3.2).
+    /// The default reason phrase; codes without a name of their own get that of x00 (183 for 1xx, section 8.1.3.2).
     pub const fn reason(self) -> &'static str {
         match self.0 {
             100 => "Trying",
@@ -99,13 +99,14 @@ impl Status {
             604 => "Does Not Exist Anywhere",
             606 => "Not Acceptable",
             607 => "Unwanted",
-            101..=179 | 184..=198 => "Trying",
-            200..=299 => "OK",
-            300..=399 => "Multiple Choices",
-            400..=499 => "Bad Request",
-            500..=599 => "Server Internal Error",
-            600..=699 => "Busy Everywhere",
-            _ => "Session Progress",
+            _ => match self.0 / 100 {
+                1 => "Session Progress",
+                2 => "OK",
+                3 => "Multiple Choices",
+                4 => "Bad Request",
+                5 => "Server Internal Error",
+                _ => "Busy Everywhere",
+            },
         }
     }
 }

@@ -1,10 +1,13 @@
 //! Received bytes to spans: one pass, no copy, no recursion, every limit checked before anything is stored.
 
 use super::{HEADERS_MAX, LINE_BYTES_MAX, MESSAGE_BYTES_MAX, Name, ParseError};
-use crate::value::scan::{number, split_at, trim};
+use crate::value::scan::{number, split_at, trim, trim_end};
 use crate::value::{Uri, is_token};
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 use smallvec::SmallVec;
+
+/// Largest Content-Length that is a number at all; what does not fit the message is refused for that.
+const CONTENT_LENGTH_MAX: u64 = 1 << 30;
 
 /// A stretch of the message's bytes. Sixteen bits suffice: a message is at most [`MESSAGE_BYTES_MAX`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,53 +87,56 @@ pub struct Frame {
     pub len: usize,
 }
 
-/// Finds the next whole message at the head of a stream's bytes (RFC 3261 section 18.3).
+/// Finds the next whole message at the head of a stream's bytes (RFC 3261 section 18.3). Lines are cut as
+/// [`Message::parse`](super::Message::parse) cuts them, so both always see the same message.
 ///
 /// # Errors
-/// [`ParseError::Incomplete`] until the message is all there; [`ParseError::Length`] when Content-Length is missing or
-/// malformed; [`ParseError::TooLarge`] when it can never fit. After any but the first the stream cannot be read on.
+/// [`ParseError::Incomplete`] until the message is all there; [`ParseError::Length`] when Content-Length is missing,
+/// malformed or repeated; [`ParseError::TooLarge`] when it can never fit; [`ParseError::HeaderLine`] for a CR that ends
+/// no line. After any but the first the stream cannot be read on.
 pub fn frame(stream: &[u8]) -> Result<Frame, ParseError> {
     let skip = stream
         .iter()
         .position(|c| !matches!(c, b'\r' | b'\n'))
         .ok_or(ParseError::Incomplete)?;
     let bytes = split_at(stream, skip).1;
-    let mut at = 0;
-    let mut length = None;
-    loop {
-        let rest = split_at(bytes, at).1;
-        let Some(end) = memchr(b'\n', rest) else {
-            let over = bytes.len() > MESSAGE_BYTES_MAX || rest.len() > LINE_BYTES_MAX;
-            return Err(if over {
-                ParseError::TooLarge
-            } else {
-                ParseError::Incomplete
-            });
-        };
-        let line = trim(split_at(rest, end).0);
-        at += end + 1;
-        if at > MESSAGE_BYTES_MAX {
-            return Err(ParseError::TooLarge);
-        }
-        if line.is_empty() && end <= 1 {
-            break;
-        }
-        if let Some(colon) = memchr(b':', line)
-            && Name::from_bytes(trim(split_at(line, colon).0)) == Name::ContentLength
-        {
-            let value = trim(split_at(line, colon + 1).1);
-            length = Some(number(value, 1 << 30).ok_or(ParseError::Length)?);
-        }
-    }
-    let length =
-        usize::try_from(length.ok_or(ParseError::Length)?).map_err(|_| ParseError::TooLarge)?;
-    let len = at + length;
+    let head = split_at(bytes, MESSAGE_BYTES_MAX).0;
+    let (head_bytes, length) = head_and_length(head).map_err(|error| match error {
+        // What is not complete within the largest message will never be.
+        ParseError::Incomplete if bytes.len() > MESSAGE_BYTES_MAX => ParseError::TooLarge,
+        other => other,
+    })?;
+    let len = head_bytes + length;
     if len > MESSAGE_BYTES_MAX {
         Err(ParseError::TooLarge)
     } else if len > bytes.len() {
         Err(ParseError::Incomplete)
     } else {
         Ok(Frame { skip, len })
+    }
+}
+
+/// Bytes up to and with the empty line, and what Content-Length says.
+fn head_and_length(bytes: &[u8]) -> Result<(usize, usize), ParseError> {
+    let mut at = line(bytes, 0)?.1;
+    let mut length = None;
+    loop {
+        let (header, next, _) = folded_line(bytes, at)?;
+        at = next;
+        if header.is_empty() {
+            let length = length.ok_or(ParseError::Length)?;
+            return Ok((at, usize::try_from(length).map_err(|_| ParseError::Length)?));
+        }
+        let Some(colon) = memchr(b':', header) else {
+            continue;
+        };
+        if Name::from_bytes(trim(split_at(header, colon).0)) == Name::ContentLength {
+            let value = number(trim(split_at(header, colon + 1).1), CONTENT_LENGTH_MAX);
+            if length.is_some() {
+                return Err(ParseError::Length);
+            }
+            length = Some(value.ok_or(ParseError::Length)?);
+        }
     }
 }
 
@@ -143,36 +149,28 @@ pub(crate) fn lex(raw: &[u8]) -> Result<Lexed, ParseError> {
         .iter()
         .position(|c| !matches!(c, b'\r' | b'\n'))
         .unwrap_or(raw.len());
-    let (line, mut at) = line(raw, lead).ok_or(ParseError::Incomplete)?;
-    let start = start_line(raw, line)?;
+    let (first, mut at) = line(raw, lead)?;
+    let start = start_line(raw, first)?;
     let mut headers: SmallVec<[HeaderSpan; 16]> = SmallVec::new();
     let mut seen = 0_u64;
     let mut length = None;
     loop {
-        let begin = at;
-        let (_, mut next) = self::line(raw, at).ok_or(ParseError::Incomplete)?;
-        let bare = split_at(split_at(raw, next).0, begin).1;
-        if matches!(bare, b"\n" | b"\r\n") {
-            at = next;
+        let (header, next, folded) = folded_line(raw, at)?;
+        at = next;
+        if header.is_empty() {
             break;
         }
-        let mut folded = false;
-        while let Some(b' ' | b'\t') = raw.get(next) {
-            folded = true;
-            next = self::line(raw, next).ok_or(ParseError::Incomplete)?.1;
-        }
-        if next - begin > LINE_BYTES_MAX || headers.len() >= HEADERS_MAX {
+        if headers.len() >= HEADERS_MAX {
             return Err(ParseError::TooLarge);
         }
-        let line = split_at(split_at(raw, next).0, begin).1;
-        at = next;
-        let (name_bytes, value) = split_at(line, memchr(b':', line).ok_or(ParseError::HeaderLine)?);
-        let name_bytes = trim(name_bytes);
-        if !is_token(name_bytes) {
+        let colon = memchr(b':', header).ok_or(ParseError::HeaderLine)?;
+        let (name_bytes, value) = split_at(header, colon);
+        let name_bytes = trim_end(name_bytes);
+        let name = Name::from_bytes(name_bytes);
+        if name == Name::Other && !is_token(name_bytes) {
             return Err(ParseError::HeaderLine);
         }
         let value = trim(split_at(value, 1).1);
-        let name = Name::from_bytes(name_bytes);
         if name.single() {
             let bit = 1_u64 << (name as u8);
             if seen & bit != 0 {
@@ -181,7 +179,8 @@ pub(crate) fn lex(raw: &[u8]) -> Result<Lexed, ParseError> {
             seen |= bit;
         }
         if name == Name::ContentLength {
-            length = Some(number(value, 1 << 30).ok_or(ParseError::Header(name))?);
+            let value = number(value, CONTENT_LENGTH_MAX);
+            length = Some(value.ok_or(ParseError::Header(name))?);
         }
         headers.push(HeaderSpan {
             name,
@@ -203,12 +202,51 @@ pub(crate) fn lex(raw: &[u8]) -> Result<Lexed, ParseError> {
     })
 }
 
-/// The line that begins at `at`, without its end, and where the next begins.
-fn line(raw: &[u8], at: usize) -> Option<(&[u8], usize)> {
-    let rest = raw.get(at..)?;
-    let end = memchr(b'\n', rest)?;
-    let line = split_at(rest, end).0;
-    Some((line.strip_suffix(b"\r").unwrap_or(line), at + end + 1))
+/// The line that begins at `at`, without its end, and where the next begins. A CR inside a line would end it for
+/// another reader, so it is refused here and never forwarded.
+fn line(raw: &[u8], at: usize) -> Result<(&[u8], usize), ParseError> {
+    let rest = split_at(raw, at).1;
+    let end = memchr2(b'\r', b'\n', rest).ok_or(too_long_or_incomplete(rest))?;
+    let (line, tail) = split_at(rest, end);
+    match tail {
+        [b'\n', ..] => Ok((line, at + end + 1)),
+        [b'\r', b'\n', ..] => Ok((line, at + end + 2)),
+        [b'\r'] => Err(ParseError::Incomplete),
+        _ => Err(ParseError::HeaderLine),
+    }
+}
+
+/// The header line that begins at `at` with the lines that continue it (RFC 3261 section 7.3.1), where the next begins,
+/// and whether it is folded. Empty at the end of the headers.
+pub(super) fn folded_line(raw: &[u8], at: usize) -> Result<(&[u8], usize, bool), ParseError> {
+    let (first, mut next) = line(raw, at)?;
+    if first.len() > LINE_BYTES_MAX {
+        return Err(ParseError::TooLarge);
+    }
+    if first.is_empty() {
+        return Ok((first, next, false));
+    }
+    let mut end = at + first.len();
+    let mut folded = false;
+    while let b' ' | b'\t' = raw.get(next).ok_or(ParseError::Incomplete)? {
+        let (more, after) = line(raw, next)?;
+        end = next + more.len();
+        next = after;
+        folded = true;
+        if end - at > LINE_BYTES_MAX {
+            return Err(ParseError::TooLarge);
+        }
+    }
+    Ok((split_at(split_at(raw, end).0, at).1, next, folded))
+}
+
+/// A line that has no end yet: it may still come, unless the line is over its limit already.
+const fn too_long_or_incomplete(rest: &[u8]) -> ParseError {
+    if rest.len() > LINE_BYTES_MAX {
+        ParseError::TooLarge
+    } else {
+        ParseError::Incomplete
+    }
 }
 
 fn start_line(raw: &[u8], line: &[u8]) -> Result<StartSpan, ParseError> {
@@ -249,7 +287,10 @@ fn start_line(raw: &[u8], line: &[u8]) -> Result<StartSpan, ParseError> {
             ParseError::StartLine
         });
     }
-    Uri::parse(uri).map_err(|_| ParseError::RequestUri)?;
+    // Headers have no place in a Request-URI (RFC 3261 section 19.1.1, RFC 4475 section 3.1.2.11).
+    if !Uri::parse(uri).is_ok_and(|uri| uri.headers.is_empty()) {
+        return Err(ParseError::RequestUri);
+    }
     Ok(StartSpan::Request {
         method: Span::find(raw, method),
         uri: Span::find(raw, uri),

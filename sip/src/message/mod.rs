@@ -6,6 +6,7 @@
 
 mod error;
 mod lexer;
+mod multipart;
 mod name;
 mod print;
 mod refuse;
@@ -14,6 +15,7 @@ mod write;
 
 pub use error::ParseError;
 pub use lexer::{Frame, frame};
+pub use multipart::{BOUNDARY_BYTES_MAX, PARTS_MAX, Part, Parts};
 pub use name::Name;
 pub use refuse::refuse;
 pub use write::{RequestHead, Writer, respond};
@@ -385,10 +387,7 @@ impl Message {
 
     /// The media type of the body in lower case without parameters, empty when none is named.
     pub fn content_type(&self) -> String {
-        let value = self.value(Name::ContentType).unwrap_or_default();
-        let end = value.iter().position(|c| *c == b';').unwrap_or(value.len());
-        String::from_utf8_lossy(crate::value::trim(value.get(..end).unwrap_or(value)))
-            .to_ascii_lowercase()
+        multipart::media_type(self.value(Name::ContentType).unwrap_or_default())
     }
 
     fn header_of(&self, span: &HeaderSpan) -> Header<'_> {

@@ -82,35 +82,68 @@ names! {
     RequestDisposition = "Request-Disposition", b'd';
 }
 
+/// Slots of the table of long names: one byte of hash.
+const SLOTS: usize = 256;
+
+/// Sends every long name to a slot of its own; that none share one is checked when the table is built. The factors were
+/// searched for: a new name that collides wants others.
+const fn slot(len: usize, first: u8, middle: u8, last: u8) -> usize {
+    let first = first.to_ascii_lowercase() as usize;
+    let middle = middle.to_ascii_lowercase() as usize;
+    let last = last.to_ascii_lowercase() as usize;
+    (len * 36 + first * 10 + last * 30 + middle * 27) % SLOTS
+}
+
+/// Long names by [`slot`].
+#[allow(clippy::indexing_slicing)] // evaluated at compile time, where a bad index is an error
+static LONG: [Option<(Name, &str)>; SLOTS] = {
+    let mut table = [None; SLOTS];
+    let mut i = 0;
+    while i < Name::KNOWN.len() {
+        let (name, long) = Name::KNOWN[i];
+        let bytes = long.as_bytes();
+        let len = bytes.len();
+        let at = slot(len, bytes[0], bytes[len / 2], bytes[len - 1]);
+        assert!(table[at].is_none(), "two names share a slot");
+        table[at] = Some((name, long));
+        i += 1;
+    }
+    table
+};
+
+/// Compact names by letter.
+#[allow(clippy::indexing_slicing)] // evaluated at compile time, where a bad index is an error
+static COMPACT: [Name; 256] = {
+    let mut table = [Name::Other; 256];
+    let mut i = 0;
+    while i < Name::COMPACT.len() {
+        let (letter, name) = Name::COMPACT[i];
+        table[letter as usize] = name;
+        table[letter.to_ascii_uppercase() as usize] = name;
+        i += 1;
+    }
+    table
+};
+
 impl Name {
-    /// Finds the name by length and case-insensitive comparison; a single letter is a compact form.
+    /// Finds the name without regard to case; a single letter is a compact form (RFC 3261 section 7.3.3).
     pub fn from_bytes(name: &[u8]) -> Self {
-        if let [letter] = name {
-            let letter = letter.to_ascii_lowercase();
-            return Self::COMPACT
-                .iter()
-                .find(|(l, _)| *l == letter)
-                .map_or(Self::Other, |(_, n)| *n);
+        let [first, .., last] = name else {
+            let letter = name.first().copied().unwrap_or_default();
+            return COMPACT
+                .get(usize::from(letter))
+                .copied()
+                .unwrap_or(Self::Other);
+        };
+        let middle = name.get(name.len() / 2).copied().unwrap_or_default();
+        match LONG.get(slot(name.len(), *first, middle, *last)) {
+            Some(Some((known, long)))
+                if long.as_bytes() == name || long.as_bytes().eq_ignore_ascii_case(name) =>
+            {
+                *known
+            }
+            _ => Self::Other,
         }
-        // The eight that nearly every message has come first: one comparison each after the length test.
-        match name.len() {
-            2 if name.eq_ignore_ascii_case(b"To") => return Self::To,
-            3 if name.eq_ignore_ascii_case(b"Via") => return Self::Via,
-            4 if name.eq_ignore_ascii_case(b"CSeq") => return Self::CSeq,
-            4 if name.eq_ignore_ascii_case(b"From") => return Self::From,
-            7 if name.eq_ignore_ascii_case(b"Call-ID") => return Self::CallId,
-            7 if name.eq_ignore_ascii_case(b"Contact") => return Self::Contact,
-            12 if name.eq_ignore_ascii_case(b"Max-Forwards") => return Self::MaxForwards,
-            12 if name.eq_ignore_ascii_case(b"Content-Type") => return Self::ContentType,
-            14 if name.eq_ignore_ascii_case(b"Content-Length") => return Self::ContentLength,
-            _ => {}
-        }
-        Self::KNOWN
-            .iter()
-            .find(|(_, long)| {
-                long.len() == name.len() && long.as_bytes().eq_ignore_ascii_case(name)
-            })
-            .map_or(Self::Other, |(n, _)| *n)
     }
 
     /// Headers that may stand once only and whose repetition makes a message unusable (RFC 4475 section 3.3.8).
@@ -132,5 +165,38 @@ impl Name {
                 | Self::ReferTo
                 | Self::Replaces
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_found_in_any_case_and_by_its_letter_and_nothing_else_is() {
+        for (name, long) in Name::KNOWN {
+            assert_eq!(Name::from_bytes(long.as_bytes()), *name);
+            assert_eq!(Name::from_bytes(long.to_lowercase().as_bytes()), *name);
+            assert_eq!(Name::from_bytes(long.to_uppercase().as_bytes()), *name);
+            for at in 2..long.len() {
+                let mut other = long.as_bytes().to_vec();
+                other[at] = b'~';
+                assert_eq!(Name::from_bytes(&other), Name::Other);
+                assert_ne!(Name::from_bytes(&long.as_bytes()[..at]), *name);
+            }
+        }
+        for (letter, name) in Name::COMPACT {
+            assert_eq!(Name::from_bytes(&[*letter]), *name);
+            assert_eq!(Name::from_bytes(&[letter.to_ascii_uppercase()]), *name);
+        }
+        assert_eq!(Name::from_bytes(b""), Name::Other);
+        assert_eq!(Name::from_bytes(b"q"), Name::Other);
+    }
+
+    #[test]
+    fn every_single_header_has_a_bit_of_its_own() {
+        // The lexer marks them in 64 bits.
+        let single = Name::KNOWN.iter().filter(|(name, _)| name.single());
+        assert!(single.map(|(name, _)| *name as u8).all(|bit| bit < 64));
     }
 }

@@ -1,14 +1,15 @@
 //! The answer to a request that could not be read: what little is legible is given back (RFC 3261 section 8.2.6).
 
-use super::lexer::{HeaderSpan, Lexed, StartSpan};
+use super::lexer::{HeaderSpan, Lexed, Span, StartSpan};
 use super::{Name, ParseError, lexer};
-use crate::value::Via;
 use crate::value::scan::{is_token, split_at, split_commas, trim};
+use crate::value::{Params, Via};
 use memchr::memchr;
 
-/// Makes the response to the malformed request in `raw`, or `None` where silence is right: a response, an ACK, a
-/// message whose top Via cannot be read (nobody to answer), or one without the headers that a response must copy.
-/// The reason phrase names what is wrong.
+/// Makes the response to the malformed request in `raw`, or `None` where silence is right: a response, an ACK, or a
+/// message whose top Via does not say who sent it. The reason phrase names what is wrong. The other headers that a
+/// response copies are given back as far as they are there (RFC 4475 section 3.3.1); of a top Via with broken
+/// parameters, those before the first broken one (RFC 4475 section 3.1.2.1).
 pub fn refuse(raw: &[u8], error: ParseError) -> Option<Vec<u8>> {
     if raw
         .get(..4)
@@ -34,16 +35,21 @@ pub fn refuse(raw: &[u8], error: ParseError) -> Option<Vec<u8>> {
             Name::CSeq => 16,
             _ => continue,
         };
-        if name == Name::Via && have & 1 == 0 {
-            // Nobody to answer when the top Via does not say where to.
-            Via::parse(split_commas(value).next()?.ok()?).ok()?;
-        } else if name != Name::Via && have & bit != 0 {
+        if name != Name::Via && have & bit != 0 {
             continue;
         }
+        let value = if bit == 1 && have & 1 == 0 {
+            sane_via(value)?
+        } else {
+            value
+        };
         have |= bit;
         out.extend_from_slice(name.as_str().as_bytes());
         out.extend_from_slice(b": ");
-        out.extend(value.iter().filter(|c| !matches!(c, b'\r' | b'\n')));
+        out.extend(value.iter().map(|c| match c {
+            b'\r' | b'\n' => b' ',
+            other => *other,
+        }));
         out.extend_from_slice(b"\r\n");
     }
     if have & 1 == 0 {
@@ -51,6 +57,23 @@ pub fn refuse(raw: &[u8], error: ParseError) -> Option<Vec<u8>> {
     }
     out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
     Some(out)
+}
+
+/// The line of the top Via as far as it can be read: the whole, or its first value up to the first broken parameter.
+fn sane_via(line: &[u8]) -> Option<&[u8]> {
+    let first = split_commas(line).next().and_then(Result::ok);
+    if first.is_some_and(|value| Via::parse(value).is_ok()) {
+        return Some(line);
+    }
+    let (head, params) = split_at(line, memchr(b';', line)?);
+    Via::parse(head).ok()?;
+    let mut sane = head.len();
+    for param in Params(params).iter().map_while(Result::ok) {
+        let last = param.value.unwrap_or(param.name);
+        sane = Span::find(line, last).range().end;
+    }
+    let via = split_at(line, sane).0;
+    Via::parse(via).is_ok().then_some(via)
 }
 
 /// Header lines of a message that may be broken elsewhere.

@@ -44,6 +44,11 @@ pub fn trim(mut bytes: &[u8]) -> &[u8] {
         }
         bytes = rest;
     }
+    trim_end(bytes)
+}
+
+/// Takes white space off the end.
+pub fn trim_end(mut bytes: &[u8]) -> &[u8] {
     while let [rest @ .., last] = bytes {
         if !is_space(*last) {
             break;

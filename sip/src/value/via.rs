@@ -1,8 +1,9 @@
 //! Via (RFC 3261 section 20.42, RFC 3581).
 
-use super::scan::{is_space, is_token_char, number, split_at, trim};
+use super::scan::{is_space, is_token, is_token_char, number, split_at, trim};
 use super::{Host, Malformed, Params};
 use memchr::memchr;
+use std::net::IpAddr;
 
 /// One Via value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ impl<'a> Via<'a> {
     /// Reads one value.
     ///
     /// # Errors
-    /// Anything but `SIP / 2.0 / transport host[:port] *(;param)`.
+    /// Anything but `SIP / version / transport host[:port] *(;param)`.
     pub fn parse(value: &'a [u8]) -> Result<Self, Malformed> {
         let value = trim(value);
         let slash = memchr(b'/', value).ok_or(Malformed)?;
@@ -34,7 +35,8 @@ impl<'a> Via<'a> {
         }
         let rest = split_at(rest, 1).1;
         let (version, rest) = split_at(rest, memchr(b'/', rest).ok_or(Malformed)?);
-        if trim(version) != b"2.0" {
+        // Any version: who sends SIP/7.0 is told so (RFC 4475 section 3.1.2.16), by way of this Via.
+        if !is_token(trim(version)) {
             return Err(Malformed);
         }
         let rest = trim(split_at(rest, 1).1);
@@ -62,6 +64,22 @@ impl<'a> Via<'a> {
     /// The branch, `None` when absent or empty.
     pub fn branch(&self) -> Option<&'a [u8]> {
         self.params.value(b"branch")
+    }
+
+    /// Where the request really came from; IPv6 with or without brackets (RFC 5118 section 4.5).
+    pub fn received(&self) -> Option<IpAddr> {
+        let value = self.params.value(b"received")?;
+        let bare = match value {
+            [b'[', inner @ .., b']'] => inner,
+            other => other,
+        };
+        std::str::from_utf8(bare).ok()?.parse().ok()
+    }
+
+    /// The port that the request really came from (RFC 3581 section 4); `None` also for a request that only asks.
+    pub fn rport(&self) -> Option<u16> {
+        let port = number(self.params.value(b"rport")?, 65_535)?;
+        u16::try_from(port).ok()
     }
 
     /// Whether the branch is one of RFC 3261: the cookie and something behind it (RFC 4475 section 3.2.1).
