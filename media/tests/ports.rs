@@ -62,25 +62,42 @@ fn settle_without_ports(pool: &Pool, flow: &media::Flow) {
 
 #[test]
 fn a_recycled_port_carries_nothing_of_its_last_call() {
-    let (pool, _threads) = running(narrow());
+    let (pool, mut threads) = running(narrow());
     let (first, _events) = open(&pool);
     let (mut old, callee) = (Phone::new(1), Phone::new(2));
     first.connect(Side::A, old.remote(&[PCMU])).unwrap();
     first.connect(Side::B, callee.remote(&[PCMU])).unwrap();
-    old.send(first.local(Side::A), 0, &[1; 160]);
-    callee.receive();
+    until(|| {
+        // A stranger until the commands are done.
+        old.send(first.local(Side::A), 0, &[1; 160]);
+        first.stats().b.packets_sent > 0
+    });
     first.close();
     until(|| pool.adopt(first.id()).is_none());
     for port in [first.local(Side::A), first.local(Side::B)] {
         old.send(port, 0, &[2; 160]); // it did not hear the BYE
     }
+    // The new call is quick: all of it is asked before the worker looks.
+    pool.stop_worker(0);
+    threads.remove(0).join();
     let (second, told) = open(&pool);
     let (mut caller, callee) = (Phone::new(3), Phone::new(4));
-    second.connect(Side::A, caller.remote(&[PCMU])).unwrap();
+    // Behind NAT its port is open to whoever comes first from its address, and the old call came from there too.
+    let remote = media::Remote {
+        behind_nat: true,
+        ..caller.remote(&[PCMU])
+    };
+    second.connect(Side::A, remote).unwrap();
     second.connect(Side::B, callee.remote(&[PCMU])).unwrap();
+    threads.push(pool.start_worker(0).unwrap());
+    until(|| pool.health(0).queue_depth == 0); // a worker looks at its book before its queue
     caller.send(second.local(Side::A), 0, &[3; 160]);
     assert_eq!(callee.receive().payload, [3; 160]);
     assert_eq!(next(&told), media::MediaEvent::FirstPacket(Side::A));
+    assert_eq!(
+        second.checkpoint().seen.a,
+        Some(caller.rtp.local_addr().unwrap())
+    );
     assert!(callee.has_nothing());
 }
 

@@ -105,16 +105,20 @@ fn generated_media_goes_on_as_the_same_stream_after_a_panic() {
 #[test]
 fn what_was_asked_while_no_worker_was_there_is_done_by_the_next() {
     let (pool, mut threads) = running(config());
-    let (flow, mut caller, callee, _events) = call(&pool, &[PCMU], &[PCMU]);
+    let (flow, mut caller, mut callee, _events) = call(&pool, &[PCMU], &[PCMU]);
     let (closed, ..) = call(&pool, &[PCMU], &[PCMU]);
+    callee.send(flow.local(Side::B), 0, &[4; 160]);
+    caller.receive();
     pool.stop_worker(0);
     assert_eq!(threads.remove(0).join(), WorkerEnd::Stopped);
-    let moved = Phone::new(0xb2);
+    let mut moved = Phone::new(0xb2);
     flow.connect(Side::B, moved.remote(&[PCMU])).unwrap();
     closed.close();
     threads.push(pool.start_worker(0).unwrap());
     caller.send(flow.local(Side::A), 0, &[5; 160]);
     assert_eq!(moved.receive().payload, [5; 160]);
+    moved.send(flow.local(Side::B), 0, &[6; 160]);
+    assert_eq!(caller.receive().payload, [6; 160]);
     assert!(callee.has_nothing());
     assert!(pool.adopt(closed.id()).is_none());
 }

@@ -158,6 +158,8 @@ pub struct FlowRecord {
     /// Taken out when the flow closes.
     pub pairs: Mutex<Option<Sides<Arc<PortPair>>>>,
     pub wanted: Mutex<Wanted>,
+    /// A worker has had it: what lies in its sockets is its own, and they may be connected.
+    pub admitted: AtomicBool,
     /// A command for this flow is on its way.
     pub dirty: AtomicBool,
     pub counters: Sides<SideCounters>,

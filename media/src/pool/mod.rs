@@ -240,6 +240,7 @@ impl Pool {
                 closed: false,
                 sides: Sides::<WantedSide>::default(),
             }),
+            admitted: AtomicBool::new(false),
             dirty: AtomicBool::new(false),
             counters: Sides::<SideCounters>::default(),
             marks: Sides {

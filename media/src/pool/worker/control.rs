@@ -58,10 +58,12 @@ impl Worker<'_> {
                 "the flow has no ports any more",
             ));
         };
+        let again = record.admitted.swap(true, Ordering::SeqCst);
         for (side, pair) in [(Side::A, &pairs.a), (Side::B, &pairs.b)] {
-            // Nobody is negotiated yet, so whatever lies there is of the port's last user. A flow that was
-            // connected is one that a predecessor left, and its packets are its own.
-            if record.wanted.lock().sides.get(side).remote.is_none() {
+            if again {
+                // A predecessor may have connected it to a peer that has been negotiated away since.
+                sys::disconnect(&pair.rtp)?;
+            } else {
                 discard_leftovers(pair);
             }
             let token = |rtcp| Token::new(record.id.generation, record.id.slot, side, rtcp).0;
@@ -183,7 +185,7 @@ fn negotiate(entry: &mut Entry, now: Duration) {
                     tracing::warn!(flow = ?entry.record.id, ?side, "a media socket keeps its old peer");
                 }
             }
-            // A predecessor of this worker had the socket connected.
+            // Not connected by this worker: known already if a predecessor saw a packet.
             _ => route.connected = route.latched && state.pair.rtp.connect(route.rtp).is_ok(),
         }
         if before.is_none() {

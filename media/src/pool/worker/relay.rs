@@ -158,6 +158,8 @@ impl Hands<'_> {
             rtp::set_ssrc(packet, me.own.ssrc);
             mark_if_due(me, packet);
             me.own.clock_hz = lane.clock_hz;
+            // What may be generated for it later goes on from here.
+            me.own.next_sequence = header.sequence.wrapping_add(1);
             me.send_own(packet, header.timestamp, self.now, counters, self.vitals);
         }
         if matches!(other.playing, Playing::Peer) && other.route.is_some_and(|route| route.receive)
