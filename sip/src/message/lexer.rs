@@ -43,7 +43,7 @@ impl Span {
         if end > at || (grows && end == at && start < at) {
             self.end = moved(end);
         }
-        if start >= at && end > start {
+        if start >= at {
             self.start = moved(start);
         }
     }

@@ -102,9 +102,14 @@ mod tests {
     use crate::Protocol;
 
     fn request(via: &str) -> Message {
+        with_body(via, "body")
+    }
+
+    fn with_body(via: &str, body: &str) -> Message {
         let text = format!(
             "OPTIONS sip:a@b SIP/2.0\r\nCall-ID: before\r\nVia: {via}\r\nFrom: <sip:a@b>;tag=f\r\nTo: <sip:a@b>\r\n\
-             CSeq: 7 OPTIONS\r\nContent-Length: 4\r\n\r\nbody"
+             CSeq: 7 OPTIONS\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
         );
         Message::parse(text).unwrap()
     }
@@ -156,6 +161,13 @@ mod tests {
         ] {
             assert_eq!(stamped(&format!("{via}{from}")), format!("{via}{to}"));
         }
+    }
+
+    #[test]
+    fn an_empty_body_stays_empty() {
+        let message = with_body("SIP/2.0/UDP a.invalid;rport", "").stamp_received(&hop());
+        assert_eq!(message.body(), b"");
+        assert!(message.raw().ends_with(b"\r\n\r\n"));
     }
 
     #[test]
