@@ -32,6 +32,7 @@ impl Party {
 
     /// Takes a message in and returns what the layer says.
     pub fn receive(&mut self, message: &Message) -> Outputs<u64> {
+        self.out.clear();
         self.layer
             .receive(self.now, message.clone(), self.hop, &mut self.out);
         std::mem::take(&mut self.out)
@@ -40,6 +41,7 @@ impl Party {
     /// Lets time pass to `at`, in ms, and returns what was said with its time in ms.
     pub fn until(&mut self, at: u64) -> Vec<(u64, Output<u64>)> {
         let mut said = Vec::new();
+        self.out.clear();
         while let Some(next) = self.layer.next_timeout().filter(|n| *n <= ms(at)) {
             assert!(
                 next > self.now || next == Duration::ZERO,
