@@ -14,6 +14,7 @@
 )]
 
 pub mod auth;
+pub mod dialog;
 mod hop;
 pub mod message;
 mod method;
