@@ -74,7 +74,7 @@ pub struct Header<'a> {
 }
 
 impl<'a> Header<'a> {
-    /// The value with folds turned into one space each (RFC 3261 section 7.3.1).
+    /// The value with folds, and the white space around them, turned into one space each (RFC 3261 section 7.3.1).
     pub fn unfolded(&self) -> Cow<'a, [u8]> {
         if !self.folded {
             return self.value.into();
@@ -84,6 +84,7 @@ impl<'a> Header<'a> {
         for c in self.value {
             if matches!(c, b'\r' | b'\n') {
                 in_fold = true;
+                out.truncate(crate::value::scan::trim_end(&out).len());
             } else if in_fold && is_space(*c) {
             } else {
                 if in_fold {
