@@ -95,7 +95,7 @@ fn invite(call: u64) -> Message {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let protocol = if seed % 5 == 0 {
+        let protocol = if seed.is_multiple_of(5) {
             Protocol::Tcp
         } else {
             Protocol::Udp

@@ -72,19 +72,17 @@ impl<O: Copy + PartialEq> Layer<O> {
         }
         let room = self.table.room() > if outside { self.reserve } else { 0 };
         let way = response_hop(&message, &hop);
-        match self.serve(now, key, call, &message, way, Owner::Nobody, out) {
-            Some(place) if room => out.push(Output::Request {
-                server: ServerId(place),
+        let place = room
+            .then(|| self.serve(now, key, call, &message, way, Owner::Nobody, out))
+            .flatten();
+        out.push(match place.map(ServerId) {
+            Some(server) => Output::Request {
+                server,
                 message,
                 hop,
-            }),
-            place => {
-                if let Some(place) = place {
-                    self.table.remove(place);
-                }
-                out.push(Output::Overload { message, hop: way });
-            }
-        }
+            },
+            None => Output::Overload { message, hop: way },
+        });
     }
 
     /// The user takes a server transaction; later news about it carry `owner`.
