@@ -1,3 +1,23 @@
-//! Everything that lives in Strowger: the supervision tree, one file an actor
+//! Everything that lives in Strowger: the supervision tree, one file (or folder) an actor.
+//!
+//! [`switch`] is the page to read first: the whole tree with the restart strategy of each branch. A message's way through
+//! it is described in [`shard`].
+#![forbid(unsafe_code)]
 
+pub mod admission;
+pub mod call;
+mod counters;
+pub mod directory;
+pub mod location;
+pub mod messages;
+mod outgoing;
+pub mod records;
+pub mod registrar;
+pub mod settings;
+pub mod shard;
+pub mod shared;
+pub mod subscriptions;
 pub mod supervision;
+pub mod switch;
+
+pub use counters::Counters;

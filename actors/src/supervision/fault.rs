@@ -41,10 +41,7 @@ pub(super) fn guarded<R>(code: impl FnOnce() -> R) -> Result<R, Arc<str>> {
 
 /// Message and location of the panic that this thread is unwinding from or has just caught, if the hook saw one.
 pub(super) fn take_last() -> Option<Arc<str>> {
-    LAST.try_with(|last| last.take())
-        .ok()
-        .flatten()
-        .map(Arc::from)
+    LAST.try_with(|last| last.take()).ok().flatten().map(Arc::from)
 }
 
 fn take_cause(payload: &(dyn Any + Send)) -> Arc<str> {

@@ -31,7 +31,7 @@ pub use seat::{AskError, Asked, Ref, Refused, Reply};
 pub use shell::{Cx, Task};
 pub use spec::{Backoff, Child, Intensity, Restart, Spec, Strategy, child};
 pub use supervisor::{Supervisor, SupervisorMsg};
-pub use thread::{ThreadBell, ThreadDown, ThreadFace};
+pub use thread::{Join, ThreadBell, ThreadDown, ThreadFace};
 pub use tree::{KindView, NoFaults, NodeState, NodeView, Tree, TreeError};
 
 /// A handle of a supervisor; it stays good when the supervisor is rebuilt.

@@ -74,19 +74,12 @@ impl Ref<Supervisor> {
             above.children.fetch_sub(1, Relaxed);
             return Err(StartError::Taken);
         }
-        let mut kid = Home {
-            seat: Arc::clone(&born.0),
-            factory,
-        };
+        let mut kid = Home { seat: Arc::clone(&born.0), factory };
         let id = place.tree.next_id();
         let generation = kid.start(id);
         let slot = Slot::adopted(id, restart, Box::new(kid), generation);
         // Bounded by `children_max`. If the supervisor is gone by now the slot is dropped, and the child with it.
-        if self.send_reply(SupervisorMsg::adopt(Newborn::lay(id, slot))) {
-            Ok(born)
-        } else {
-            Err(StartError::Dead)
-        }
+        if self.send_reply(SupervisorMsg::adopt(Newborn::lay(id, slot))) { Ok(born) } else { Err(StartError::Dead) }
     }
 }
 
@@ -107,10 +100,7 @@ impl Newborn {
 
     /// The child, to be kept.
     pub(super) fn take(&self) -> Option<Slot> {
-        CRADLE
-            .try_with(|cradle| cradle.borrow_mut().remove(&self.0))
-            .ok()
-            .flatten()
+        CRADLE.try_with(|cradle| cradle.borrow_mut().remove(&self.0)).ok().flatten()
     }
 }
 

@@ -29,13 +29,7 @@ impl<L: Live> Ref<L> {
     /// [`super::Child::seat`]. Until the actor starts, and while it is being restarted, messages are refused as dead.
     #[must_use]
     pub fn vacant() -> Self {
-        Self(Arc::new(Seat {
-            node: Node::default(),
-            door: RwLock::new(Door {
-                addr: None,
-                ended: 0,
-            }),
-        }))
+        Self(Arc::new(Seat { node: Node::default(), door: RwLock::new(Door { addr: None, ended: 0 }) }))
     }
 
     /// Tells the actor, up to its bound ([`Live::MAILBOX`]).
@@ -54,11 +48,7 @@ impl<L: Live> Ref<L> {
 
     /// Asks the actor: `make` puts the [`Reply`] into a message. The question leaves at once; the answer is awaited
     /// for at most `deadline`. Must be called inside a tokio runtime (any actor or HTTP handler is).
-    pub fn ask<T: Send + 'static>(
-        &self,
-        make: impl FnOnce(Reply<T>) -> L::Msg,
-        deadline: Duration,
-    ) -> Asked<T> {
+    pub fn ask<T: Send + 'static>(&self, make: impl FnOnce(Reply<T>) -> L::Msg, deadline: Duration) -> Asked<T> {
         let (reply, answer) = oneshot::channel();
         match self.try_send(make(Reply(reply))) {
             Ok(()) => Asked(Ok(Box::pin(tokio::time::timeout(deadline, answer)))),
@@ -76,20 +66,12 @@ impl<L: Live> Ref<L> {
     /// Whether an actor sits there now. It may end before the next line runs: a hint, never a promise.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        self.0
-            .door
-            .read()
-            .addr
-            .as_ref()
-            .is_some_and(Addr::connected)
+        self.0.door.read().addr.as_ref().is_some_and(Addr::connected)
     }
 
     /// Asks the actor to end in order ([`Live::halting`]), after the messages that are already queued.
     pub fn halt(&self) {
-        self.0.control(Control::Halt {
-            why: StopReason::Halted,
-            generation: None,
-        });
+        self.0.control(Control::Halt { why: StopReason::Halted, generation: None });
     }
 }
 
@@ -335,9 +317,7 @@ impl Node {
     /// The handler takes a message that was sent at `at_us`.
     pub(super) fn taken(&self, at_us: u64) {
         // Checked, because an occupant that was given up may still empty its queue beside the next one.
-        let _ = self
-            .depth
-            .fetch_update(Relaxed, Relaxed, |depth| depth.checked_sub(1));
+        let _ = self.depth.fetch_update(Relaxed, Relaxed, |depth| depth.checked_sub(1));
         self.oldest_us.store(at_us, Relaxed);
     }
 

@@ -10,8 +10,8 @@ use std::{
 };
 
 use actix::{
-    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, Running,
-    SpawnHandle, fut::wrap_future,
+    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, Running, SpawnHandle,
+    fut::wrap_future,
 };
 use actix_rt::ArbiterHandle;
 use tokio::sync::oneshot;
@@ -36,13 +36,8 @@ impl<L: Live> Message for Parcel<L> {
 
 /// Orders of the layer. Where a generation is given, another incarnation ignores the order.
 pub(super) enum Control {
-    Halt {
-        why: StopReason,
-        generation: Option<u32>,
-    },
-    Kill {
-        generation: Option<u32>,
-    },
+    Halt { why: StopReason, generation: Option<u32> },
+    Kill { generation: Option<u32> },
     Panic,
     Stall(Duration),
     Describe(oneshot::Sender<String>),
@@ -57,12 +52,7 @@ pub(super) enum Up {
 }
 
 /// Starts an actor in its seat, on this arbiter.
-pub(super) fn start_here<L: Live>(
-    seat: &Arc<Seat<L>>,
-    generation: u32,
-    up: Up,
-    make: impl FnOnce() -> L,
-) {
+pub(super) fn start_here<L: Live>(seat: &Arc<Seat<L>>, generation: u32, up: Up, make: impl FnOnce() -> L) {
     let guard = LifeGuard::new(Arc::clone(seat), generation, up);
     let mut context = Context::new();
     let shell = Shell::new(guard, &mut context, make);
@@ -79,8 +69,7 @@ pub(super) fn start_on<L: Live>(
     make: impl FnOnce() -> L + Send + 'static,
 ) {
     let guard = LifeGuard::new(Arc::clone(seat), generation, up);
-    let addr: Addr<Shell<L>> =
-        Shell::start_in_arbiter(arbiter, move |context| Shell::new(guard, context, make));
+    let addr: Addr<Shell<L>> = Shell::start_in_arbiter(arbiter, move |context| Shell::new(guard, context, make));
     seat.open(addr, generation);
 }
 
@@ -103,11 +92,7 @@ impl<L: Live> Shell<L> {
                 None
             }
         };
-        Self {
-            live,
-            halting: None,
-            guard,
-        }
+        Self { live, halting: None, guard }
     }
 
     /// The only way into the value: caught, and followed by what the value asked of its context.
@@ -119,11 +104,7 @@ impl<L: Live> Shell<L> {
             return;
         };
         let mut exit = None;
-        let mut cx = Cx {
-            seat: &self.guard.seat,
-            context: &mut *context,
-            exit: &mut exit,
-        };
+        let mut cx = Cx { seat: &self.guard.seat, context: &mut *context, exit: &mut exit };
         let how = match fault::guarded(|| code(live, &mut cx)) {
             Err(cause) => Ended::Panicked(cause),
             Ok(()) => match exit {
@@ -132,11 +113,7 @@ impl<L: Live> Shell<L> {
                 Some(Exit::Stop) => {
                     let why = self.halting.unwrap_or(StopReason::Done);
                     self.guard.seat.node.set_state(NodeState::Stopping);
-                    let mut cx = Cx {
-                        seat: &self.guard.seat,
-                        context: &mut *context,
-                        exit: &mut None,
-                    };
+                    let mut cx = Cx { seat: &self.guard.seat, context: &mut *context, exit: &mut None };
                     match fault::guarded(|| live.stopping(&why, &mut cx)) {
                         Ok(()) => Ended::Stopped(why),
                         Err(cause) => Ended::Panicked(cause),
@@ -167,9 +144,7 @@ impl<L: Live> Shell<L> {
             }
             Control::Halt { .. } | Control::Kill { .. } => {}
             // The payload is all that tells this one from an honest fault.
-            Control::Panic => self.enter(context, |_, _| {
-                panic_any("panic asked by operator".to_owned())
-            }),
+            Control::Panic => self.enter(context, |_, _| panic_any("panic asked by operator".to_owned())),
             Control::Stall(duration) => std::thread::sleep(duration),
             Control::Describe(answer) => self.enter(context, |live, _| {
                 let _ = answer.send(live.describe());
@@ -232,12 +207,7 @@ impl<L: Live> LifeGuard<L> {
         if let Some(place) = node.place.get() {
             place.kind.alive.fetch_add(1, Relaxed);
         }
-        Self {
-            seat,
-            generation,
-            up,
-            how: None,
-        }
+        Self { seat, generation, up, how: None }
     }
 }
 
@@ -259,11 +229,7 @@ impl<L: Live> Drop for LifeGuard<L> {
         }
         // An occupant that was given up leaves a seat that is no longer its own.
         if self.seat.close(self.generation) {
-            node.set_state(if normal {
-                NodeState::Ended
-            } else {
-                NodeState::Failed
-            });
+            node.set_state(if normal { NodeState::Ended } else { NodeState::Failed });
             if let Some(cause) = cause {
                 *node.last_cause.lock() = Some(cause);
             }
@@ -327,11 +293,7 @@ impl<L: Live> Cx<'_, L> {
     /// The supervisor of this actor; none above the root.
     #[must_use]
     pub fn supervisor(&self) -> Option<&SupervisorRef> {
-        self.seat
-            .node
-            .place
-            .get()
-            .and_then(|place| place.parent.as_ref())
+        self.seat.node.place.get().and_then(|place| place.parent.as_ref())
     }
 
     /// Ends in order as soon as the handler returns. Messages still queued are dropped, their askers see it.
@@ -346,33 +308,20 @@ impl<L: Live> Cx<'_, L> {
 
     /// Runs a future beside the mailbox and gives its output back to the actor. actix polls all futures of an actor at
     /// every wake of it: a handful an actor, never one an entry of a table.
-    pub fn spawn<F>(
-        &mut self,
-        future: F,
-        then: impl FnOnce(&mut L, F::Output, &mut Cx<'_, L>) + 'static,
-    ) -> Task
+    pub fn spawn<F>(&mut self, future: F, then: impl FnOnce(&mut L, F::Output, &mut Cx<'_, L>) + 'static) -> Task
     where
         F: Future + 'static,
     {
         let caught = wrap_future::<_, Shell<L>>(Caught(Box::pin(future)));
-        Task(
-            self.context
-                .spawn(caught.map(move |output, shell, context| match output {
-                    Ok(output) => shell.enter(context, |live, cx| then(live, output, cx)),
-                    Err(cause) => shell.end(context, Ended::Panicked(cause)),
-                })),
-        )
+        Task(self.context.spawn(caught.map(move |output, shell, context| match output {
+            Ok(output) => shell.enter(context, |live, cx| then(live, output, cx)),
+            Err(cause) => shell.end(context, Ended::Panicked(cause)),
+        })))
     }
 
     /// Runs once after `delay` of the runtime's clock (which a test may pause). Same rule as for [`Cx::spawn`].
-    pub fn later(
-        &mut self,
-        delay: Duration,
-        then: impl FnOnce(&mut L, &mut Cx<'_, L>) + 'static,
-    ) -> Task {
-        self.spawn(tokio::time::sleep(delay), move |live, (), cx| {
-            then(live, cx)
-        })
+    pub fn later(&mut self, delay: Duration, then: impl FnOnce(&mut L, &mut Cx<'_, L>) + 'static) -> Task {
+        self.spawn(tokio::time::sleep(delay), move |live, (), cx| then(live, cx))
     }
 
     /// Drops a future or timer; one that has run already is no error.

@@ -48,16 +48,7 @@ impl Slot {
 
     /// A child that runs already.
     pub(super) fn adopted(id: u64, restart: Restart, kid: Box<dyn Kid>, generation: u32) -> Self {
-        Self {
-            id,
-            restart,
-            kid,
-            dynamic: true,
-            state: State::Up,
-            generation,
-            failures: 0,
-            failed: None,
-        }
+        Self { id, restart, kid, dynamic: true, state: State::Up, generation, failures: 0, failed: None }
     }
 
     pub(super) fn start(&mut self) {
@@ -73,16 +64,11 @@ impl Slot {
             // The room burns: no last words, so that whoever rebuilds it finds the work as it was.
             Then::Fail(_) => return self.kill(),
         };
-        self.kid.occupied().control(Control::Halt {
-            why,
-            generation: Some(self.generation),
-        });
+        self.kid.occupied().control(Control::Halt { why, generation: Some(self.generation) });
     }
 
     pub(super) fn kill(&self) {
-        self.kid.occupied().control(Control::Kill {
-            generation: Some(self.generation),
-        });
+        self.kid.occupied().control(Control::Kill { generation: Some(self.generation) });
     }
 }
 

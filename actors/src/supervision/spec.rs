@@ -69,10 +69,7 @@ impl Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self {
-            first: Duration::from_millis(50),
-            most: Duration::from_secs(5),
-        }
+        Self { first: Duration::from_millis(50), most: Duration::from_secs(5) }
     }
 }
 
@@ -83,12 +80,7 @@ pub fn child<L: Live, F: FnMut() -> L + 'static>(
     restart: Restart,
     factory: F,
 ) -> Child<L, F> {
-    Child {
-        name: name.into(),
-        restart,
-        factory,
-        seat: None,
-    }
+    Child { name: name.into(), restart, factory, seat: None }
 }
 
 /// A declaration in the making; see [`child`]. It becomes a [`Spec`] by `into`, which [`super::Supervisor::with`] does.
@@ -114,17 +106,8 @@ impl<L: Live, F: FnMut() -> L + 'static> Child<L, F> {
         F: Send,
     {
         let seat = self.seat.unwrap_or_else(Ref::vacant).0;
-        let kid = Away {
-            seat,
-            arbiter: arbiter.clone(),
-            factory: Arc::new(Mutex::new(self.factory)),
-        };
-        Spec {
-            name: self.name,
-            kind: L::KIND,
-            restart: self.restart,
-            kid: Box::new(kid),
-        }
+        let kid = Away { seat, arbiter: arbiter.clone(), factory: Arc::new(Mutex::new(self.factory)) };
+        Spec { name: self.name, kind: L::KIND, restart: self.restart, kid: Box::new(kid) }
     }
 }
 
@@ -135,10 +118,7 @@ impl<L: Live, F: FnMut() -> L + 'static> From<Child<L, F>> for Spec {
             name: child.name,
             kind: L::KIND,
             restart: child.restart,
-            kid: Box::new(Home {
-                seat,
-                factory: child.factory,
-            }),
+            kid: Box::new(Home { seat, factory: child.factory }),
         }
     }
 }
@@ -200,13 +180,7 @@ impl<L: Live, F: FnMut() -> L + Send + 'static> Kid for Away<L, F> {
     fn start(&mut self, id: u64) -> u32 {
         let generation = next_generation(&self.seat);
         let factory = Arc::clone(&self.factory);
-        start_on(
-            &self.arbiter,
-            &self.seat,
-            generation,
-            Up::Parent(id),
-            move || (factory.lock())(),
-        );
+        start_on(&self.arbiter, &self.seat, generation, Up::Parent(id), move || (factory.lock())());
         generation
     }
 }

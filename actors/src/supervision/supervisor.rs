@@ -103,10 +103,7 @@ impl Supervisor {
             parent: Some(cx.me()),
         });
         if !above.tree.enter(Arc::clone(&path), seat) {
-            tracing::error!(
-                actor = &*path,
-                "two children have this name: the later one is not in the tree"
-            );
+            tracing::error!(actor = &*path, "two children have this name: the later one is not in the tree");
         }
         let id = above.tree.next_id();
         let mut slot = Slot::declared(id, spec);
@@ -159,11 +156,7 @@ impl Supervisor {
         };
         let now = Instant::now();
         self.recent.push_back(now);
-        while self
-            .recent
-            .front()
-            .is_some_and(|at| now.duration_since(*at) > self.intensity.within)
-        {
+        while self.recent.front().is_some_and(|at| now.duration_since(*at) > self.intensity.within) {
             self.recent.pop_front();
         }
         slot.kid.occupied().node().set_state(NodeState::Restarting);
@@ -177,10 +170,7 @@ impl Supervisor {
             self.sweep_out(self.all(), Then::Fail(cause.into()), cx);
             return;
         }
-        if slot
-            .failed
-            .is_some_and(|at| now.duration_since(at) > self.intensity.within)
-        {
+        if slot.failed.is_some_and(|at| now.duration_since(at) > self.intensity.within) {
             slot.failures = 0;
         }
         slot.failed = Some(now);
@@ -192,11 +182,7 @@ impl Supervisor {
                 self.start_due(cx);
                 return;
             }
-            Strategy::RestForOne => self
-                .all()
-                .into_iter()
-                .filter(|other| *other >= id)
-                .collect(),
+            Strategy::RestForOne => self.all().into_iter().filter(|other| *other >= id).collect(),
             Strategy::OneForAll => self.all(),
         };
         self.sweep_out(group, Then::Restart(due), cx);
@@ -217,36 +203,15 @@ impl Supervisor {
         self.due.retain(|(_, id)| ids.binary_search(id).is_err());
         self.sweeps += 1;
         let serial = self.sweeps;
-        let meanwhile = self
-            .sweep
-            .take()
-            .map(|sweep| sweep.meanwhile)
-            .unwrap_or_default();
-        self.sweep = Some(Sweep {
-            serial,
-            queue: ids.clone(),
-            ids,
-            waiting: BTreeSet::new(),
-            then,
-            meanwhile,
-        });
+        let meanwhile = self.sweep.take().map(|sweep| sweep.meanwhile).unwrap_or_default();
+        self.sweep = Some(Sweep { serial, queue: ids.clone(), ids, waiting: BTreeSet::new(), then, meanwhile });
         // Those that an earlier sweep was already waiting for are waited for again.
-        let halting: Vec<u64> = self
-            .slots
-            .values()
-            .filter(|slot| slot.state == State::Halting)
-            .map(|slot| slot.id)
-            .collect();
+        let halting: Vec<u64> =
+            self.slots.values().filter(|slot| slot.state == State::Halting).map(|slot| slot.id).collect();
         if let Some(sweep) = &mut self.sweep {
-            sweep.waiting.extend(
-                halting
-                    .into_iter()
-                    .filter(|id| sweep.ids.binary_search(id).is_ok()),
-            );
+            sweep.waiting.extend(halting.into_iter().filter(|id| sweep.ids.binary_search(id).is_ok()));
         }
-        cx.later(self.halt_within, move |this, cx| {
-            this.out_of_patience(serial, cx)
-        });
+        cx.later(self.halt_within, move |this, cx| this.out_of_patience(serial, cx));
         self.advance(cx);
     }
 
@@ -256,10 +221,7 @@ impl Supervisor {
             return;
         }
         while let Some(id) = sweep.queue.pop() {
-            let up = self
-                .slots
-                .get_mut(&id)
-                .filter(|slot| slot.state == State::Up);
+            let up = self.slots.get_mut(&id).filter(|slot| slot.state == State::Up);
             let Some(slot) = up else { continue };
             slot.halt(&sweep.then);
             sweep.waiting.insert(id);
@@ -314,19 +276,9 @@ impl Supervisor {
             return;
         };
         sweep.waiting.clear();
-        for id in std::mem::take(&mut sweep.queue)
-            .into_iter()
-            .chain(sweep.ids.clone())
-        {
-            if let Some(slot) = self
-                .slots
-                .get_mut(&id)
-                .filter(|slot| slot.state != State::Down)
-            {
-                tracing::error!(
-                    actor = slot.kid.occupied().node().path(),
-                    "did not end in time: given up"
-                );
+        for id in std::mem::take(&mut sweep.queue).into_iter().chain(sweep.ids.clone()) {
+            if let Some(slot) = self.slots.get_mut(&id).filter(|slot| slot.state != State::Down) {
+                tracing::error!(actor = slot.kid.occupied().node().path(), "did not end in time: given up");
                 slot.kill();
                 // A seat that moves on ignores the old occupant, whenever it ends.
                 slot.generation = 0;
@@ -373,10 +325,7 @@ impl Live for Supervisor {
     const MAILBOX: usize = 1024;
 
     fn started(&mut self, cx: &mut Cx<'_, Self>) {
-        cx.seat()
-            .node
-            .children_max
-            .store(self.children_max, Relaxed);
+        cx.seat().node.children_max.store(self.children_max, Relaxed);
         cx.seat().node.home.store(this_thread(), Relaxed);
         for spec in std::mem::take(&mut self.specs) {
             self.settle(spec, cx);
@@ -390,11 +339,7 @@ impl Live for Supervisor {
                     self.adopt(slot);
                 }
             }
-            News::Down {
-                id,
-                generation,
-                ended,
-            } => self.down(id, generation, ended, cx),
+            News::Down { id, generation, ended } => self.down(id, generation, ended, cx),
         }
     }
 
@@ -422,11 +367,7 @@ pub struct SupervisorMsg(News);
 
 enum News {
     Adopt(Newborn),
-    Down {
-        id: u64,
-        generation: u32,
-        ended: Ended,
-    },
+    Down { id: u64, generation: u32, ended: Ended },
 }
 
 impl SupervisorMsg {
@@ -435,10 +376,6 @@ impl SupervisorMsg {
     }
 
     pub(super) fn down(id: u64, generation: u32, ended: Ended) -> Self {
-        Self(News::Down {
-            id,
-            generation,
-            ended,
-        })
+        Self(News::Down { id, generation, ended })
     }
 }

@@ -1,6 +1,6 @@
 //! A thread as a child: its face is an actor, so that the tree shows it and its supervisor restarts it.
 
-use std::{io, sync::Arc, thread::JoinHandle};
+use std::{io, sync::Arc};
 
 use super::{Cx, Live, Ref, fault};
 
@@ -11,11 +11,14 @@ pub struct ThreadFace {
     start: Option<Start>,
     /// Tells the thread to end; called at most once.
     stop: Option<Box<dyn FnOnce()>>,
-    thread: Option<JoinHandle<()>>,
+    join: Option<Join>,
     leaving: Leaving,
 }
 
-type Start = Box<dyn FnOnce(ThreadBell) -> io::Result<JoinHandle<()>>>;
+type Start = Box<dyn FnOnce(ThreadBell) -> io::Result<Join>>;
+
+/// Waits for a thread that has rung its bell: a moment, on the blocking pool.
+pub type Join = Box<dyn FnOnce() + Send>;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Leaving {
@@ -25,18 +28,10 @@ enum Leaving {
 }
 
 impl ThreadFace {
-    /// `start` spawns the thread, moves the bell into it and returns its handle; `stop` tells the thread to end soon (a
+    /// `start` spawns the thread, moves the bell into it and returns how to join it; `stop` tells the thread to end soon (a
     /// flag, a command on its queue) and must not block.
-    pub fn new(
-        start: impl FnOnce(ThreadBell) -> io::Result<JoinHandle<()>> + 'static,
-        stop: impl FnOnce() + 'static,
-    ) -> Self {
-        Self {
-            start: Some(Box::new(start)),
-            stop: Some(Box::new(stop)),
-            thread: None,
-            leaving: Leaving::No,
-        }
+    pub fn new(start: impl FnOnce(ThreadBell) -> io::Result<Join> + 'static, stop: impl FnOnce() + 'static) -> Self {
+        Self { start: Some(Box::new(start)), stop: Some(Box::new(stop)), join: None, leaving: Leaving::No }
     }
 
     fn release(&mut self) {
@@ -49,7 +44,7 @@ impl ThreadFace {
     fn leave(&mut self, how: Leaving, cx: &mut Cx<'_, Self>) {
         self.leaving = how;
         self.release();
-        if self.thread.is_none() {
+        if self.join.is_none() {
             self.left("no thread".into(), cx);
         }
     }
@@ -73,22 +68,19 @@ impl Live for ThreadFace {
         let Some(start) = self.start.take() else {
             return;
         };
-        match start(ThreadBell { face: cx.me() }) {
-            Ok(thread) => self.thread = Some(thread),
+        match start(ThreadBell { face: cx.me(), cause: None }) {
+            Ok(join) => self.join = Some(join),
             Err(error) => cx.fail(format!("its thread did not start: {error}")),
         }
     }
 
     fn handle(&mut self, ThreadDown(cause): ThreadDown, cx: &mut Cx<'_, Self>) {
         self.stop = None;
-        let Some(thread) = self.thread.take() else {
+        let Some(join) = self.join.take() else {
             return;
         };
         // The bell rings a moment before the thread is gone: its sockets and files must be free before a restart.
-        cx.spawn(
-            tokio::task::spawn_blocking(move || thread.join()),
-            move |this, _, cx| this.left(cause, cx),
-        );
+        cx.spawn(tokio::task::spawn_blocking(join), move |this, _, cx| this.left(cause, cx));
     }
 
     fn halting(&mut self, cx: &mut Cx<'_, Self>) {
@@ -109,11 +101,21 @@ impl Drop for ThreadFace {
 /// Held by a thread for as long as it runs; its drop tells the face.
 pub struct ThreadBell {
     face: Ref<ThreadFace>,
+    cause: Option<Arc<str>>,
+}
+
+impl ThreadBell {
+    /// Rings with a cause that the thread knows better than its panic.
+    pub fn toll(mut self, cause: impl Into<Arc<str>>) {
+        self.cause = Some(cause.into());
+    }
 }
 
 impl Drop for ThreadBell {
     fn drop(&mut self) {
-        let cause = if std::thread::panicking() {
+        let cause = if let Some(cause) = self.cause.take() {
+            cause
+        } else if std::thread::panicking() {
             let told = fault::take_last().unwrap_or_else(|| "without a message".into());
             format!("its thread panicked: {told}").into()
         } else {

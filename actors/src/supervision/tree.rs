@@ -58,12 +58,7 @@ impl Tree {
 
     /// Starts the root on this arbiter. `on_end` runs once when it is over: in order after [`Ref::halt`], otherwise
     /// because its intensity was passed, and then only a new process can help.
-    pub fn plant(
-        &self,
-        name: &str,
-        root: Supervisor,
-        on_end: impl FnOnce(Ended) + Send + 'static,
-    ) -> Ref<Supervisor> {
+    pub fn plant(&self, name: &str, root: Supervisor, on_end: impl FnOnce(Ended) + Send + 'static) -> Ref<Supervisor> {
         let seat = Ref::<Supervisor>::vacant();
         self.plant_at(&seat, name, root, on_end);
         seat
@@ -79,19 +74,9 @@ impl Tree {
     ) {
         let path: Arc<str> = ["/", name].concat().into();
         let kind = self.kind(<Supervisor as super::Live>::KIND);
-        let _ = seat.0.node.place.set(Place {
-            path: Arc::clone(&path),
-            tree: self.clone(),
-            kind,
-            parent: None,
-        });
+        let _ = seat.0.node.place.set(Place { path: Arc::clone(&path), tree: self.clone(), kind, parent: None });
         self.enter(path, Arc::clone(&seat.0) as _);
-        start_here(
-            &seat.0,
-            next_generation(&seat.0),
-            Up::Nobody(Some(Box::new(on_end))),
-            || root,
-        );
+        start_here(&seat.0, next_generation(&seat.0), Up::Nobody(Some(Box::new(on_end))), || root);
     }
 
     /// Lets an operator inject panics and stalls; off unless called.
@@ -111,11 +96,7 @@ impl Tree {
     /// asked and not kept: thousands of calls then pay nothing for a line that nobody reads.
     pub async fn snapshot_described(&self, deadline: Duration) -> Vec<NodeView> {
         let until = tokio::time::Instant::now() + deadline;
-        let asked: Vec<_> = self
-            .seats()
-            .into_iter()
-            .map(|seat| (ask_description(&*seat), seat))
-            .collect();
+        let asked: Vec<_> = self.seats().into_iter().map(|seat| (ask_description(&*seat), seat)).collect();
         let mut views = Vec::with_capacity(asked.len());
         for (answer, seat) in asked {
             let mut seen = view(&*seat);
@@ -191,14 +172,10 @@ impl Tree {
     pub fn publish(&self) {
         for view in self.kinds() {
             metrics::gauge!("strowger_actor_alive", "kind" => view.kind).set(float(view.alive));
-            metrics::counter!("strowger_actor_restarts_total", "kind" => view.kind)
-                .absolute(view.restarts);
-            metrics::gauge!("strowger_mailbox_depth", "kind" => view.kind)
-                .set(float(view.mailbox_depth));
-            metrics::counter!("strowger_mailbox_refused_total", "kind" => view.kind)
-                .absolute(view.refused);
-            metrics::gauge!("strowger_mailbox_age_ms", "kind" => view.kind)
-                .set(float(view.mailbox_age_ms));
+            metrics::counter!("strowger_actor_restarts_total", "kind" => view.kind).absolute(view.restarts);
+            metrics::gauge!("strowger_mailbox_depth", "kind" => view.kind).set(float(view.mailbox_depth));
+            metrics::counter!("strowger_mailbox_refused_total", "kind" => view.kind).absolute(view.refused);
+            metrics::gauge!("strowger_mailbox_age_ms", "kind" => view.kind).set(float(view.mailbox_age_ms));
         }
     }
 
@@ -206,19 +183,9 @@ impl Tree {
         if let Some(known) = self.0.kinds.get(kind) {
             return Arc::clone(&known);
         }
-        let fresh = || KindStats {
-            kind,
-            alive: AtomicI64::new(0),
-            restarts: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-        };
-        Arc::clone(
-            &self
-                .0
-                .kinds
-                .entry(kind)
-                .or_insert_with(|| Arc::new(fresh())),
-        )
+        let fresh =
+            || KindStats { kind, alive: AtomicI64::new(0), restarts: AtomicU64::new(0), refused: AtomicU64::new(0) };
+        Arc::clone(&self.0.kinds.entry(kind).or_insert_with(|| Arc::new(fresh())))
     }
 
     pub(super) fn next_id(&self) -> u64 {
@@ -248,40 +215,22 @@ impl Tree {
     }
 
     pub(super) fn forget(&self, path: &str, node: &Node) {
-        self.0
-            .seats
-            .remove_if(path, |_, seat| std::ptr::eq(seat.node(), node));
+        self.0.seats.remove_if(path, |_, seat| std::ptr::eq(seat.node(), node));
     }
 
     /// A copy of the register, so that no lock is held while actors are looked at.
     fn seats(&self) -> Vec<Arc<dyn Occupied>> {
-        self.0
-            .seats
-            .iter()
-            .map(|entry| Arc::clone(entry.value()))
-            .collect()
+        self.0.seats.iter().map(|entry| Arc::clone(entry.value())).collect()
     }
 
     fn order(&self, path: &str, order: Control) -> Result<(), TreeError> {
-        let seat = self
-            .0
-            .seats
-            .get(path)
-            .map(|entry| Arc::clone(entry.value()));
+        let seat = self.0.seats.get(path).map(|entry| Arc::clone(entry.value()));
         let seat = seat.ok_or_else(|| TreeError::Unknown(path.to_owned()))?;
-        if seat.control(order) {
-            Ok(())
-        } else {
-            Err(TreeError::Vacant(path.to_owned()))
-        }
+        if seat.control(order) { Ok(()) } else { Err(TreeError::Vacant(path.to_owned())) }
     }
 
     fn faults_allowed(&self) -> Result<(), NoFaults> {
-        if self.0.faults.load(Relaxed) {
-            Ok(())
-        } else {
-            Err(NoFaults)
-        }
+        if self.0.faults.load(Relaxed) { Ok(()) } else { Err(NoFaults) }
     }
 }
 
@@ -389,11 +338,7 @@ fn view(seat: &dyn Occupied) -> NodeView {
         last_cause: node.last_cause.lock().clone(),
         mailbox_depth: count(node.depth.load(Relaxed)),
         mailbox_capacity: count(seat.capacity()),
-        mailbox_age_ms: if oldest_us == 0 {
-            0
-        } else {
-            now_us.saturating_sub(oldest_us) / 1_000
-        },
+        mailbox_age_ms: if oldest_us == 0 { 0 } else { now_us.saturating_sub(oldest_us) / 1_000 },
         description: String::new(),
     }
 }

@@ -1,0 +1,279 @@
+//! Somebody has answered: the winner is taken, the others are let go, the caller hears it.
+
+use media::{Side, Source};
+use sip::dialog::Dialog;
+use sip::sdp::{Carrier, Meaning, Session, relay_answer, relay_offer, revise};
+use sip::transaction::ClientId;
+use sip::{Message, Method, Status};
+
+use super::begin::description;
+use super::leg::{Abilities, LegId, LegState};
+use super::record::What;
+use super::{CallTimer, Work, media as audio};
+use crate::shared::unix_ms;
+
+impl Work<'_> {
+    /// 2xx to our INVITE.
+    pub fn picked_up(&mut self, client: ClientId, id: LegId, response: &Message) {
+        if !self.confirm(client, id, response) {
+            return;
+        }
+        if self.transfer_answered(client, id, response) {
+            return;
+        }
+        if self.state.partner.is_some() {
+            // Two answered at once: the first has it (RFC 3261 section 13.2.2.4).
+            return self.acknowledge_and_end(client, id, response);
+        }
+        let body = description(response).ok().flatten();
+        let Some(leg) = self.state.leg_mut(id) else { return };
+        let meaning = match leg.exchange.received(Carrier::InviteOk, body) {
+            Ok(meaning) => meaning,
+            Err(why) => {
+                self.decided(Some(id), why.to_string());
+                self.acknowledge_and_end(client, id, response);
+                self.cancel_losers(id);
+                return self.refuse(Status::NOT_ACCEPTABLE_HERE, Some("No Answer In The Answer"), 88);
+            }
+        };
+        self.state.partner = Some(id);
+        self.cancel_losers(id);
+        self.note_answer(id);
+        if meaning == Meaning::Offer {
+            // The INVITE had no offer: the callee's goes to the caller, whose answer comes in its ACK and goes back in ours.
+            return self.answer_with_offer(client, id, response);
+        }
+        self.send_ack(client, id, response, None);
+        self.connect_side(id);
+        let Some(answer) = self.answer_for_caller(id) else {
+            self.hang_up(id, Some("SIP;cause=488;text=\"no common codec\""));
+            return self.refuse(Status::NOT_ACCEPTABLE_HERE, None, 88);
+        };
+        self.answer_caller(Some(answer));
+        self.connect_side(LegId::CALLER);
+        if let Some(flow) = &self.state.flow {
+            audio::hear(flow, Side::A, Source::Peer);
+            audio::hear(flow, Side::B, Source::Peer);
+        }
+    }
+
+    /// Makes a leg's dialog the confirmed one of `response`. False when the response cannot make one.
+    pub fn confirm(&mut self, client: ClientId, id: LegId, response: &Message) -> bool {
+        let Some(leg) = self.state.leg_mut(id) else { return false };
+        // The early dialog of this answer goes on, with the CSeq that its PRACKs have reached; another's does not.
+        let early = leg.dialog.take().filter(|d| d.owns(response));
+        let dialog = match early {
+            Some(mut dialog) => dialog.confirm(Some(response)).ok().map(|()| dialog),
+            None => leg.invite.as_ref().and_then(|invite| Dialog::of_client(invite, response).ok()),
+        };
+        let Some(dialog) = dialog else {
+            self.decided(Some(id), "the answer makes no dialog: it has no Contact");
+            self.untie(id);
+            return false;
+        };
+        leg.dialog = Some(dialog);
+        leg.abilities = Abilities::of(response);
+        leg.state = LegState::Confirmed;
+        leg.client = Some(client);
+        self.session_settled(id, response);
+        true
+    }
+
+    fn note_answer(&mut self, id: LegId) {
+        self.disarm(CallTimer::Ringing);
+        self.core.shared.counters.calls_answered.increment(1);
+        {
+            let mut facts = self.file.facts.borrow_mut();
+            facts.answered_ms = Some(unix_ms());
+            self.core.shared.counters.answer_delay.record((self.core.now() - self.file.began()).as_secs_f64());
+        }
+        let longest = self.core.shared.settings().sip.max_call_duration;
+        self.arm(CallTimer::MaxDuration, longest);
+        self.decided(Some(id), "answered; the others are let go");
+        self.lamps();
+    }
+
+    /// The 2xx for the caller, with a description.
+    pub fn answer_caller(&mut self, answer: Option<Session>) {
+        let Some(caller) = self.state.caller() else { return };
+        let Some((server, invite)) = caller.server.take() else { return };
+        // A description that went out in a reliable 18x is the answer already; RFC 6337 section 3.1.1: not again.
+        let body = match answer {
+            Some(answer) => match caller.exchange.sent(Carrier::InviteOk, Some(answer.clone())) {
+                Ok(Meaning::Answer | Meaning::Offer) => Some(answer),
+                _ => None,
+            },
+            None => {
+                let _ = caller.exchange.sent(Carrier::InviteOk, None);
+                None
+            }
+        };
+        caller.dialog = Dialog::of_server(&invite, &caller.tag).ok();
+        if let Some(dialog) = &mut caller.dialog {
+            let _ = dialog.confirm(None);
+        }
+        caller.state = LegState::Confirmed;
+        caller.ack_due = true;
+        let mut writer = self.reply_inside(LegId::CALLER, &invite, Status::OK, None);
+        if let Ok(timer) = self.session_answer(LegId::CALLER, &invite) {
+            self.session_agreed(LegId::CALLER, &timer, &mut writer, &invite);
+        }
+        let bytes = match &body {
+            Some(body) => writer.body("application/sdp", body.to_string().as_bytes()),
+            None => writer.finish(),
+        };
+        self.respond(LegId::CALLER, server, &Method::Invite, Status::OK, bytes);
+    }
+
+    /// What the caller is answered, from what the leg `from` has said: nothing when they have no codec in common.
+    pub fn answer_for_caller(&mut self, from: LegId) -> Option<Session> {
+        let theirs = self.state.leg(from)?.their_description()?.clone();
+        let flow = self.state.flow.as_ref()?;
+        let caller = self.state.leg(LegId::CALLER)?;
+        let Some(offer) = caller.exchange.pending_offer() else {
+            // Answered in a reliable 18x.
+            return caller.exchange.local().cloned();
+        };
+        let our = audio::ours(flow, Side::A, caller.session_id, Some(offer));
+        let answer = relay_answer(offer, &theirs, &our, &audio::relay_policy());
+        answer.has_active_media().then_some(answer)
+    }
+
+    /// The caller sent no offer and the callee's 2xx has one: it goes on, with our address.
+    fn answer_with_offer(&mut self, client: ClientId, id: LegId, response: &Message) {
+        if !self.open_media() {
+            self.acknowledge_and_end(client, id, response);
+            return self.refuse(Status::SERVICE_UNAVAILABLE, Some("No Media Port Free"), 34);
+        }
+        let offer = self.state.leg(id).and_then(|leg| leg.exchange.pending_offer().cloned());
+        let offer =
+            offer.zip(self.state.flow.as_ref()).zip(self.state.leg(LegId::CALLER)).map(|((offer, flow), caller)| {
+                relay_offer(
+                    &offer,
+                    &audio::ours(flow, Side::A, caller.session_id, Some(&offer)),
+                    &audio::relay_policy(),
+                )
+            });
+        let Some(offer) = offer.filter(Session::has_active_media) else {
+            self.acknowledge_and_end(client, id, response);
+            return self.refuse(Status::NOT_ACCEPTABLE_HERE, None, 88);
+        };
+        if let Some(leg) = self.state.leg_mut(id) {
+            leg.ack_held = Some((client, response.clone()));
+        }
+        self.answer_caller(Some(offer));
+    }
+
+    /// The ACK of a 2xx of ours.
+    pub fn acked(&mut self, id: LegId, ack: &Message) {
+        let Some(leg) = self.state.leg_mut(id) else { return };
+        if !std::mem::take(&mut leg.ack_due) {
+            return;
+        }
+        let body = description(ack).ok().flatten();
+        let meaning = leg.exchange.received(Carrier::Ack, body);
+        self.note(Some(id), What::Received { message: "ACK".into(), from: String::new() });
+        match meaning {
+            Ok(Meaning::Answer) => {
+                self.connect_side(id);
+                self.release_held_ack(id);
+            }
+            Ok(_) => {}
+            Err(why) => {
+                self.decided(Some(id), why.to_string());
+                self.hang_up_all("switch", "the ACK had no answer to our offer");
+            }
+        }
+    }
+
+    /// The caller's answer came in its ACK: the callee's 2xx, which waited for it, is acknowledged with it.
+    fn release_held_ack(&mut self, from: LegId) {
+        let Some(to) = self.state.other(from) else { return };
+        let Some((client, response)) = self.state.leg_mut(to).and_then(|leg| leg.ack_held.take()) else { return };
+        let answer = self.answer_from(from, to);
+        let Some(answer) = answer else {
+            self.acknowledge_and_end(client, to, &response);
+            return self.hang_up_all("switch", "no common codec");
+        };
+        if let Some(leg) = self.state.leg_mut(to) {
+            let _ = leg.exchange.sent(Carrier::Ack, Some(answer.clone()));
+        }
+        self.send_ack(client, to, &response, Some(&answer));
+        self.connect_side(to);
+        if let Some(flow) = &self.state.flow {
+            audio::hear(flow, Side::A, Source::Peer);
+            audio::hear(flow, Side::B, Source::Peer);
+        }
+    }
+
+    /// The answer to the offer of `to`, made from what `from` has said.
+    pub fn answer_from(&self, from: LegId, to: LegId) -> Option<Session> {
+        let theirs = self.state.leg(from)?.their_description()?;
+        let leg = self.state.leg(to)?;
+        let offer = leg.exchange.pending_offer()?;
+        let our = audio::ours(self.state.flow.as_ref()?, leg.side, leg.session_id, Some(offer));
+        let answer = relay_answer(offer, theirs, &our, &audio::relay_policy());
+        let answer = match leg.exchange.local() {
+            Some(before) => revise(before, answer),
+            None => answer,
+        };
+        answer.has_active_media().then_some(answer)
+    }
+
+    /// Acknowledges a 2xx (RFC 3261 section 13.2.2.4); the layer repeats the ACK when the 2xx comes again.
+    pub fn send_ack(&mut self, client: ClientId, id: LegId, response: &Message, body: Option<&Session>) {
+        let core = self.core;
+        let Some(leg) = self.state.leg_mut(id) else { return };
+        leg.client = None;
+        let hop = leg.hop;
+        let via = crate::outgoing::via(core, &hop, &crate::shard::core::new_branch());
+        let Some(dialog) = &leg.dialog else { return };
+        let writer = dialog.ack(response.cseq(), &via);
+        let bytes = match body {
+            Some(body) => writer.body("application/sdp", body.to_string().as_bytes()),
+            None => writer.finish(),
+        };
+        core.ack_success(client, response.to_tag().unwrap_or_default(), bytes, hop);
+        self.note(Some(id), What::Sent { message: "ACK".into(), to: hop.to_string() });
+    }
+
+    /// A 2xx that comes too late is acknowledged and its dialog ended at once (RFC 3261 section 13.2.2.4).
+    pub fn acknowledge_and_end(&mut self, client: ClientId, id: LegId, response: &Message) {
+        let Some(leg) = self.state.leg_mut(id) else { return };
+        if leg.state != LegState::Confirmed {
+            leg.dialog = leg.invite.as_ref().and_then(|invite| Dialog::of_client(invite, response).ok());
+            leg.state = LegState::Confirmed;
+        }
+        self.send_ack(client, id, response, None);
+        self.hang_up(id, Some("SIP;cause=200;text=\"Call completed elsewhere\""));
+    }
+
+    /// Tells the pool where a leg's media is, from the descriptions in force or previewed.
+    pub fn connect_side(&mut self, id: LegId) {
+        let Some(leg) = self.state.leg(id) else { return };
+        let remote = leg.exchange.remote().or_else(|| leg.exchange.preview());
+        let local = leg.exchange.local().or_else(|| leg.exchange.pending_offer());
+        let (Some(local), Some(remote), Some(flow)) = (local, remote, self.state.flow.as_ref()) else { return };
+        let Some(agreement) = audio::audio(local, remote, leg.hop.remote) else {
+            return self.note(Some(id), What::Media { what: "no audio in common".into() });
+        };
+        audio::connect(flow, leg.side, &agreement);
+        let what = format!(
+            "{} at {}{}",
+            agreement.codec,
+            agreement.remote.rtp,
+            match (agreement.party_sends, agreement.party_hears) {
+                (true, true) => "",
+                (true, false) => ", sends only",
+                (false, true) => ", hears only",
+                (false, false) => ", inactive",
+            }
+        );
+        self.note(Some(id), What::Media { what });
+        let mut facts = self.file.facts.borrow_mut();
+        match leg.side {
+            Side::A => facts.codec_a = Some(agreement.codec),
+            Side::B => facts.codec_b = Some(agreement.codec),
+        }
+    }
+}

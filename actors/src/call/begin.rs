@@ -1,0 +1,163 @@
+//! The INVITE that begins a call: what it asks for, who asks, where it leads.
+
+use media::{FlowSpec, Owner, Side};
+use sip::sdp::{Carrier, Meaning, Session};
+use sip::transaction::ServerId;
+use sip::{Hop, Message, Name, Status};
+
+use super::Work;
+use super::leg::{Leg, LegId, LegState};
+use super::record::What;
+use crate::directory::Destination;
+use crate::shard::Identity;
+
+impl Work<'_> {
+    /// Takes the INVITE.
+    pub fn begin(&mut self, server: ServerId, invite: Message, hop: Hop, identity: Identity) {
+        self.state.begun = true;
+        self.state.next_leg = 1;
+        self.core.shared.counters.calls_begun.increment(1);
+        self.note(Some(LegId::CALLER), What::Received { message: "INVITE".into(), from: hop.to_string() });
+        let from = self.caller_name(&invite, &identity);
+        self.file.facts.borrow_mut().from.clone_from(&from);
+        self.state.legs.push(Leg::incoming(LegId::CALLER, Side::A, server, invite.clone(), hop, from));
+        self.tie(LegId::CALLER);
+
+        let offer = match description(&invite) {
+            Ok(offer) => offer,
+            Err(why) => return self.refuse(Status::BAD_REQUEST, Some(why), 96),
+        };
+        if let Err(small) = self.session_answer(LegId::CALLER, &invite) {
+            self.too_brief(LegId::CALLER, server, &invite, small);
+            let status = Status::SESSION_INTERVAL_TOO_SMALL;
+            return self.finish_unanswered("switch", "the session interval is too short", status, 127);
+        }
+        if let Some(leg) = self.state.caller()
+            && let Err(why) = leg.exchange.received(Carrier::Invite, offer.clone())
+        {
+            let why = why.to_string();
+            return self.refuse(Status::BAD_REQUEST, Some(&why), 96);
+        }
+        let directory = self.core.shared.directory();
+        let Ok(uri) = invite.uri() else { return self.refuse(Status::BAD_REQUEST, None, 96) };
+        let dialled = uri.user_text().unwrap_or_default();
+        if let Some(offer) = &offer
+            && !self.can_carry(offer)
+        {
+            self.decided(Some(LegId::CALLER), "no audio section that can be carried");
+            return self.refuse(Status::NOT_ACCEPTABLE_HERE, None, 88);
+        }
+        match directory.route(&uri) {
+            Destination::Service(kind) => {
+                self.file.facts.borrow_mut().to = dialled;
+                self.decided(None, format!("the number is the {} service", kind.as_str()));
+                self.serve(kind);
+            }
+            Destination::User(user) => {
+                let aor = directory.aor(&user);
+                self.file.facts.borrow_mut().to.clone_from(&aor);
+                self.decided(None, format!("{dialled} is {aor}"));
+                let gruu = uri.params.value(b"gr").map(|g| String::from_utf8_lossy(g).into_owned());
+                self.ring(&aor, gruu.as_deref(), offer.as_ref());
+            }
+            Destination::Nowhere(why) => {
+                self.file.facts.borrow_mut().to = dialled;
+                self.decided(None, why);
+                let reason = format!("SIP;cause=404;text=\"{why}\"");
+                self.refuse_with(Status::NOT_FOUND, None, 1, |writer| {
+                    writer.header(Name::Reason, reason);
+                });
+            }
+        }
+    }
+
+    /// Who the record and the callee see: a user by its address of record, others as they call themselves.
+    pub fn caller_name(&self, invite: &Message, identity: &Identity) -> String {
+        match identity {
+            Identity::User(user) => self.core.shared.directory().aor(user),
+            Identity::Gateway(_) | Identity::Anybody => invite
+                .from()
+                .ok()
+                .and_then(|f| {
+                    sip::value::Uri::parse(f.uri)
+                        .ok()
+                        .map(|u| format!("{}@{}", u.user_text().unwrap_or_else(|| "anonymous".into()), u.host_text()))
+                })
+                .unwrap_or_else(|| "anonymous@anonymous.invalid".into()),
+        }
+    }
+
+    fn can_carry(&self, offer: &Session) -> bool {
+        let policy = super::media::relay_policy();
+        offer.media.iter().any(|section| policy.carries(offer, section))
+    }
+
+    /// The media path, opened when it is first needed. False when the pool has no room; then the call must be refused.
+    pub fn open_media(&mut self) -> bool {
+        if self.state.flow.is_some() {
+            return true;
+        }
+        let owner = Owner { key: self.key.0, events: std::sync::Arc::clone(&self.core.media_events) };
+        match self.core.shared.pool.open(owner, FlowSpec::default()) {
+            Ok(flow) => {
+                self.note(
+                    None,
+                    What::Media { what: format!("opened {} and {}", flow.local(Side::A), flow.local(Side::B)) },
+                );
+                self.state.flow = Some(flow);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(call = %self.key, %error, "no media path");
+                self.note(None, What::Media { what: format!("not opened: {error}") });
+                false
+            }
+        }
+    }
+
+    /// Refuses the caller and ends the call.
+    pub fn refuse(&mut self, status: Status, reason: Option<&str>, q850: u8) {
+        self.refuse_with(status, reason, q850, |_| {});
+    }
+
+    /// As [`Work::refuse`], with headers.
+    pub fn refuse_with(&mut self, status: Status, reason: Option<&str>, q850: u8, fill: impl FnOnce(&mut sip::Writer)) {
+        let Some((server, invite)) = self.state.caller().and_then(|leg| leg.server.take()) else { return };
+        let mut writer = self.reply_inside(LegId::CALLER, &invite, status, reason);
+        if status == Status::SERVICE_UNAVAILABLE {
+            let after = self.core.shared.settings().admission.retry_after.as_secs().max(1);
+            writer.header(Name::RetryAfter, after.to_string());
+        }
+        fill(&mut writer);
+        self.respond(LegId::CALLER, server, invite.method(), status, writer.finish());
+        self.finish_unanswered("switch", reason.unwrap_or(status.reason()), status, q850);
+    }
+
+    /// The call has ended without an answer: the caller has its refusal already.
+    pub fn finish_unanswered(&mut self, by: &str, cause: &str, status: Status, q850: u8) {
+        for leg in &mut self.state.legs {
+            if leg.id == LegId::CALLER {
+                leg.state = LegState::Ended;
+            }
+        }
+        self.untie(LegId::CALLER);
+        self.finish(by, cause, status, q850);
+    }
+}
+
+/// The description of a message: its body, or the `application/sdp` part of a multipart body (RFC 5621 section 3.2).
+///
+/// # Errors
+/// A description that cannot be read, in words.
+pub fn description(message: &Message) -> Result<Option<Session>, &'static str> {
+    let body = message.body();
+    if body.is_empty() || message.content_type() != "application/sdp" {
+        return Ok(None);
+    }
+    Session::parse(body).map(Some).map_err(|_| "Session Description malformed")
+}
+
+/// Whether a meaning is an answer that puts descriptions in force or shows them.
+pub const fn is_answer(meaning: Meaning) -> bool {
+    matches!(meaning, Meaning::Answer | Meaning::Preview)
+}

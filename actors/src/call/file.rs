@@ -1,0 +1,161 @@
+//! What outlives a call's actor: its state, its record, and what is known of its parties.
+
+use serde::Serialize;
+use sip::Message;
+use std::cell::RefCell;
+use std::time::Duration;
+
+use super::CallKey;
+use super::leg::{LegId, LegState};
+use super::record::{Event, Record, What};
+use super::state::State;
+use crate::shard::Core;
+use crate::shared::unix_ms;
+
+/// See the module.
+pub struct CallFile {
+    /// The call.
+    pub state: RefCell<State>,
+    record: RefCell<Record>,
+    /// What is known of the parties.
+    pub facts: RefCell<Facts>,
+    began: Duration,
+    shard: usize,
+}
+
+/// Who talks with whom, since when.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Caller's address of record, or what it says it is.
+    pub from: String,
+    /// Where the call leads.
+    pub to: String,
+    /// The caller's Call-ID.
+    pub call_id: String,
+    /// ms since 1970.
+    pub started_ms: i64,
+    /// ms since 1970.
+    pub answered_ms: Option<i64>,
+    /// Codec of the caller's side.
+    pub codec_a: Option<String>,
+    /// Codec of the callee's side.
+    pub codec_b: Option<String>,
+}
+
+/// A line of the list of calls.
+#[derive(Clone, Debug, Serialize)]
+pub struct CallView {
+    /// Key.
+    pub id: String,
+    /// `ringing`, `up`, `held`, `ending`.
+    pub state: &'static str,
+    /// Caller.
+    pub from: String,
+    /// Callee.
+    pub to: String,
+    /// RFC 3339.
+    pub started: String,
+    /// RFC 3339.
+    pub answered: Option<String>,
+    /// ms since it began.
+    pub duration_ms: i64,
+    /// Codec towards the caller.
+    pub codec_a: Option<String>,
+    /// Codec towards the callee.
+    pub codec_b: Option<String>,
+    /// Shard.
+    pub shard: usize,
+    /// The caller's Call-ID.
+    pub sip_call_id: String,
+}
+
+/// A call with its whole record.
+#[derive(Clone, Debug, Serialize)]
+pub struct RecordView {
+    /// The call.
+    pub call: CallView,
+    /// What happened, in order.
+    pub events: Vec<Event>,
+    /// Events that were dropped from the middle.
+    pub dropped: u64,
+}
+
+impl CallFile {
+    /// The file of a call that begins with `invite`.
+    pub fn new(core: &Core, invite: &Message) -> Self {
+        let facts = Facts {
+            call_id: String::from_utf8_lossy(invite.call_id()).into_owned(),
+            started_ms: unix_ms(),
+            ..Facts::default()
+        };
+        Self {
+            state: RefCell::default(),
+            record: RefCell::default(),
+            facts: RefCell::new(facts),
+            began: core.now(),
+            shard: core.shard,
+        }
+    }
+
+    /// Appends to the record.
+    pub fn note(&self, now: Duration, leg: Option<LegId>, what: What) {
+        let at_ms = u64::try_from(now.saturating_sub(self.began).as_millis()).unwrap_or(u64::MAX);
+        self.record.borrow_mut().push(at_ms, leg.map(|l| l.0), what);
+    }
+
+    /// When the call began, on the shard's clock.
+    pub const fn began(&self) -> Duration {
+        self.began
+    }
+
+    /// Whether one of the call's dialogs has this Call-ID.
+    pub fn has_call_id(&self, call_id: &str) -> bool {
+        self.facts.borrow().call_id == call_id
+            || self.state.try_borrow().is_ok_and(|s| s.legs.iter().any(|l| l.call_id == call_id))
+    }
+
+    /// A line for the list.
+    pub fn view(&self, key: CallKey) -> CallView {
+        let facts = self.facts.borrow();
+        let state = self.state.try_borrow().map_or("busy", |state| {
+            let held = state.legs.iter().any(|l| l.state == LegState::Confirmed && l.holds);
+            match (state.finished, facts.answered_ms, held) {
+                (true, _, _) => "ending",
+                (false, None, _) => "ringing",
+                (false, Some(_), true) => "held",
+                (false, Some(_), false) => "up",
+            }
+        });
+        CallView {
+            id: key.to_string(),
+            state,
+            from: facts.from.clone(),
+            to: facts.to.clone(),
+            started: rfc3339(facts.started_ms),
+            answered: facts.answered_ms.map(rfc3339),
+            duration_ms: unix_ms() - facts.started_ms,
+            codec_a: facts.codec_a.clone(),
+            codec_b: facts.codec_b.clone(),
+            shard: self.shard,
+            sip_call_id: facts.call_id.clone(),
+        }
+    }
+
+    /// The call with its record.
+    pub fn record_view(&self, key: CallKey) -> RecordView {
+        let record = self.record.borrow();
+        RecordView { call: self.view(key), events: record.events().to_vec(), dropped: record.dropped() }
+    }
+}
+
+impl CallView {
+    /// One line for the tree.
+    pub fn line(&self) -> String {
+        format!("{} → {}, {} {} s", self.from, self.to, self.state, self.duration_ms / 1000)
+    }
+}
+
+/// RFC 3339 in UTC.
+pub fn rfc3339(unix_ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(unix_ms).map(|t| format!("{t:.3}")).unwrap_or_default()
+}

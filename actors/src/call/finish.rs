@@ -1,0 +1,143 @@
+//! The end of a call: BYE to who is left, the media path closed, the record written.
+
+use media::{FlowStats, SideStats};
+use sip::{Method, Name, Status};
+
+use super::Work;
+use super::file::rfc3339;
+use super::leg::{LegId, LegState};
+use super::record::What;
+use crate::records::{CallDetail, MediaFigures, RecordsMsg};
+use crate::shared::unix_ms;
+
+impl Work<'_> {
+    /// Says BYE on a leg (RFC 3261 section 15.1.1).
+    pub fn hang_up(&mut self, id: LegId, reason: Option<&str>) {
+        let Some(leg) = self.state.leg_mut(id) else { return };
+        if leg.state != LegState::Confirmed {
+            return;
+        }
+        leg.state = LegState::Ending;
+        // A 2xx that waits for its ACK needs it before the BYE (section 13.2.2.4).
+        if let Some((client, response)) = leg.ack_held.take() {
+            self.send_ack(client, id, &response, None);
+        }
+        self.disarm_leg(id);
+        let sent = self.send_inside(id, &Method::Bye, |mut writer| {
+            if let Some(reason) = reason {
+                writer.header(Name::Reason, reason);
+            }
+            writer.finish()
+        });
+        if sent.is_none() {
+            self.untie(id);
+        }
+    }
+
+    /// Says BYE to everybody who is left, and CANCEL to whoever still rings.
+    pub fn hang_up_rest(&mut self, reason: Option<&str>) {
+        self.cancel_forks(None, reason);
+        let up: Vec<LegId> =
+            self.state.legs.iter().filter(|leg| leg.state == LegState::Confirmed).map(|leg| leg.id).collect();
+        for id in up {
+            self.hang_up(id, reason);
+        }
+    }
+
+    /// Ends the whole call, whatever it is doing.
+    pub fn hang_up_all(&mut self, by: &str, cause: &str) {
+        self.decided(None, cause);
+        if self.state.caller().is_some_and(|leg| leg.server.is_some() && leg.state == LegState::Early) {
+            self.cancel_forks(None, None);
+            return self.refuse(Status::SERVICE_UNAVAILABLE, None, 41);
+        }
+        self.hang_up_rest(None);
+        self.finish(by, cause, Status::OK, 16);
+    }
+
+    /// A party is not there any more: its leg ends without BYE, the other's with one.
+    pub fn party_gone(&mut self, id: LegId, cause: &str) {
+        self.untie(id);
+        self.hang_up_rest(None);
+        self.finish("switch", cause, Status::OK, 41);
+    }
+
+    /// A 2xx of another branch of the first INVITE: acknowledged and ended, without touching the leg
+    /// (RFC 3261 section 13.2.2.4).
+    pub fn end_other_fork(&mut self, client: sip::transaction::ClientId, id: LegId, response: &sip::Message) {
+        let Some(leg) = self.state.leg(id) else { return };
+        let Some(invite) = &leg.invite else { return };
+        let Ok(mut dialog) = sip::dialog::Dialog::of_client(invite, response) else { return };
+        let hop = leg.hop;
+        let via = |branch: &str| crate::outgoing::via(self.core, &hop, branch);
+        let ack = dialog.ack(response.cseq(), &via(&crate::shard::core::new_branch())).finish();
+        self.core.ack_success(client, response.to_tag().unwrap_or_default(), ack, hop);
+        let branch = crate::shard::core::new_branch();
+        let bye = dialog.request(&Method::Bye, &via(&branch)).finish();
+        self.core.request(self.owner(LegId::NEWCOMER), &Method::Bye, &branch, hop, bye);
+    }
+
+    /// Closes the media path and writes the record; the call is over when its legs are.
+    pub fn finish(&mut self, by: &str, cause: &str, status: Status, q850: u8) {
+        if std::mem::replace(&mut self.state.finished, true) {
+            return;
+        }
+        self.note(None, What::Ended { by: by.to_owned(), cause: cause.to_owned() });
+        let core = self.core;
+        for (_, timer) in self.state.timers.drain(..) {
+            core.disarm(timer);
+        }
+        let stats = self.state.flow.take().map(|flow| {
+            let stats = flow.stats();
+            flow.close();
+            stats
+        });
+        for passed in std::mem::take(&mut self.state.passed) {
+            self.drop_passed(&passed);
+        }
+        self.state.transfer = None;
+        self.write_record(by, cause, status, q850, stats);
+        self.lamps();
+    }
+
+    fn write_record(&self, by: &str, cause: &str, status: Status, q850: u8, stats: Option<FlowStats>) {
+        let facts = self.file.facts.borrow();
+        let now = unix_ms();
+        let answered = facts.answered_ms;
+        let figures = |side: fn(&FlowStats) -> &SideStats| {
+            stats.as_ref().map_or_else(MediaFigures::default, |s| figures(side(s)))
+        };
+        let detail = CallDetail {
+            id: self.key.to_string(),
+            sip_call_id: facts.call_id.clone(),
+            node: self.core.shared.settings().node.clone(),
+            from: facts.from.clone(),
+            to: facts.to.clone(),
+            started: rfc3339(facts.started_ms),
+            answered: answered.map(rfc3339),
+            ended: rfc3339(now),
+            duration_ms: now - facts.started_ms,
+            talk_ms: answered.map_or(0, |a| now - a),
+            sip_status: status.code(),
+            q850,
+            hung_up_by: by.to_owned(),
+            codec_a: facts.codec_a.clone(),
+            codec_b: facts.codec_b.clone(),
+            media_a: figures(|s| &s.a),
+            media_b: figures(|s| &s.b),
+            cause: cause.to_owned(),
+        };
+        let msg = RecordsMsg::Ended { detail: Box::new(detail), started_ms: facts.started_ms, ended_ms: now };
+        // Bounded by the calls that there are; the records are what a carrier bills by, so they are not refused.
+        self.core.shared.records.send_reply(msg);
+    }
+}
+
+fn figures(side: &SideStats) -> MediaFigures {
+    MediaFigures {
+        packets: side.packets_received,
+        lost: side.lost,
+        jitter_ms: side.jitter_ms,
+        strangers: side.strangers,
+    }
+}

@@ -1,0 +1,491 @@
+//! Ringing a user: one INVITE to every contact, early answers passed back, the first answer wins (RFC 3261 sections 13, 16.7).
+
+use media::{Side, Source};
+use sip::dialog::Dialog;
+use sip::dialog::reliable::{Received, Sent, Verdict};
+use sip::dialog::session_timer::Policy;
+use sip::sdp::{Carrier, Meaning, Session, relay_offer};
+use sip::transaction::{ClientEnd, ClientId, ServerEnd, ServerId};
+use sip::{Hop, Message, Method, Name, Status, Writer};
+use std::fmt::Write as _;
+
+use super::begin::description;
+use super::leg::{Abilities, Leg, LegId, LegState};
+use super::record::What;
+use super::{CallTimer, Work, media as audio};
+use crate::location::Contact;
+use crate::outgoing;
+use crate::shard::core::new_branch;
+use crate::shard::{ALLOW, SUPPORTED};
+use crate::shared::unix_ms;
+
+/// Says to the phones that lost the race who won (RFC 3326).
+const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
+
+impl Work<'_> {
+    /// Rings every contact of an address of record, or the one instance that a GRUU names (RFC 5627 section 3.3).
+    pub fn ring(&mut self, aor: &str, gruu: Option<&str>, offer: Option<&Session>) {
+        let now = unix_ms();
+        let settings = self.core.shared.settings();
+        let contacts: Vec<Contact> = self
+            .core
+            .shared
+            .location
+            .get(aor)
+            .iter()
+            .filter(|c| c.expires_at_ms > now)
+            .filter(|c| gruu.is_none_or(|g| c.instance.as_deref().is_some_and(|i| i.trim_matches(['<', '>']) == g)))
+            .take(settings.sip.max_forks)
+            .cloned()
+            .collect();
+        if contacts.is_empty() {
+            self.decided(None, format!("{aor} is not registered"));
+            return self.refuse_with(Status::TEMPORARILY_UNAVAILABLE, None, 20, |writer| {
+                writer.header(Name::Reason, "Q.850;cause=20;text=\"not registered\"");
+            });
+        }
+        if offer.is_some() && !self.open_media() {
+            return self.refuse(Status::SERVICE_UNAVAILABLE, Some("No Media Port Free"), 34);
+        }
+        self.decided(None, format!("{aor} has {} contacts; all ring", contacts.len()));
+        for contact in contacts {
+            self.invite(&contact, aor, offer);
+        }
+        if !self.state.ringing() {
+            return self.refuse(Status::SERVICE_UNAVAILABLE, None, 41);
+        }
+        self.arm(CallTimer::Ringing, settings.sip.max_ringing);
+        self.lamps();
+    }
+
+    /// Sends an INVITE to a contact, as a new leg on side B.
+    fn invite(&mut self, contact: &Contact, aor: &str, offer: Option<&Session>) {
+        let id = LegId(self.state.next_leg);
+        self.state.next_leg = self.state.next_leg.saturating_add(1);
+        let hop = outgoing::next_hop(self.core, contact);
+        let leg = Leg::outgoing(id, Side::B, self.core.new_call_id(), hop, aor.to_owned());
+        let ours = match (&self.state.flow, offer) {
+            (Some(flow), Some(offer)) => {
+                let our = audio::ours(flow, Side::B, leg.session_id, Some(offer));
+                Some(relay_offer(offer, &our, &audio::relay_policy()))
+            }
+            _ => None,
+        };
+        self.state.legs.push(leg);
+        self.send_invite(id, contact.uri.as_bytes(), &contact.path, aor, ours, None);
+    }
+
+    /// Sends the first INVITE of an outgoing leg. `session` is what a 422 made of our wish.
+    pub fn send_invite(
+        &mut self,
+        id: LegId,
+        target: &[u8],
+        path: &[Box<str>],
+        to: &str,
+        offer: Option<Session>,
+        session: Option<Policy>,
+    ) {
+        let (core, key) = (self.core, self.key);
+        let settings = core.shared.settings();
+        let (from, forwards) = self.caller_headers();
+        let policy = self.session_policy();
+        let Some(leg) = self.state.leg_mut(id) else { return };
+        let branch = new_branch();
+        let via = outgoing::via(core, &leg.hop, &branch);
+        let from = format!("{from};tag={}", leg.tag);
+        let mut writer = Writer::request(sip::message::RequestHead {
+            method: &Method::Invite,
+            uri: target,
+            via: &via,
+            from: from.as_bytes(),
+            to: format!("<sip:{to}>").as_bytes(),
+            call_id: leg.call_id.as_bytes(),
+            cseq: 1,
+            max_forwards: forwards,
+        });
+        for hop in path {
+            writer.header(Name::Route, hop.as_bytes());
+        }
+        let (interval, min_se) = session.unwrap_or(policy).offer();
+        writer
+            .header(Name::Contact, leg.contact(core, key))
+            .header(Name::Allow, ALLOW)
+            .header(Name::Supported, SUPPORTED)
+            .header(Name::SessionExpires, interval)
+            .header(Name::MinSe, min_se)
+            .header(Name::UserAgent, &settings.sip.user_agent);
+        if leg.exchange.sent(Carrier::Invite, offer.clone()).is_err() {
+            return;
+        }
+        let bytes = match &offer {
+            Some(offer) => writer.body("application/sdp", offer.to_string().as_bytes()),
+            None => writer.finish(),
+        };
+        leg.invite = Message::parse(bytes.clone()).ok();
+        let hop = leg.hop;
+        let client = core.request(self.owner(id), &Method::Invite, &branch, hop, bytes);
+        if let Some(leg) = self.state.leg_mut(id) {
+            leg.client = client;
+            if client.is_none() {
+                leg.state = LegState::Ended;
+            }
+        }
+        self.tie(id);
+        self.note(Some(id), What::Sent { message: "INVITE".into(), to: hop.to_string() });
+    }
+
+    /// From without tag, and the hops that are left, for requests on behalf of the caller.
+    fn caller_headers(&mut self) -> (String, u8) {
+        let from = self.file.facts.borrow().from.clone();
+        let directory = self.core.shared.directory();
+        let user = from.split('@').next().unwrap_or_default();
+        let (display, address) = match directory.user(user) {
+            Some(user) => {
+                let number = user.extension.as_deref().unwrap_or(&user.name);
+                (user.display.clone(), format!("{number}@{}", directory.domain()))
+            }
+            None => (String::new(), from),
+        };
+        let invite = self.state.caller().and_then(|leg| leg.server.as_ref()).map(|(_, invite)| invite);
+        let forwards = invite
+            .and_then(|i| i.number(Name::MaxForwards, 255).ok().flatten())
+            .and_then(|n| u8::try_from(n).ok())
+            .unwrap_or(70);
+        let display = display.replace(['"', '\\'], "");
+        let mut out = String::new();
+        if !display.is_empty() {
+            let _ = write!(out, "\"{display}\" ");
+        }
+        let _ = write!(out, "<sip:{address}>");
+        (out, forwards.saturating_sub(1))
+    }
+
+    /// A response on any leg.
+    pub fn response(&mut self, client: ClientId, id: LegId, response: &Message, hop: Hop) {
+        let Some(status) = response.status() else { return };
+        if status.code() == 100 {
+            return;
+        }
+        self.note(
+            Some(id),
+            What::Received { message: format!("{} {}", status.code(), response.method()), from: hop.to_string() },
+        );
+        if self.passed_back(client, response, status) {
+            return;
+        }
+        match response.method() {
+            Method::Invite => self.invite_response(client, id, response, status),
+            Method::Bye => {
+                if status.is_final() {
+                    self.untie(id);
+                }
+            }
+            Method::Update => self.update_response(id, response, status),
+            _ => {
+                // A dialog that the party no longer knows is over (RFC 3261 section 12.2.1.2).
+                if matches!(status.code(), 481 | 408)
+                    && self.state.leg(id).is_some_and(|l| l.state == LegState::Confirmed)
+                {
+                    self.party_gone(id, "the party no longer knows the dialog");
+                }
+            }
+        }
+    }
+
+    fn invite_response(&mut self, client: ClientId, id: LegId, response: &Message, status: Status) {
+        let Some(leg) = self.state.leg(id) else { return };
+        match leg.state {
+            LegState::Confirmed => self.reinvite_response(client, id, response, status),
+            LegState::Early if leg.outgoing => {
+                if status.is_provisional() {
+                    self.progress(id, response, status);
+                } else if status.is_success() {
+                    self.picked_up(client, id, response);
+                } else {
+                    self.fork_refused(id, response, status);
+                }
+            }
+            _ => {
+                // A leg that was cancelled and answered all the same: it is taken and hung up (section 9.1).
+                if status.is_success() {
+                    self.acknowledge_and_end(client, id, response);
+                } else if status.is_final() {
+                    self.untie(id);
+                }
+            }
+        }
+    }
+
+    /// 18x: an early dialog, perhaps early media, perhaps to be acknowledged (RFC 3262).
+    fn progress(&mut self, id: LegId, response: &Message, status: Status) {
+        let Some(leg) = self.state.leg_mut(id) else { return };
+        leg.abilities = Abilities::of(response);
+        // Of several early dialogs behind one INVITE (a forking proxy) the latest counts until one is confirmed.
+        if response.to_tag().is_some()
+            && leg.dialog.as_ref().is_none_or(|d| !d.owns(response))
+            && let Some(invite) = &leg.invite
+        {
+            leg.dialog = Dialog::of_client(invite, response).ok();
+            leg.reliable_received = Received::default();
+        }
+        let rack = match leg.reliable_received.judge(response) {
+            Verdict::Drop => return,
+            Verdict::Plain => None,
+            Verdict::Prack(rack) => Some(rack),
+        };
+        let reliable = rack.is_some();
+        let carrier = if reliable { Carrier::ReliableProvisional } else { Carrier::UnreliableProvisional };
+        let body = description(response).ok().flatten();
+        let has_media = body.is_some();
+        let meaning = leg.exchange.received(carrier, body).unwrap_or(Meaning::Ignored);
+        if let Some(rack) = rack {
+            self.send_inside(id, &Method::Prack, |mut writer| {
+                writer.header(Name::RAck, rack);
+                writer.finish()
+            });
+        }
+        if super::begin::is_answer(meaning) {
+            self.connect_side(id);
+        }
+        if self.transfer_progress(id, status) {
+            return;
+        }
+        self.tell_caller(id, status, has_media && super::begin::is_answer(meaning));
+    }
+
+    /// Passes a provisional answer on to the caller, with the early media's description when there is some.
+    fn tell_caller(&mut self, from: LegId, status: Status, with_media: bool) {
+        let answer = with_media.then(|| self.answer_for_caller(from)).flatten();
+        let has_media = answer.is_some();
+        let Some(caller) = self.state.caller() else { return };
+        let Some((server, invite)) = caller.server.clone() else { return };
+        if caller.told == Some((status, has_media)) && !has_media {
+            return;
+        }
+        caller.told = Some((status, has_media));
+        let reliable = caller.abilities.reliable_required || (caller.abilities.reliable && has_media);
+        let carrier = if reliable { Carrier::ReliableProvisional } else { Carrier::UnreliableProvisional };
+        // An answer that went out reliably is the answer; it is not said again.
+        let body = answer.filter(|a| {
+            matches!(caller.exchange.sent(carrier, Some(a.clone())), Ok(Meaning::Answer | Meaning::Preview))
+        });
+        let rseq = if reliable { caller.reliable_sent.as_mut().map_or(1, Sent::next_rseq) } else { 0 };
+        let mut writer = self.reply_inside(LegId::CALLER, &invite, status, None);
+        if reliable {
+            writer.header(Name::Require, "100rel").header(Name::RSeq, rseq.to_string());
+        }
+        let bytes = match &body {
+            Some(body) => writer.body("application/sdp", body.to_string().as_bytes()),
+            None => writer.finish(),
+        };
+        if reliable {
+            if self.core.respond_reliably(server, rseq, bytes) {
+                let to = self.state.leg(LegId::CALLER).map(|l| l.hop.to_string()).unwrap_or_default();
+                self.note(Some(LegId::CALLER), What::Sent { message: format!("{} INVITE", status.code()), to });
+            }
+        } else {
+            self.respond(LegId::CALLER, server, invite.method(), status, bytes);
+        }
+        if body.is_some() {
+            self.connect_side(LegId::CALLER);
+            if let Some(flow) = &self.state.flow {
+                audio::hear(flow, Side::A, Source::Peer);
+            }
+        }
+    }
+
+    /// A contact says no. When it was the last, the caller hears the best of all noes (RFC 3261 section 16.7 step 6).
+    fn fork_refused(&mut self, id: LegId, response: &Message, status: Status) {
+        if status == Status::SESSION_INTERVAL_TOO_SMALL && self.retry_with_longer_session(id, response) {
+            return;
+        }
+        let reason: std::sync::Arc<str> = response.reason().into_owned().into();
+        self.fork_over(id, status, reason);
+        // A phone that declines for all of its owner's phones (6xx) ends the ringing of the others.
+        if status.code() >= 600 {
+            self.cancel_forks(None, None);
+        }
+    }
+
+    fn fork_over(&mut self, id: LegId, status: Status, reason: std::sync::Arc<str>) {
+        self.untie(id);
+        if self.transfer_refused(id, status) {
+            return;
+        }
+        let better = self.state.best.as_ref().is_none_or(|(best, _)| rank(status) < rank(*best));
+        if better {
+            self.state.best = Some((status, reason));
+        }
+        if self.state.ringing() || self.state.partner.is_some() {
+            return;
+        }
+        self.disarm(CallTimer::Ringing);
+        let (status, reason) = self.state.best.clone().unwrap_or((Status::TEMPORARILY_UNAVAILABLE, "".into()));
+        // What a callee says about credentials or routes is between it and us.
+        let status = match status.code() {
+            401 | 407 | 300..=399 | 482 | 483 => Status::TEMPORARILY_UNAVAILABLE,
+            503 => Status::SERVER_INTERNAL_ERROR,
+            _ => status,
+        };
+        let reason = if reason.is_empty() { None } else { Some(&*reason) };
+        let q850 = q850_of(status);
+        self.refuse_with(status, reason, q850, |writer| {
+            writer.header(Name::Reason, format!("Q.850;cause={q850}"));
+        });
+    }
+
+    /// 422: once more with the interval that is asked for (RFC 4028 section 7.3).
+    fn retry_with_longer_session(&mut self, id: LegId, response: &Message) -> bool {
+        let Some(raised) = self.session_policy().raised(response) else { return false };
+        let Some(leg) = self.state.leg_mut(id) else { return false };
+        let Some(invite) = leg.invite.take() else { return false };
+        // A raised wish that is refused again is given up: two tries.
+        if std::mem::replace(&mut leg.session_raised, true) {
+            return false;
+        }
+        let offer = leg.exchange.pending_offer().cloned();
+        leg.exchange.failed();
+        let to = leg.party.clone();
+        let call_id = self.core.new_call_id();
+        self.core.remove_dialog(leg.call_id.as_bytes(), leg.tag.as_bytes());
+        leg.call_id = call_id;
+        let path: Vec<Box<str>> =
+            invite.values(Name::Route).filter_map(Result::ok).map(|r| String::from_utf8_lossy(r).into()).collect();
+        self.send_invite(id, invite.request_uri(), &path, &to, offer, Some(raised));
+        true
+    }
+
+    /// A request of ours got no final answer.
+    pub fn unanswered(&mut self, client: ClientId, id: LegId, why: ClientEnd) {
+        let status = match why {
+            ClientEnd::Timeout => Status::REQUEST_TIMEOUT,
+            ClientEnd::TransportFailed => Status::SERVICE_UNAVAILABLE,
+        };
+        self.decided(Some(id), format!("no answer: {why:?}"));
+        if self.passed_unanswered(client, status) {
+            return;
+        }
+        let Some(leg) = self.state.leg(id) else { return };
+        match leg.state {
+            LegState::Early => self.fork_over(id, status, "".into()),
+            LegState::Confirmed => self.party_gone(id, "the party does not answer"),
+            LegState::Ending => self.untie(id),
+            LegState::Ended => {}
+        }
+    }
+
+    /// A final answer of ours got no ACK, or a provisional one no PRACK.
+    pub fn answer_lost(&mut self, server: ServerId, id: LegId, why: ServerEnd) {
+        self.decided(Some(id), format!("no acknowledgement: {why:?}"));
+        let Some(leg) = self.state.leg_mut(id) else { return };
+        match (why, leg.state) {
+            // RFC 3262 section 3: the INVITE is answered with a 5xx.
+            (ServerEnd::ProvisionalNotAcknowledged, LegState::Early) => {
+                self.cancel_forks(None, None);
+                self.refuse(Status::new(504).unwrap_or(Status::SERVER_INTERNAL_ERROR), None, 102);
+            }
+            // RFC 3261 section 13.3.1.4: the dialog is ended with BYE.
+            (ServerEnd::NoAck, LegState::Confirmed) => self.hang_up_all("switch", "the answer was never acknowledged"),
+            (ServerEnd::TransportFailed, LegState::Early) if leg.server.as_ref().is_some_and(|(s, _)| *s == server) => {
+                leg.server = None;
+                self.cancel_forks(None, None);
+                self.finish_unanswered("switch", "the caller cannot be reached", Status::SERVICE_UNAVAILABLE, 38);
+            }
+            (ServerEnd::TransportFailed, LegState::Confirmed) => self.party_gone(id, "the way to the party is gone"),
+            _ => {}
+        }
+    }
+
+    /// The caller gives up before an answer (RFC 3261 section 9.2).
+    pub fn cancelled(&mut self, server: ServerId, cancel: &Message) {
+        let Some(leg) = self.state.legs.iter_mut().find(|l| l.server.as_ref().is_some_and(|(s, _)| *s == server))
+        else {
+            return;
+        };
+        let id = leg.id;
+        let Some((server, invite)) = leg.server.take() else { return };
+        self.note(Some(id), What::Received { message: "CANCEL".into(), from: String::new() });
+        self.answer_plain(id, server, &invite, Status::REQUEST_TERMINATED, None);
+        if self.state.leg(id).is_some_and(|l| l.state == LegState::Confirmed) {
+            // A re-INVITE was cancelled: the session stays as it was.
+            if let Some(leg) = self.state.leg_mut(id) {
+                leg.exchange.failed();
+            }
+            return;
+        }
+        let reason = cancel.value(Name::Reason).map(|r| String::from_utf8_lossy(r).into_owned());
+        self.cancel_forks(None, reason.as_deref());
+        self.finish_unanswered("caller", "cancelled", Status::REQUEST_TERMINATED, 16);
+    }
+
+    /// Cancels every leg that still rings, but `except`.
+    pub fn cancel_forks(&mut self, except: Option<LegId>, reason: Option<&str>) {
+        self.disarm(CallTimer::Ringing);
+        let core = self.core;
+        let mut cancelled = Vec::new();
+        for leg in &mut self.state.legs {
+            if leg.outgoing && leg.state == LegState::Early && Some(leg.id) != except {
+                leg.state = LegState::Ending;
+                if let Some(client) = leg.client {
+                    cancelled.push((leg.id, client, leg.hop));
+                }
+            }
+        }
+        for (id, client, hop) in cancelled {
+            self.note(Some(id), What::Sent { message: "CANCEL".into(), to: hop.to_string() });
+            core.cancel(client, reason);
+        }
+    }
+
+    /// As [`Work::cancel_forks`], for phones that lost the race.
+    pub fn cancel_losers(&mut self, winner: LegId) {
+        self.cancel_forks(Some(winner), Some(ELSEWHERE));
+    }
+
+    /// Rang too long.
+    pub fn nobody_answered(&mut self) {
+        if self.state.partner.is_some() {
+            return;
+        }
+        self.cancel_forks(None, Some("SIP;cause=480;text=\"nobody answered\""));
+        self.refuse_with(Status::TEMPORARILY_UNAVAILABLE, Some("Nobody Answered"), 19, |writer| {
+            writer.header(Name::Reason, "Q.850;cause=19;text=\"no answer\"");
+        });
+    }
+}
+
+/// RFC 3261 section 16.7 step 6: 6xx first, then the lowest class; within it what tells the caller most.
+const fn rank(status: Status) -> u16 {
+    match status.code() {
+        600..=699 => 0,
+        486 => 1,
+        401 | 407 | 415 | 420 | 484 => 2,
+        300..=399 => 3,
+        408 => 500,
+        503 => 900,
+        code => code,
+    }
+}
+
+/// The Q.850 cause of a SIP status (RFC 3398 section 8.2.6.1).
+pub const fn q850_of(status: Status) -> u8 {
+    match status.code() {
+        401 | 402 | 403 | 407 | 603 => 21,
+        404 | 604 => 1,
+        405 => 63,
+        406 | 415 | 488 | 606 => 79,
+        408 | 504 => 102,
+        410 => 22,
+        413 | 414 | 420 | 421 | 423 | 505 | 513 => 127,
+        416 | 484 => 28,
+        480 => 18,
+        481 | 500 | 503 => 41,
+        482 | 483 => 25,
+        485 => 1,
+        486 | 600 => 17,
+        487 => 16,
+        501 => 79,
+        502 => 38,
+        _ => 31,
+    }
+}

@@ -1,0 +1,261 @@
+//! One party of a call: a dialog with a phone, its offer/answer, its session timer, and how requests go to it.
+
+use bytes::Bytes;
+use media::Side;
+use sip::dialog::Dialog;
+use sip::dialog::reliable::{Received, Sent};
+use sip::dialog::session_timer::SessionTimer;
+use sip::sdp::{OfferAnswer, Session};
+use sip::transaction::{ClientId, ServerId};
+use sip::{Hop, Message, Method, Name, Status, Writer};
+
+use super::record::What;
+use super::{CallKey, Work};
+use crate::outgoing;
+use crate::shard::Core;
+use crate::shard::core::{new_branch, random_token};
+
+/// Which leg of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LegId(pub u8);
+
+impl LegId {
+    /// The caller's.
+    pub const CALLER: Self = Self(0);
+    /// A leg that asks for another's place and has none yet (RFC 3891).
+    pub const NEWCOMER: Self = Self(u8::MAX);
+}
+
+/// Where a leg is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LegState {
+    /// INVITE sent or received, no final answer.
+    Early,
+    /// Answered.
+    Confirmed,
+    /// BYE sent, its answer not there yet; or a leg whose INVITE was cancelled.
+    Ending,
+    /// Nothing more will happen on it.
+    Ended,
+}
+
+/// A leg.
+pub struct Leg {
+    /// Its number in the call.
+    pub id: LegId,
+    /// Its side of the media path.
+    pub side: Side,
+    /// We sent the INVITE.
+    pub outgoing: bool,
+    /// Where it is.
+    pub state: LegState,
+    /// The party, as the record names it.
+    pub party: String,
+    /// Call-ID of its dialog.
+    pub call_id: String,
+    /// Our tag.
+    pub tag: String,
+    /// The dialog, once both tags are known.
+    pub dialog: Option<Dialog>,
+    /// The way to the party.
+    pub hop: Hop,
+    /// Our INVITE as it was sent, for dialogs that its answers make.
+    pub invite: Option<Message>,
+    /// Our INVITE or re-INVITE that waits for its final answer.
+    pub client: Option<ClientId>,
+    /// The party's INVITE or re-INVITE that waits for ours.
+    pub server: Option<(ServerId, Message)>,
+    /// Offer and answer.
+    pub exchange: OfferAnswer,
+    /// Session id of our descriptions (RFC 8866 section 5.2).
+    pub session_id: u64,
+    /// The party has put us on hold.
+    pub holds: bool,
+    /// Our offer in a 2xx waits for the answer in the ACK, or our 2xx for its ACK.
+    pub ack_due: bool,
+    /// The 2xx of the party that waits for our ACK, because the answer must come from the other party first.
+    pub ack_held: Option<(ClientId, Message)>,
+    /// Numbers of the reliable provisional responses that we send (RFC 3262).
+    pub reliable_sent: Option<Sent>,
+    /// Order of those that the party sends.
+    pub reliable_received: Received,
+    /// What the party takes.
+    pub abilities: Abilities,
+    /// Session timer.
+    pub session: Option<SessionTimer>,
+    /// A 422 has made us ask for a longer interval already.
+    pub session_raised: bool,
+    /// What the last provisional response to this party said, so that it is not said twice.
+    pub told: Option<(Status, bool)>,
+}
+
+/// What a party's Supported, Require and Allow say.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Abilities {
+    /// 100rel in Supported or Require.
+    pub reliable: bool,
+    /// 100rel in Require.
+    pub reliable_required: bool,
+    /// timer in Supported.
+    pub timer: bool,
+    /// UPDATE in Allow.
+    pub update: bool,
+}
+
+impl Abilities {
+    /// Read off a message.
+    pub fn of(message: &Message) -> Self {
+        let required = message.lists(Name::Require, "100rel");
+        Self {
+            reliable: required || message.lists(Name::Supported, "100rel"),
+            reliable_required: required,
+            timer: message.lists(Name::Supported, "timer") || message.lists(Name::Require, "timer"),
+            update: message.lists(Name::Allow, "UPDATE"),
+        }
+    }
+}
+
+impl Leg {
+    /// A leg that begins with the party's INVITE.
+    pub fn incoming(id: LegId, side: Side, server: ServerId, invite: Message, hop: Hop, party: String) -> Self {
+        let abilities = Abilities::of(&invite);
+        let reliable_sent = Sent::new(invite.cseq(), rand::random());
+        Self {
+            id,
+            side,
+            outgoing: false,
+            state: LegState::Early,
+            party,
+            call_id: String::from_utf8_lossy(invite.call_id()).into_owned(),
+            tag: random_token(12),
+            dialog: None,
+            hop,
+            invite: None,
+            client: None,
+            server: Some((server, invite)),
+            exchange: OfferAnswer::new(),
+            session_id: u64::from(rand::random::<u32>()),
+            holds: false,
+            ack_due: false,
+            ack_held: None,
+            reliable_sent: Some(reliable_sent),
+            reliable_received: Received::default(),
+            abilities,
+            session: None,
+            session_raised: false,
+            told: None,
+        }
+    }
+
+    /// A leg that begins with our INVITE.
+    pub fn outgoing(id: LegId, side: Side, call_id: String, hop: Hop, party: String) -> Self {
+        Self {
+            id,
+            side,
+            outgoing: true,
+            state: LegState::Early,
+            party,
+            call_id,
+            tag: random_token(12),
+            dialog: None,
+            hop,
+            invite: None,
+            client: None,
+            server: None,
+            exchange: OfferAnswer::new(),
+            session_id: u64::from(rand::random::<u32>()),
+            holds: false,
+            ack_due: false,
+            ack_held: None,
+            reliable_sent: None,
+            reliable_received: Received::default(),
+            abilities: Abilities::default(),
+            session: None,
+            session_raised: false,
+            told: None,
+        }
+    }
+
+    /// The description of the party that is in force or, before that, previewed or offered.
+    pub fn their_description(&self) -> Option<&Session> {
+        self.exchange.remote().or_else(|| self.exchange.preview())
+    }
+
+    /// Our Contact on this leg: it names the call, not the other party (topology hidden).
+    pub fn contact(&self, core: &Core, key: CallKey) -> String {
+        outgoing::contact(core, &self.hop, &format!("{key}-{}", self.id.0))
+    }
+}
+
+impl Work<'_> {
+    /// Sends a request inside a leg's dialog; `None` when it has no dialog. `fill` adds headers and ends the message.
+    pub fn send_inside(&mut self, id: LegId, method: &Method, fill: impl FnOnce(Writer) -> Bytes) -> Option<ClientId> {
+        let (core, key) = (self.core, self.key);
+        let leg = self.state.leg_mut(id)?;
+        let hop = leg.hop;
+        let branch = new_branch();
+        let via = outgoing::via(core, &hop, &branch);
+        let contact = leg.contact(core, key);
+        let mut writer = leg.dialog.as_mut()?.request(method, &via);
+        if matches!(method, Method::Invite | Method::Update | Method::Refer | Method::Subscribe) {
+            writer.header(Name::Contact, contact);
+        }
+        let bytes = fill(writer);
+        let client = core.request(self.owner(id), method, &branch, hop, bytes);
+        self.note(Some(id), What::Sent { message: method.as_str().to_owned(), to: hop.to_string() });
+        client
+    }
+
+    /// Begins a response inside a leg's dialog, or to its first INVITE: our tag, our Contact where the method wants one.
+    pub fn reply_inside(&self, id: LegId, request: &Message, status: Status, reason: Option<&str>) -> Writer {
+        let leg = self.state.leg(id);
+        let tag = leg.map_or("", |leg| leg.tag.as_str());
+        let mut writer = Writer::response(request, status, reason, Some(tag));
+        if status != Status::TRYING && status.code() < 300 {
+            if let Some(leg) = leg
+                && matches!(request.method(), Method::Invite | Method::Update | Method::Refer)
+            {
+                writer.copy(request, Name::RecordRoute);
+                writer.header(Name::Contact, leg.contact(self.core, self.key));
+            }
+            if matches!(request.method(), Method::Invite | Method::Update | Method::Options) {
+                writer.header(Name::Allow, crate::shard::ALLOW).header(Name::Supported, crate::shard::SUPPORTED);
+            }
+        }
+        writer.header(Name::Server, &self.core.shared.settings().sip.user_agent);
+        writer
+    }
+
+    /// Answers a request on a leg with a status and nothing else.
+    pub fn answer_plain(&self, id: LegId, server: ServerId, request: &Message, status: Status, reason: Option<&str>) {
+        let bytes = self.reply_inside(id, request, status, reason).finish();
+        self.respond(id, server, request.method(), status, bytes);
+    }
+
+    /// Sends an answer and records it.
+    pub fn respond(&self, id: LegId, server: ServerId, method: &Method, status: Status, bytes: Bytes) {
+        let to = self.state.leg(id).map(|leg| leg.hop.to_string()).unwrap_or_default();
+        self.note(Some(id), What::Sent { message: format!("{} {method}", status.code()), to });
+        self.core.respond(server, status, bytes);
+    }
+
+    /// Makes a leg's dialog known to the shard, so that its requests find the call.
+    pub fn tie(&self, id: LegId) {
+        if let Some(leg) = self.state.leg(id) {
+            self.core.add_dialog(leg.call_id.as_bytes(), leg.tag.as_bytes(), self.key, id);
+        }
+    }
+
+    /// A leg has ended: nothing finds it any more.
+    pub fn untie(&mut self, id: LegId) {
+        let core = self.core;
+        if let Some(leg) = self.state.leg_mut(id) {
+            leg.state = LegState::Ended;
+            leg.client = None;
+            leg.server = None;
+            core.remove_dialog(leg.call_id.as_bytes(), leg.tag.as_bytes());
+            core.shared.unmove_dialog(leg.call_id.as_bytes());
+        }
+        self.disarm_leg(id);
+    }
+}

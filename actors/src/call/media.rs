@@ -1,0 +1,96 @@
+//! From what two descriptions agree on to what the pool is told.
+
+use media::codec::{Codec, Payload};
+use media::{Flow, Remote, Side, Source};
+use sip::sdp::{AgreedMedia, LocalPort, MediaKind, OurMedia, RelayPolicy, Session, agreed};
+use smallvec::SmallVec;
+use std::net::SocketAddr;
+
+/// The policy of a relayed call: audio in whatever both phones speak; nothing else yet.
+pub fn relay_policy() -> RelayPolicy {
+    RelayPolicy::default()
+}
+
+/// Our side of a description towards the party on `side` of `flow`: its port for the first audio section of `shape`.
+pub fn ours(flow: &Flow, side: Side, session_id: u64, shape: Option<&Session>) -> OurMedia {
+    let rtp = flow.local(side);
+    let port = LocalPort { rtp, rtcp: flow.local_rtcp(side), rtcp_mux: true };
+    let audio_at =
+        shape.and_then(|s| s.media.iter().position(|m| m.kind == MediaKind::Audio && m.port != 0)).unwrap_or(0);
+    let ports = (0..=audio_at).map(|line| (line == audio_at).then_some(port)).collect();
+    OurMedia { username: "strowger".into(), session_id, version: 1, address: rtp.ip(), ports }
+}
+
+/// What a leg's audio came to.
+pub struct AudioAgreement {
+    /// For the pool.
+    pub remote: Remote,
+    /// Name of the codec.
+    pub codec: String,
+    /// Whether the party wants to hear us; false while it holds.
+    pub party_hears: bool,
+    /// Whether the party sends to us.
+    pub party_sends: bool,
+}
+
+/// The audio of a leg, if the two descriptions have one in common. `seen` is where its signalling comes from: a media
+/// address that differs from it tells of a NAT between us.
+pub fn audio(local: &Session, remote: &Session, seen: SocketAddr) -> Option<AudioAgreement> {
+    let stream = agreed(local, remote).into_iter().find(|m| m.kind == MediaKind::Audio)?;
+    let codec = stream.codec()?.encoding.clone();
+    let behind_nat = stream.remote_rtp.ip() != seen.ip() && !stream.remote_rtp.ip().is_unspecified();
+    let rtp = if behind_nat && is_private(stream.remote_rtp) {
+        // A private address that is not where the phone is: its packets come from its NAT, whose address is the
+        // signalled one that counts.
+        SocketAddr::new(seen.ip(), stream.remote_rtp.port())
+    } else {
+        stream.remote_rtp
+    };
+    Some(AudioAgreement {
+        remote: Remote {
+            rtp,
+            rtcp: stream.remote_rtcp,
+            rtcp_mux: stream.rtcp_mux,
+            behind_nat: behind_nat && is_private(stream.remote_rtp),
+            receive: stream.send,
+            send: stream.receive,
+            payloads: payloads(&stream),
+            ptime_ms: u8::try_from(stream.ptime_ms).unwrap_or(20),
+        },
+        codec,
+        party_hears: stream.send,
+        party_sends: stream.receive,
+    })
+}
+
+fn is_private(address: SocketAddr) -> bool {
+    match address {
+        SocketAddr::V4(v4) => v4.ip().is_private() || v4.ip().is_link_local(),
+        SocketAddr::V6(v6) => v6.ip().is_unique_local() || v6.ip().is_unicast_link_local(),
+    }
+}
+
+fn payloads(stream: &AgreedMedia) -> SmallVec<[Payload; 4]> {
+    let of = |p: &sip::sdp::AgreedPayload, events: bool| Payload {
+        pt: p.remote_pt,
+        codec: if events { Codec::TelephoneEvent } else { Codec::from_name(&p.encoding) },
+        clock_hz: p.clock_hz,
+        events,
+    };
+    stream.payloads.iter().map(|p| of(p, false)).chain(stream.telephone_event.iter().map(|p| of(p, true))).collect()
+}
+
+/// Tells the pool where the party on `side` is. A refusal (the worker's queue is full) is logged: the pool's counters
+/// show it, and the next change repeats it.
+pub fn connect(flow: &Flow, side: Side, agreement: &AudioAgreement) {
+    if flow.connect(side, agreement.remote.clone()).is_err() {
+        tracing::warn!(flow = ?flow.id(), "the media worker is too busy to connect a side");
+    }
+}
+
+/// Tells the pool what the party on `side` hears.
+pub fn hear(flow: &Flow, side: Side, source: Source) {
+    if flow.hear(side, source).is_err() {
+        tracing::warn!(flow = ?flow.id(), "the media worker is too busy to change what a side hears");
+    }
+}

@@ -1,0 +1,336 @@
+//! A call: a back-to-back user agent with both legs in one shard (RFC 7092), its media anchored in the pool.
+//!
+//! The actor holds nothing of its own: what a call *is* ([`State`]) lies in its [`CallFile`] beside it, and is whole
+//! between two messages. So a call whose actor was killed goes on with the next message: its transactions are in the
+//! shard's layer, its timers in the shard's wheel, its media in the pool.
+//!
+//! | file | what happens there |
+//! | --- | --- |
+//! | `begin` | the INVITE: checks, routing, the first leg |
+//! | `fork` | ringing all contacts, their answers, CANCEL |
+//! | `answer` | the callee has answered: media connected, 200 to the caller |
+//! | `service` | numbers that the switch answers itself |
+//! | `inside` | requests inside the dialogs: BYE, INFO, PRACK, OPTIONS … |
+//! | `modify` | re-INVITE and UPDATE: hold, resume, moves, session timers |
+//! | `transfer` | REFER, Replaces: one party gives its place to another |
+//! | `finish` | the end, and the call detail record |
+
+mod answer;
+mod begin;
+mod file;
+mod finish;
+mod fork;
+mod inside;
+mod leg;
+mod media;
+mod modify;
+mod record;
+mod service;
+mod session;
+mod state;
+mod transfer;
+
+pub use file::{CallFile, CallView, RecordView};
+pub use leg::{Leg, LegId, LegState};
+pub use record::{Event, What};
+pub use state::State;
+
+use sip::dialog::replaces::Replaces;
+use sip::transaction::{ClientEnd, ClientId, ServerEnd, ServerId};
+use sip::{Hop, Message};
+use std::fmt;
+use std::rc::Rc;
+
+use crate::shard::{Core, Identity, Owner};
+use crate::supervision::{Cx, Live, Ref, Restart, StartError, StopReason};
+
+/// Names a call for ever: when the process began, which shard, which call of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallKey(pub u64);
+
+impl CallKey {
+    /// Bits of the number within a shard and process.
+    const NUMBER_BITS: u32 = 26;
+    /// Bits of the shard.
+    const SHARD_BITS: u32 = 6;
+
+    /// The name of the `number`th call of a shard. Numbers come round after 67 million calls a shard, long after the
+    /// first has ended.
+    pub fn new(epoch_s: u32, shard: usize, number: u64) -> Self {
+        let shard = u64::try_from(shard).unwrap_or(0) & ((1 << Self::SHARD_BITS) - 1);
+        let number = number & ((1 << Self::NUMBER_BITS) - 1);
+        Self(u64::from(epoch_s) << 32 | shard << Self::NUMBER_BITS | number)
+    }
+}
+
+impl fmt::Display for CallKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// What a call's timer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallTimer {
+    /// Nobody has answered for too long.
+    Ringing,
+    /// The call has lasted as long as a call may.
+    MaxDuration,
+    /// It is our turn to refresh the session of a leg (RFC 4028 section 10).
+    Refresh(LegId),
+    /// The session of a leg was not refreshed (RFC 4028 section 10).
+    SessionExpired(LegId),
+    /// A re-INVITE that met another may be tried again (RFC 3261 section 14.1).
+    Retry(LegId),
+    /// A transfer's subscription has had its time, or the transferor did not hang up.
+    TransferDone,
+}
+
+/// What a call can be told.
+pub enum CallMsg {
+    /// The INVITE that begins it.
+    Begin {
+        /// Its transaction.
+        server: ServerId,
+        /// The request.
+        message: Message,
+        /// Where it came from.
+        hop: Hop,
+        /// Who sent it.
+        identity: Identity,
+    },
+    /// A request inside one of its dialogs.
+    Request {
+        /// Its transaction.
+        server: ServerId,
+        /// The leg.
+        leg: LegId,
+        /// The request.
+        message: Message,
+        /// Where it came from.
+        hop: Hop,
+    },
+    /// The ACK of a 2xx of ours.
+    Ack {
+        /// The leg.
+        leg: LegId,
+        /// The ACK.
+        message: Message,
+    },
+    /// The caller gives up.
+    Cancel {
+        /// The INVITE's transaction.
+        server: ServerId,
+        /// The CANCEL.
+        message: Message,
+    },
+    /// An answer to a request of ours.
+    Response {
+        /// The request's transaction.
+        client: ClientId,
+        /// The leg.
+        leg: LegId,
+        /// The response.
+        message: Message,
+        /// Where it came from.
+        hop: Hop,
+    },
+    /// A request of ours got no answer.
+    ClientEnded {
+        /// The request's transaction.
+        client: ClientId,
+        /// The leg.
+        leg: LegId,
+        /// Why.
+        why: ClientEnd,
+    },
+    /// An answer of ours was not taken.
+    ServerEnded {
+        /// The request's transaction.
+        server: ServerId,
+        /// The leg.
+        leg: LegId,
+        /// Why.
+        why: ServerEnd,
+    },
+    /// A timer is due.
+    Timer(CallTimer),
+    /// The pool tells something.
+    Media(::media::MediaEvent),
+    /// An INVITE wants the place of a leg (RFC 3891).
+    Replace {
+        /// Its transaction.
+        server: ServerId,
+        /// The leg to be replaced.
+        leg: LegId,
+        /// What it names.
+        replaces: Replaces,
+        /// The request.
+        message: Message,
+        /// Where it came from.
+        hop: Hop,
+        /// Who sent it.
+        identity: Identity,
+    },
+    /// Another call of this node wants the far leg of this one (attended transfer).
+    GiveLeg {
+        /// The leg that names the call: the transferor's.
+        leg: LegId,
+        /// Who takes it.
+        to: CallKey,
+        /// On which shard.
+        shard: usize,
+    },
+    /// A leg from another call; `None` when there was none to give.
+    TakeLeg(Option<Box<Leg>>),
+    /// End it: drain, or an operator.
+    HangUp {
+        /// Who says so, for the record.
+        by: &'static str,
+    },
+}
+
+/// The actor; see the module.
+pub struct Call {
+    core: Rc<Core>,
+    key: CallKey,
+    file: Rc<CallFile>,
+}
+
+/// Starts the actor of a new call and gives it its INVITE.
+///
+/// # Errors
+/// The shard takes no more calls.
+pub fn start(
+    core: &Core,
+    key: CallKey,
+    server: ServerId,
+    message: Message,
+    hop: Hop,
+    identity: Identity,
+) -> Result<(), StartError> {
+    let file = Rc::new(CallFile::new(core, &message));
+    let (for_factory, handle) = (Rc::clone(&file), core.handle().ok_or(StartError::Dead)?);
+    let seat: Ref<Call> = core.calls_supervisor.start_child(&key.to_string(), Restart::Transient, move || Call {
+        core: Rc::clone(&handle),
+        key,
+        file: Rc::clone(&for_factory),
+    })?;
+    core.add_call(key, seat.clone(), file);
+    core.claim(server, Owner::Call(key, LegId::CALLER));
+    seat.send_reply(CallMsg::Begin { server, message, hop, identity });
+    Ok(())
+}
+
+impl Live for Call {
+    type Msg = CallMsg;
+    const KIND: &'static str = "call";
+    const MAILBOX: usize = 64;
+
+    fn started(&mut self, _: &mut Cx<'_, Self>) {
+        let state = self.file.state.borrow();
+        if state.begun {
+            self.core.shared.counters.calls_rebuilt.increment(1);
+            self.file.note(self.core.now(), None, What::Rebuilt);
+            tracing::warn!(call = %self.key, "a call was rebuilt from its checkpoint");
+        }
+    }
+
+    fn handle(&mut self, msg: CallMsg, cx: &mut Cx<'_, Self>) {
+        let mut state = self.file.state.borrow_mut();
+        let ended = {
+            let mut work = Work { core: &self.core, key: self.key, file: &self.file, state: &mut state };
+            work.handle(msg);
+            work.state.over()
+        };
+        if ended {
+            drop(state);
+            self.core.forget_call(self.key);
+            cx.stop();
+        }
+    }
+
+    fn stopping(&mut self, why: &StopReason, _: &mut Cx<'_, Self>) {
+        if *why == StopReason::Halted {
+            // The switch goes down: the parties hear it (law 5 promises them the call only while it lives).
+            let mut state = self.file.state.borrow_mut();
+            let mut work = Work { core: &self.core, key: self.key, file: &self.file, state: &mut state };
+            work.hang_up_all("switch", "the switch is shut down");
+            self.core.forget_call(self.key);
+        }
+    }
+
+    fn describe(&self) -> String {
+        self.file.view(self.key).line()
+    }
+}
+
+/// One message's work on a call: everything that the steps need, for as long as the step lasts.
+struct Work<'a> {
+    core: &'a Core,
+    key: CallKey,
+    file: &'a CallFile,
+    state: &'a mut State,
+}
+
+impl Work<'_> {
+    fn handle(&mut self, msg: CallMsg) {
+        match msg {
+            CallMsg::Begin { server, message, hop, identity } => self.begin(server, message, hop, identity),
+            CallMsg::Request { server, leg, message, hop } => self.request(server, leg, message, hop),
+            CallMsg::Ack { leg, message } => self.acked(leg, &message),
+            CallMsg::Cancel { server, message } => self.cancelled(server, &message),
+            CallMsg::Response { client, leg, message, hop } => self.response(client, leg, &message, hop),
+            CallMsg::ClientEnded { client, leg, why } => self.unanswered(client, leg, why),
+            CallMsg::ServerEnded { server, leg, why } => self.answer_lost(server, leg, why),
+            CallMsg::Timer(timer) => self.timer(timer),
+            CallMsg::Media(event) => self.media_event(event),
+            CallMsg::Replace { server, leg, replaces, message, hop, identity } => {
+                self.replace(server, leg, &replaces, message, hop, identity);
+            }
+            CallMsg::GiveLeg { leg, to, shard } => self.give_leg(leg, to, shard),
+            CallMsg::TakeLeg(leg) => self.take_leg(leg),
+            CallMsg::HangUp { by } => self.hang_up_all(by, "ended by the operator"),
+        }
+    }
+
+    fn timer(&mut self, timer: CallTimer) {
+        match timer {
+            CallTimer::Ringing => self.nobody_answered(),
+            CallTimer::MaxDuration => self.hang_up_all("switch", "the longest time of a call has passed"),
+            CallTimer::Refresh(leg) => self.refresh(leg),
+            CallTimer::SessionExpired(leg) => self.session_expired(leg),
+            CallTimer::Retry(leg) => self.retry(leg),
+            CallTimer::TransferDone => self.transfer_timeout(),
+        }
+    }
+
+    fn note(&self, leg: Option<LegId>, what: What) {
+        self.file.note(self.core.now(), leg, what);
+    }
+
+    /// The call has begun to ring, was answered or has ended: whoever watches its parties is told (RFC 4235).
+    fn lamps(&self) {
+        let shared = &self.core.shared;
+        if shared.watchers.load(std::sync::atomic::Ordering::Relaxed) == 0 {
+            return;
+        }
+        let facts = self.file.facts.borrow();
+        for party in [&facts.from, &facts.to] {
+            for shard in 0..shared.shards() {
+                if let Some(seat) = shared.signalling(shard) {
+                    // A lamp that is told late is told again at the next change: never worth more than a bounded mailbox.
+                    let _ = seat.try_send(crate::shard::SignallingMsg::CallsChanged(party.as_str().into()));
+                }
+            }
+        }
+    }
+
+    fn decided(&self, leg: Option<LegId>, why: impl Into<String>) {
+        self.note(leg, What::Decided { why: why.into() });
+    }
+
+    fn owner(&self, leg: LegId) -> Owner {
+        Owner::Call(self.key, leg)
+    }
+}

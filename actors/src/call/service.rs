@@ -1,0 +1,96 @@
+//! Numbers that the switch answers itself: echo, tone, announcement, music on hold.
+
+use media::{Repeat, Side, Source};
+use sip::Status;
+use sip::sdp::{CodecSpec, Direction, Session, answer, offer};
+
+use super::leg::LegId;
+use super::{Work, media as audio};
+use crate::directory::ServiceKind;
+use crate::shared::unix_ms;
+
+/// Packet length that we ask for, ms.
+const PTIME_MS: u16 = 20;
+/// Payload type of telephone events where we offer.
+const EVENTS_PT: u8 = 101;
+/// Level of the test tone, dBm0 (0 dBm0 as ITU-T G.711 has it).
+const TONE_DBM0: f64 = -10.0;
+/// Frequency of the test tone, Hz.
+const TONE_HZ: f64 = 1000.0;
+
+/// What the switch speaks where it is the end point.
+pub fn capabilities() -> Vec<CodecSpec> {
+    vec![CodecSpec::pcma(), CodecSpec::pcmu(), CodecSpec::telephone_event(EVENTS_PT, 8000)]
+}
+
+impl Work<'_> {
+    /// Answers the caller as the service.
+    pub fn serve(&mut self, kind: ServiceKind) {
+        if !self.open_media() {
+            return self.refuse(Status::SERVICE_UNAVAILABLE, Some("No Media Port Free"), 34);
+        }
+        self.state.service = Some(kind);
+        let Some(description) = self.own_description(LegId::CALLER) else {
+            return self.refuse(Status::NOT_ACCEPTABLE_HERE, None, 88);
+        };
+        self.core.shared.counters.calls_answered.increment(1);
+        self.file.facts.borrow_mut().answered_ms = Some(unix_ms());
+        let longest = self.core.shared.settings().sip.max_call_duration;
+        self.arm(super::CallTimer::MaxDuration, longest);
+        self.answer_caller(Some(description));
+        self.connect_side(LegId::CALLER);
+        self.play();
+    }
+
+    /// Our description as the end point of a leg: the answer to its offer, or an offer where it made none.
+    pub fn own_description(&self, id: LegId) -> Option<Session> {
+        let (leg, flow) = (self.state.leg(id)?, self.state.flow.as_ref()?);
+        match leg.exchange.pending_offer() {
+            Some(theirs) => {
+                let our = audio::ours(flow, leg.side, leg.session_id, Some(theirs));
+                answer(theirs, &capabilities(), &our, Direction::SendRecv).ok().map(|answered| answered.session)
+            }
+            None => {
+                let our = audio::ours(flow, leg.side, leg.session_id, None);
+                Some(offer(&capabilities(), &our, Direction::SendRecv, PTIME_MS))
+            }
+        }
+    }
+
+    /// Starts what the service plays.
+    pub fn play(&mut self) {
+        let (Some(kind), Some(flow)) = (self.state.service, &self.state.flow) else { return };
+        let source = match kind {
+            ServiceKind::Echo => Source::Echo,
+            ServiceKind::Tone => Source::Tone { hz: TONE_HZ, dbm0: TONE_DBM0 },
+            ServiceKind::Announcement => Source::Prompt(::media::prompt::announcement(), Repeat::Once),
+            ServiceKind::Music => Source::MusicOnHold,
+        };
+        audio::hear(flow, Side::A, source);
+    }
+
+    /// News from the pool.
+    pub fn media_event(&mut self, event: ::media::MediaEvent) {
+        use ::media::MediaEvent;
+        let note = |work: &Self, what: String| work.note(None, super::What::Media { what });
+        match event {
+            MediaEvent::FirstPacket(side) => note(self, format!("first packet on side {side:?}")),
+            MediaEvent::TimedOut => {
+                note(self, "silence past the media time-out".into());
+                self.hang_up_all("switch", "no media for too long");
+            }
+            MediaEvent::SourceEnded(Side::A) if self.state.service == Some(ServiceKind::Announcement) => {
+                note(self, "the announcement has ended".into());
+                self.hang_up_all("switch", "the announcement has ended");
+            }
+            MediaEvent::SourceEnded(_) => {}
+            MediaEvent::Dtmf { side, digit, duration_ms } => {
+                note(self, format!("key {digit} on side {side:?}, {duration_ms} ms"));
+            }
+            MediaEvent::Lost => {
+                note(self, "the media path was lost".into());
+                self.hang_up_all("switch", "the media path was lost");
+            }
+        }
+    }
+}

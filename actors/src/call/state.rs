@@ -1,0 +1,80 @@
+//! What a call is between two messages.
+
+use sip::Status;
+use sip::timer::Handle;
+use std::sync::Arc;
+
+use super::CallTimer;
+use super::leg::{Leg, LegId, LegState};
+use super::transfer::Transfer;
+use crate::directory::ServiceKind;
+
+/// The call, whole. It lies in the call's file, so that it outlives the actor.
+#[derive(Default)]
+pub struct State {
+    /// The INVITE has been taken.
+    pub begun: bool,
+    /// Caller first; then every leg that was tried, until it ends.
+    pub legs: Vec<Leg>,
+    /// The leg that talks with the caller.
+    pub partner: Option<LegId>,
+    /// The media path.
+    pub flow: Option<::media::Flow>,
+    /// The service that answers, if one does.
+    pub service: Option<ServiceKind>,
+    /// The best refusal of the legs tried so far (RFC 3261 section 16.7 step 6).
+    pub best: Option<(Status, Arc<str>)>,
+    /// A transfer under way.
+    pub transfer: Option<Transfer>,
+    /// Requests inside the dialogs that were passed on and wait for the far party's answer.
+    pub passed: Vec<super::inside::Passed>,
+    /// Timers that run.
+    pub timers: Vec<(CallTimer, Handle)>,
+    /// Next leg's number.
+    pub next_leg: u8,
+    /// The end has been recorded.
+    pub finished: bool,
+}
+
+impl State {
+    /// The leg called `id`.
+    pub fn leg(&self, id: LegId) -> Option<&Leg> {
+        self.legs.iter().find(|leg| leg.id == id)
+    }
+
+    /// The leg called `id`, to change it.
+    pub fn leg_mut(&mut self, id: LegId) -> Option<&mut Leg> {
+        self.legs.iter_mut().find(|leg| leg.id == id)
+    }
+
+    /// The caller.
+    pub fn caller(&mut self) -> Option<&mut Leg> {
+        self.leg_mut(LegId::CALLER)
+    }
+
+    /// The party that hears `id`: the caller's partner, or a callee's caller.
+    pub fn other(&self, id: LegId) -> Option<LegId> {
+        let partner = self.partner?;
+        let first = self.first()?;
+        match id {
+            id if id == first => Some(partner),
+            id if id == partner => Some(first),
+            _ => None,
+        }
+    }
+
+    /// The party on side A: the caller, or whoever has taken its place.
+    pub fn first(&self) -> Option<LegId> {
+        self.legs.iter().find(|leg| leg.side == ::media::Side::A && leg.state != LegState::Ended).map(|leg| leg.id)
+    }
+
+    /// Whether any leg is still being tried.
+    pub fn ringing(&self) -> bool {
+        self.legs.iter().any(|leg| leg.outgoing && leg.state == LegState::Early)
+    }
+
+    /// Nothing is left to do: the end is recorded and no leg waits for anything.
+    pub fn over(&self) -> bool {
+        self.finished && self.legs.iter().all(|leg| leg.state == LegState::Ended)
+    }
+}

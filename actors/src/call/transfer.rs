@@ -1,0 +1,456 @@
+//! One party gives its place to another: REFER (RFC 3515, RFC 5589) and INVITE with Replaces (RFC 3891).
+//!
+//! *Blind*: the transferor's REFER names an address; it is routed and rung like a call, and whoever answers takes the
+//! transferor's side of the media path. *Attended*: the REFER names another call of the transferor; the far leg of that
+//! call comes over, from whatever shard it lives on, and gets a re-INVITE with our port. The party that stays hears music
+//! meanwhile and need not be asked: its media is anchored here.
+
+use media::{Side, Source};
+use sip::dialog::Dialog;
+use sip::dialog::refer::{Refer, Report, SIPFRAG};
+use sip::dialog::replaces::Replaces;
+use sip::sdp::{Carrier, Direction, OfferAnswer, Session, redirect, relay_answer, relay_offer, revise};
+use sip::transaction::{ClientId, ServerId};
+use sip::{Hop, Message, Method, Name, Status};
+use std::time::Duration;
+
+use super::begin::description;
+use super::leg::{Leg, LegId, LegState};
+use super::record::What;
+use super::{CallKey, CallTimer, Work, media as audio};
+use crate::directory::Destination;
+use crate::location::Contact;
+use crate::outgoing;
+use crate::shard::{Identity, SignallingMsg, home_of};
+use crate::shared::unix_ms;
+
+/// How long the transferor may take to hang up after a transfer that succeeded.
+const LEAVE: Duration = Duration::from_secs(5);
+
+/// A transfer under way.
+pub struct Transfer {
+    /// Who asked.
+    by: LegId,
+    /// Who stays.
+    stays: LegId,
+    /// The implicit subscription, where reports are wanted.
+    report: Option<Report>,
+    /// Where it is.
+    step: Step,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// The target rings.
+    Ringing,
+    /// The other call was asked for its leg.
+    Fetching,
+    /// The leg has come; it is being re-INVITEd.
+    Joining(LegId),
+    /// Done; the transferor is to leave.
+    Done,
+}
+
+impl Work<'_> {
+    /// A REFER of a party.
+    pub fn refer(&mut self, server: ServerId, id: LegId, request: &Message) {
+        let refer = match Refer::of(request) {
+            Ok(refer) => refer,
+            Err(status) => return self.answer_plain(id, server, request, status, None),
+        };
+        let other = self.state.other(id).filter(|o| self.state.leg(*o).is_some_and(|l| l.state == LegState::Confirmed));
+        let Some(stays) = other else {
+            return self.answer_plain(id, server, request, Status::DECLINE, Some("Nobody To Transfer"));
+        };
+        if self.state.transfer.is_some() {
+            return self.answer_plain(id, server, request, Status::REQUEST_PENDING, None);
+        }
+        self.decided(Some(id), format!("transfer to {}", String::from_utf8_lossy(&refer.target)));
+        let mut writer = self.reply_inside(id, request, Status::ACCEPTED, None);
+        if !refer.reports {
+            writer.header(Name::ReferSub, "false");
+        }
+        self.respond(id, server, request.method(), Status::ACCEPTED, writer.finish());
+        let report = refer.reports.then(|| Report::new(request, self.core.now()));
+        self.state.transfer = Some(Transfer { by: id, stays, report, step: Step::Ringing });
+        self.report(Status::TRYING);
+        if let Some((flow, leg)) = self.state.flow.as_ref().zip(self.state.leg(stays)) {
+            audio::hear(flow, leg.side, Source::MusicOnHold);
+        }
+        match &refer.replaces {
+            Some(replaces) => self.fetch(replaces),
+            None => self.ring_target(&refer.target),
+        }
+    }
+
+    /// Blind: rings the target on the transferor's side of the media path.
+    fn ring_target(&mut self, target: &[u8]) {
+        let directory = self.core.shared.directory();
+        let destination = sip::value::Uri::parse(target).map(|uri| directory.route(&uri));
+        let Ok(Destination::User(user)) = destination else {
+            return self.transfer_failed(Status::NOT_FOUND);
+        };
+        let aor = directory.aor(&user);
+        let now = unix_ms();
+        let contacts: Vec<Contact> =
+            self.core.shared.location.get(&aor).iter().filter(|c| c.expires_at_ms > now).cloned().collect();
+        let Some(side) = self.transferor_side() else { return };
+        let Some(offer) = self.offer_for(side) else { return self.transfer_failed(Status::NOT_ACCEPTABLE_HERE) };
+        for contact in &contacts {
+            let id = LegId(self.state.next_leg);
+            self.state.next_leg = self.state.next_leg.saturating_add(1);
+            let hop = outgoing::next_hop(self.core, contact);
+            self.state.legs.push(Leg::outgoing(id, side, self.core.new_call_id(), hop, aor.clone()));
+            self.send_invite(id, contact.uri.as_bytes(), &contact.path, &aor, Some(offer.clone()), None);
+        }
+        if !self.state.ringing() {
+            return self.transfer_failed(Status::TEMPORARILY_UNAVAILABLE);
+        }
+        let longest = self.core.shared.settings().sip.max_ringing;
+        self.arm(CallTimer::TransferDone, longest);
+    }
+
+    fn transferor_side(&self) -> Option<Side> {
+        let by = self.state.transfer.as_ref()?.by;
+        self.state.leg(by).map(|leg| leg.side)
+    }
+
+    /// An offer for whoever comes to `side`: what the party that stays has agreed to, at our port.
+    fn offer_for(&self, side: Side) -> Option<Session> {
+        let stays = self.state.leg(self.state.transfer.as_ref()?.stays)?;
+        let theirs = redirect(stays.their_description()?, |_| Direction::SendRecv);
+        let our = audio::ours(self.state.flow.as_ref()?, side, u64::from(rand::random::<u32>()), Some(&theirs));
+        let offer = relay_offer(&theirs, &our, &audio::relay_policy());
+        offer.has_active_media().then_some(offer)
+    }
+
+    /// Attended: asks the call that the REFER names for its far leg.
+    fn fetch(&mut self, replaces: &Replaces) {
+        if let Some(transfer) = &mut self.state.transfer {
+            transfer.step = Step::Fetching;
+        }
+        let shards = self.core.shared.shards();
+        let home = self.core.shared.moved(&replaces.call_id).unwrap_or_else(|| home_of(&replaces.call_id, shards));
+        let msg = SignallingMsg::FetchLeg {
+            call_id: replaces.call_id.clone(),
+            // The transferor names the dialog as it sees it from its end: our tag is its remote tag, the to-tag.
+            tag: replaces.to_tag.clone(),
+            for_call: self.key,
+            for_shard: self.core.shard,
+        };
+        let asked = self.core.shared.signalling(home).is_some_and(|seat| seat.try_send(msg).is_ok());
+        if !asked {
+            self.transfer_failed(Status::SERVICE_UNAVAILABLE);
+        }
+    }
+
+    /// Another call wants the far leg of this one; `leg` is the transferor's here.
+    pub fn give_leg(&mut self, leg: LegId, to: CallKey, shard: usize) {
+        let far = self.state.other(leg).filter(|far| {
+            self.state
+                .leg(*far)
+                .is_some_and(|l| l.state == LegState::Confirmed && l.client.is_none() && l.server.is_none())
+        });
+        let given = far.and_then(|far| {
+            self.disarm_leg(far);
+            let at = self.state.legs.iter().position(|l| l.id == far)?;
+            Some(self.state.legs.remove(at))
+        });
+        if let Some(given) = &given {
+            self.decided(Some(given.id), format!("the party goes to call {to}: attended transfer"));
+            self.core.remove_dialog(given.call_id.as_bytes(), given.tag.as_bytes());
+            if shard != self.core.shard {
+                self.core.shared.move_dialog(given.call_id.as_bytes(), shard);
+            }
+        }
+        let took = given.is_some();
+        if let Some(seat) = self.core.shared.signalling(shard) {
+            seat.send_reply(SignallingMsg::Leg { call: to, leg: given.map(Box::new) });
+        }
+        if took {
+            // The transferor's own leg of this call has done its service.
+            self.hang_up_rest(Some("SIP;cause=200;text=\"Call transferred\""));
+            self.finish("switch", "transferred", Status::OK, 16);
+        }
+    }
+
+    /// The leg that was asked for.
+    pub fn take_leg(&mut self, leg: Option<Box<Leg>>) {
+        let (Some(mut leg), Some(side)) = (leg, self.transferor_side()) else {
+            return self.transfer_failed(Status::CALL_DOES_NOT_EXIST);
+        };
+        let id = LegId(self.state.next_leg);
+        self.state.next_leg = self.state.next_leg.saturating_add(1);
+        leg.id = id;
+        leg.side = side;
+        let before = leg.exchange.local().cloned();
+        let offer = self.offer_for(side).map(|offer| match &before {
+            Some(before) => revise(before, offer),
+            None => offer,
+        });
+        self.decided(Some(id), format!("{} joins: attended transfer", leg.party));
+        self.state.legs.push(*leg);
+        self.tie(id);
+        if let Some(transfer) = &mut self.state.transfer {
+            transfer.step = Step::Joining(id);
+        }
+        match offer {
+            Some(offer) => self.reinvite(id, offer),
+            None => self.joined(id, false),
+        }
+    }
+
+    /// The answer to our re-INVITE of a leg that came over.
+    pub fn transfer_reinvited(&mut self, id: LegId, well: bool) {
+        if self.state.transfer.as_ref().is_some_and(|t| t.step == Step::Joining(id)) {
+            self.joined(id, well);
+        }
+    }
+
+    /// After glare: the same offer again.
+    pub fn transfer_retry(&mut self, id: LegId) -> bool {
+        if self.state.transfer.as_ref().is_none_or(|t| t.step != Step::Joining(id)) {
+            return false;
+        }
+        let side = self.state.leg(id).map(|leg| leg.side);
+        let before = self.state.leg(id).and_then(|leg| leg.exchange.local().cloned());
+        match (side.and_then(|side| self.offer_for(side)), before) {
+            (Some(offer), Some(before)) => self.reinvite(id, revise(&before, offer)),
+            _ => self.joined(id, false),
+        }
+        true
+    }
+
+    fn joined(&mut self, id: LegId, well: bool) {
+        if !well {
+            self.hang_up(id, Some("SIP;cause=488"));
+            return self.transfer_failed(Status::NOT_ACCEPTABLE_HERE);
+        }
+        self.transfer_succeeded(id);
+    }
+
+    /// A provisional answer on a leg of a transfer; true when it was one.
+    pub fn transfer_progress(&mut self, id: LegId, status: Status) -> bool {
+        if !self.is_target(id) {
+            return false;
+        }
+        self.report(status);
+        true
+    }
+
+    fn is_target(&self, id: LegId) -> bool {
+        self.state.transfer.as_ref().is_some_and(|t| t.step == Step::Ringing && id != t.by && id != t.stays)
+            && self.state.leg(id).is_some_and(|leg| leg.outgoing)
+    }
+
+    /// The target has answered; true when it was one.
+    pub fn transfer_answered(&mut self, client: ClientId, id: LegId, response: &Message) -> bool {
+        if !self.is_target(id) {
+            return false;
+        }
+        let body = description(response).ok().flatten();
+        let met = self.state.leg_mut(id).map(|leg| leg.exchange.received(Carrier::InviteOk, body));
+        self.send_ack(client, id, response, None);
+        self.cancel_losers(id);
+        if matches!(met, Some(Ok(_))) {
+            self.transfer_succeeded(id);
+        } else {
+            self.hang_up(id, Some("SIP;cause=488"));
+            self.transfer_failed(Status::NOT_ACCEPTABLE_HERE);
+        }
+        true
+    }
+
+    /// A target says no; true when it was one.
+    pub fn transfer_refused(&mut self, id: LegId, status: Status) -> bool {
+        if self.state.transfer.as_ref().is_none_or(|t| t.step != Step::Ringing) || self.state.partner.is_none() {
+            return false;
+        }
+        if self.state.leg(id).is_some_and(|leg| leg.outgoing) && !self.state.ringing() {
+            self.transfer_failed(status);
+        }
+        true
+    }
+
+    /// The newcomer has the transferor's place: media first, then the report, then the transferor may go.
+    fn transfer_succeeded(&mut self, id: LegId) {
+        let Some(transfer) = &mut self.state.transfer else { return };
+        transfer.step = Step::Done;
+        let (by, stays) = (transfer.by, transfer.stays);
+        self.connect_side(id);
+        if let Some(flow) = &self.state.flow {
+            audio::hear(flow, Side::A, Source::Peer);
+            audio::hear(flow, Side::B, Source::Peer);
+        }
+        if let Some(leg) = self.state.leg_mut(stays) {
+            leg.holds = false;
+        }
+        // The transferor has its own leg but no side any more: its place in the pair is the newcomer's.
+        if self.state.partner == Some(by) {
+            self.state.partner = Some(id);
+        } else {
+            self.state.partner = Some(stays);
+            if let Some(at) = self.state.legs.iter().position(|l| l.id == id) {
+                // The newcomer comes before the transferor, so that it counts as the first on its side.
+                let leg = self.state.legs.remove(at);
+                self.state.legs.insert(0, leg);
+            }
+        }
+        {
+            let party = self.state.leg(id).map(|leg| leg.party.clone()).unwrap_or_default();
+            let mut facts = self.file.facts.borrow_mut();
+            if by == LegId::CALLER { facts.from = party } else { facts.to = party }
+        }
+        self.note(Some(id), What::Decided { why: "has taken the transferor's place".into() });
+        self.report(Status::OK);
+        self.arm(CallTimer::TransferDone, LEAVE);
+    }
+
+    /// Nobody came: the transferor is back with the party that stayed.
+    fn transfer_failed(&mut self, status: Status) {
+        self.disarm(CallTimer::TransferDone);
+        self.report(status);
+        let Some(transfer) = self.state.transfer.take() else { return };
+        self.decided(Some(transfer.by), format!("the transfer failed: {}", status.code()));
+        let by_lives = self.state.leg(transfer.by).is_some_and(|leg| leg.state == LegState::Confirmed);
+        if !by_lives {
+            return self.hang_up_all("switch", "the transfer failed after the transferor had left");
+        }
+        let holds = self.state.leg(transfer.by).is_some_and(|leg| leg.holds);
+        if let Some((flow, leg)) = self.state.flow.as_ref().zip(self.state.leg(transfer.stays)) {
+            audio::hear(flow, leg.side, if holds { Source::MusicOnHold } else { Source::Peer });
+        }
+    }
+
+    /// A party of a transfer has hung up; true when the call goes on.
+    pub fn transfer_left(&mut self, id: LegId) -> bool {
+        let Some(transfer) = &self.state.transfer else { return false };
+        if id != transfer.by {
+            if transfer.step == Step::Done {
+                self.end_transferor();
+                return false;
+            }
+            self.cancel_forks(None, None);
+            return false;
+        }
+        if transfer.step == Step::Done {
+            self.disarm(CallTimer::TransferDone);
+            self.state.transfer = None;
+        }
+        // Before the end of the transfer the transferor may leave as well (RFC 5589 section 6.1): the target goes on ringing.
+        true
+    }
+
+    /// The transferor did not leave, or the target rang too long.
+    pub fn transfer_timeout(&mut self) {
+        self.disarm(CallTimer::TransferDone);
+        match self.state.transfer.as_ref().map(|t| t.step) {
+            Some(Step::Done) => self.end_transferor(),
+            Some(_) => {
+                self.cancel_forks(None, None);
+                self.transfer_failed(Status::TEMPORARILY_UNAVAILABLE);
+            }
+            None => {}
+        }
+    }
+
+    fn end_transferor(&mut self) {
+        if let Some(transfer) = self.state.transfer.take() {
+            self.disarm(CallTimer::TransferDone);
+            self.hang_up(transfer.by, Some("SIP;cause=200;text=\"Call transferred\""));
+        }
+    }
+
+    /// NOTIFY with where the transfer is (RFC 3515 section 2.4.4).
+    fn report(&mut self, status: Status) {
+        let now = self.core.now();
+        let Some(transfer) = &mut self.state.transfer else { return };
+        let by = transfer.by;
+        let Some(report) = transfer.report.as_mut().filter(|r| !r.is_ended(now)) else { return };
+        let notify = report.notify(status, now);
+        if self.state.leg(by).is_none_or(|leg| leg.state != LegState::Confirmed) {
+            return;
+        }
+        self.send_inside(by, &Method::Notify, |mut writer| {
+            writer.header(Name::Event, notify.event).header(Name::SubscriptionState, notify.state);
+            writer.body(SIPFRAG, notify.body.as_bytes())
+        });
+    }
+
+    /// An INVITE that replaces a leg: a phone takes a call over (RFC 3891 section 3).
+    pub fn replace(
+        &mut self,
+        server: ServerId,
+        old: LegId,
+        replaces: &Replaces,
+        invite: Message,
+        hop: Hop,
+        identity: Identity,
+    ) {
+        let refuse = |work: &Self, status| work.core.answer(server, &invite, status, None);
+        let Some(leg) = self.state.leg(old) else { return refuse(self, Status::CALL_DOES_NOT_EXIST) };
+        let Some(dialog) = &leg.dialog else { return refuse(self, Status::CALL_DOES_NOT_EXIST) };
+        if !replaces.names(dialog) {
+            return refuse(self, Status::CALL_DOES_NOT_EXIST);
+        }
+        if let Err(status) = replaces.judge(dialog) {
+            return refuse(self, status);
+        }
+        let (side, other) = (leg.side, self.state.other(old));
+        let id = LegId(self.state.next_leg);
+        self.state.next_leg = self.state.next_leg.saturating_add(1);
+        self.core.claim(server, self.owner(id));
+        let party = self.caller_name(&invite, &identity);
+        let mut newcomer = Leg::incoming(id, side, server, invite.clone(), hop, party.clone());
+        let body = description(&invite).ok().flatten();
+        let theirs = other.and_then(|o| self.state.leg(o)).and_then(|l| l.their_description().cloned());
+        let answer = body.as_ref().zip(theirs).zip(self.state.flow.as_ref()).map(|((offer, theirs), flow)| {
+            let theirs = redirect(&theirs, |_| Direction::SendRecv);
+            relay_answer(
+                offer,
+                &theirs,
+                &audio::ours(flow, side, newcomer.session_id, Some(offer)),
+                &audio::relay_policy(),
+            )
+        });
+        let Some(answer) = answer.filter(Session::has_active_media) else {
+            return refuse(self, Status::NOT_ACCEPTABLE_HERE);
+        };
+        newcomer.exchange = OfferAnswer::new();
+        let stands = newcomer.exchange.received(Carrier::Invite, body).is_ok()
+            && newcomer.exchange.sent(Carrier::InviteOk, Some(answer.clone())).is_ok();
+        let Some(dialog) = Dialog::of_server(&invite, &newcomer.tag).ok().filter(|_| stands) else {
+            return refuse(self, Status::BAD_REQUEST);
+        };
+        newcomer.dialog = Some(dialog);
+        newcomer.state = LegState::Confirmed;
+        newcomer.ack_due = true;
+        newcomer.server = None;
+        self.note(Some(id), What::Received { message: "INVITE with Replaces".into(), from: hop.to_string() });
+        // First in the list is first on its side.
+        self.state.legs.insert(0, newcomer);
+        self.tie(id);
+        let writer = self.reply_inside(id, &invite, Status::OK, None);
+        self.respond(
+            id,
+            server,
+            &Method::Invite,
+            Status::OK,
+            writer.body("application/sdp", answer.to_string().as_bytes()),
+        );
+        self.connect_side(id);
+        if self.state.partner == Some(old) {
+            self.state.partner = Some(id);
+        }
+        {
+            let mut facts = self.file.facts.borrow_mut();
+            if side == Side::A { facts.from = party } else { facts.to = party }
+        }
+        if let Some(flow) = &self.state.flow {
+            audio::hear(flow, Side::A, Source::Peer);
+            audio::hear(flow, Side::B, Source::Peer);
+        }
+        self.decided(Some(id), "has taken the place of another leg");
+        self.hang_up(old, Some("SIP;cause=200;text=\"Replaced\""));
+    }
+}

@@ -1,0 +1,135 @@
+//! The location table: which contacts an address of record is bound to now (RFC 3261 section 10).
+//!
+//! One table for all shards; only the registrar of the shard that owns an address of record writes its entry, after the
+//! store has it (design law 5).
+
+use ahash::RandomState;
+use dashmap::DashMap;
+use sip::{ConnectionId, Hop, Protocol};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use store::Binding;
+
+/// Shards of the map; measured best at 64 (see docs/decisions.md).
+const MAP_SHARDS: usize = 64;
+
+/// One live binding. Boxed strings: a hundred thousand of these are in memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Contact {
+    /// The contact URI as registered.
+    pub uri: Box<str>,
+    /// Where the REGISTER came from: the way back to a phone behind NAT.
+    pub received: Hop,
+    /// Path, topmost first (RFC 3327).
+    pub path: Box<[Box<str>]>,
+    /// `+sip.instance`.
+    pub instance: Option<Box<str>>,
+    /// `reg-id`.
+    pub reg_id: Option<u32>,
+    /// Preference in thousandths.
+    pub q_milli: u16,
+    /// When it ends, ms since 1970.
+    pub expires_at_ms: i64,
+    /// Call-ID of the REGISTER.
+    pub call_id: Box<str>,
+    /// Its CSeq.
+    pub cseq: u32,
+    /// User-Agent.
+    pub user_agent: Arc<str>,
+}
+
+impl Contact {
+    /// The form that the store keeps.
+    pub fn to_binding(&self, aor: &str) -> Binding {
+        Binding {
+            aor: aor.to_owned(),
+            contact: self.uri.to_string(),
+            instance: self.instance.as_deref().map(str::to_owned),
+            reg_id: self.reg_id,
+            gruu_token: None,
+            path: self.path.iter().map(|p| p.to_string()).collect(),
+            received: hop_text(&self.received),
+            flow_token: None,
+            q_milli: self.q_milli,
+            expires_at_ms: self.expires_at_ms,
+            call_id: self.call_id.to_string(),
+            cseq: self.cseq,
+            user_agent: self.user_agent.to_string(),
+        }
+    }
+
+    /// Reads the store's form back; `None` when its hop is not legible.
+    pub fn from_binding(binding: &Binding) -> Option<Self> {
+        Some(Self {
+            uri: binding.contact.as_str().into(),
+            received: hop_from_text(&binding.received)?,
+            path: binding.path.iter().map(|p| p.as_str().into()).collect(),
+            instance: binding.instance.as_deref().map(Into::into),
+            reg_id: binding.reg_id,
+            q_milli: binding.q_milli,
+            expires_at_ms: binding.expires_at_ms,
+            call_id: binding.call_id.as_str().into(),
+            cseq: binding.cseq,
+            user_agent: binding.user_agent.as_str().into(),
+        })
+    }
+}
+
+/// `udp 127.0.0.1:5060 192.0.2.7:41000 17`: transport, ours, theirs, connection number.
+fn hop_text(hop: &Hop) -> String {
+    let connection = hop.connection.map_or(0, |c| c.0);
+    format!("{} {} {} {connection}", hop.protocol.uri(), hop.local, hop.remote)
+}
+
+fn hop_from_text(text: &str) -> Option<Hop> {
+    let mut words = text.split(' ');
+    let protocol = Protocol::parse(words.next()?.as_bytes())?;
+    let local: SocketAddr = words.next()?.parse().ok()?;
+    let remote: SocketAddr = words.next()?.parse().ok()?;
+    // A connection does not survive its process; numbers are never used twice, so an old one finds nothing.
+    let connection = words.next()?.parse().ok().filter(|n| *n != 0).map(ConnectionId);
+    Some(Hop { protocol, local, remote, connection })
+}
+
+/// All bindings of all addresses of record.
+#[derive(Clone)]
+pub struct Location {
+    map: Arc<DashMap<Box<str>, Arc<[Contact]>, RandomState>>,
+}
+
+impl Default for Location {
+    fn default() -> Self {
+        Self { map: Arc::new(DashMap::with_hasher_and_shard_amount(RandomState::default(), MAP_SHARDS)) }
+    }
+}
+
+impl Location {
+    /// The contacts of an address of record, expired ones included; empty when there is none. No lock outlives the call.
+    pub fn get(&self, aor: &str) -> Arc<[Contact]> {
+        self.map.get(aor).map_or_else(|| Arc::from([]), |entry| Arc::clone(entry.value()))
+    }
+
+    /// Replaces the contacts of an address of record; none removes the entry.
+    pub fn set(&self, aor: &str, contacts: Arc<[Contact]>) {
+        if contacts.is_empty() {
+            self.map.remove(aor);
+        } else {
+            self.map.insert(aor.into(), contacts);
+        }
+    }
+
+    /// Addresses of record with a binding.
+    pub fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// Whether nobody is registered.
+    pub fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
+    /// A copy of at most `limit` entries, for the admin API.
+    pub fn snapshot(&self, limit: usize) -> Vec<(String, Arc<[Contact]>)> {
+        self.map.iter().take(limit).map(|e| (e.key().to_string(), Arc::clone(e.value()))).collect()
+    }
+}

@@ -1,0 +1,336 @@
+//! Instant messages (RFC 3428): delivered to the phones that are there, kept durably for those that are not.
+//!
+//! 200 means that a phone has it; 202 means that it is on disk and will be delivered at the next registration.
+
+use ahash::AHashMap;
+use sip::transaction::ServerId;
+use sip::{Message, Method, Name, Status, Writer};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use store::{NewMessage, StoreError, StoredMessage};
+
+use crate::directory::Destination;
+use crate::location::Contact;
+use crate::outgoing;
+use crate::shard::core::{new_branch, random_token};
+use crate::shard::{Core, Identity, Owner};
+use crate::shared::unix_ms;
+use crate::supervision::{Cx, Live};
+
+/// Longest body that is taken: what fits a datagram beside its headers (RFC 3428 section 8).
+const BODY_BYTES_MAX: usize = 32_768;
+/// Kept messages that are read from the store at once.
+const PAGE: usize = 32;
+
+/// What the relay can be told.
+pub enum RelayMsg {
+    /// A MESSAGE that has passed the gate.
+    Request {
+        /// Its transaction.
+        server: ServerId,
+        /// The request.
+        message: Message,
+        /// Who sent it.
+        identity: Identity,
+    },
+    /// An answer to a MESSAGE of ours.
+    Response {
+        /// Which delivery.
+        number: u64,
+        /// The response.
+        message: Message,
+    },
+    /// A MESSAGE of ours got no answer.
+    Ended {
+        /// Which delivery.
+        number: u64,
+    },
+    /// A message is on disk, or is not.
+    Kept {
+        /// Its transaction.
+        server: ServerId,
+        /// The request.
+        message: Message,
+        /// Of the store.
+        result: Result<u64, StoreError>,
+    },
+    /// A user has registered: deliver what was kept.
+    Registered(Arc<str>),
+}
+
+/// Deliveries under way; outlives the actor.
+#[derive(Default)]
+pub struct Ledger {
+    next: u64,
+    under_way: AHashMap<u64, Rc<RefCell<Delivery>>>,
+    /// Users whose kept messages are being delivered.
+    emptying: AHashMap<Arc<str>, VecDeque<StoredMessage>>,
+}
+
+/// One text on its way to all phones of one user.
+struct Delivery {
+    text: NewMessage,
+    /// Requests that are still unanswered.
+    open: usize,
+    done: bool,
+    /// Where it came from: a sender who waits, or the store.
+    from: From,
+}
+
+enum From {
+    Sender(ServerId, Message),
+    Store(u64),
+}
+
+/// See the module.
+pub struct MessageRelay {
+    core: Rc<Core>,
+    ledger: Rc<RefCell<Ledger>>,
+}
+
+impl MessageRelay {
+    /// Works for `core`, going on with `ledger`.
+    pub fn new(core: Rc<Core>, ledger: Rc<RefCell<Ledger>>) -> Self {
+        Self { core, ledger }
+    }
+
+    fn request(&mut self, server: ServerId, message: Message, identity: &Identity, cx: &Cx<'_, Self>) {
+        let directory = self.core.shared.directory();
+        let Ok(uri) = message.uri() else { return };
+        if message.body().len() > BODY_BYTES_MAX {
+            let status = Status::new(413).unwrap_or(Status::BAD_REQUEST);
+            self.core.answer(server, &message, status, None);
+            return;
+        }
+        let user = match directory.route(&uri) {
+            Destination::User(user) => user,
+            Destination::Service(_) => {
+                self.core.answer(
+                    server,
+                    &message,
+                    Status::METHOD_NOT_ALLOWED,
+                    Some("A Service Number Takes No Messages"),
+                );
+                return;
+            }
+            Destination::Nowhere(why) => {
+                let mut writer = self.core.response(&message, Status::NOT_FOUND, None);
+                writer.header(Name::Reason, format!("SIP;cause=404;text=\"{why}\""));
+                self.core.respond(server, Status::NOT_FOUND, writer.finish());
+                return;
+            }
+        };
+        let now = unix_ms();
+        let from = match identity {
+            Identity::User(user) => format!("\"{}\" <sip:{}>", user.display, directory.aor(user)),
+            _ => message
+                .from()
+                .map(|f| String::from_utf8_lossy(f.uri).into_owned())
+                .map(|u| format!("<{u}>"))
+                .unwrap_or_default(),
+        };
+        let aor = directory.aor(&user);
+        let keep = self.core.shared.settings().messages.expires;
+        let text = NewMessage {
+            user: aor.clone(),
+            from,
+            to: format!("<sip:{aor}>"),
+            call_id: String::from_utf8_lossy(message.call_id()).into_owned(),
+            content_type: String::from_utf8_lossy(message.value(Name::ContentType).unwrap_or(b"text/plain"))
+                .into_owned(),
+            body: message.body().to_vec(),
+            received_at_ms: now,
+            expires_at_ms: now.saturating_add(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX)),
+        };
+        // Kept messages go first, so that nobody reads an answer before the question.
+        if self.ledger.borrow().emptying.contains_key(aor.as_str()) {
+            self.keep(text, server, message, cx);
+            return;
+        }
+        self.deliver(text, From::Sender(server, message), cx);
+    }
+
+    /// Sends to all contacts; keeps the text where there is none.
+    fn deliver(&mut self, text: NewMessage, from: From, cx: &Cx<'_, Self>) {
+        let now = unix_ms();
+        let contacts: Vec<Contact> =
+            self.core.shared.location.get(&text.user).iter().filter(|c| c.expires_at_ms > now).cloned().collect();
+        let delivery = Rc::new(RefCell::new(Delivery { text, open: 0, done: false, from }));
+        for contact in &contacts {
+            let number = {
+                let mut ledger = self.ledger.borrow_mut();
+                ledger.next += 1;
+                let number = ledger.next;
+                ledger.under_way.insert(number, Rc::clone(&delivery));
+                number
+            };
+            delivery.borrow_mut().open += 1;
+            if !self.send(number, contact, &delivery.borrow().text) {
+                self.ledger.borrow_mut().under_way.remove(&number);
+                delivery.borrow_mut().open -= 1;
+            }
+        }
+        if delivery.borrow().open == 0 {
+            self.failed(&delivery, cx);
+        }
+    }
+
+    fn send(&self, number: u64, contact: &Contact, text: &NewMessage) -> bool {
+        let hop = outgoing::next_hop(&self.core, contact);
+        let branch = new_branch();
+        let from = format!("{};tag={}", text.from, random_token(10));
+        let mut writer = Writer::request(sip::message::RequestHead {
+            method: &Method::Message,
+            uri: contact.uri.as_bytes(),
+            via: &outgoing::via(&self.core, &hop, &branch),
+            from: from.as_bytes(),
+            to: text.to.as_bytes(),
+            call_id: self.core.new_call_id().as_bytes(),
+            cseq: 1,
+            max_forwards: 70,
+        });
+        for path in &contact.path {
+            writer.header(Name::Route, path.as_bytes());
+        }
+        writer.header(Name::Date, crate::shared::sip_date(text.received_at_ms));
+        let bytes = writer.body(&text.content_type, &text.body);
+        self.core.request(Owner::Relay(number), &Method::Message, &branch, hop, bytes).is_some()
+    }
+
+    fn answered(&mut self, number: u64, message: Option<&Message>, cx: &Cx<'_, Self>) {
+        let status = message.and_then(Message::status);
+        if status.is_some_and(Status::is_provisional) {
+            return;
+        }
+        let Some(delivery) = self.ledger.borrow_mut().under_way.remove(&number) else { return };
+        delivery.borrow_mut().open -= 1;
+        if status.is_some_and(Status::is_success) {
+            if !std::mem::replace(&mut delivery.borrow_mut().done, true) {
+                self.core.shared.counters.messages_delivered.increment(1);
+                self.succeeded(&delivery, cx);
+            }
+        } else if delivery.borrow().open == 0 && !delivery.borrow().done {
+            self.failed(&delivery, cx);
+        }
+    }
+
+    fn succeeded(&mut self, delivery: &Rc<RefCell<Delivery>>, cx: &Cx<'_, Self>) {
+        let delivery = delivery.borrow();
+        match &delivery.from {
+            From::Sender(server, message) => self.core.answer(*server, message, Status::OK, None),
+            From::Store(number) => {
+                let user = delivery.text.user.clone();
+                self.core.shared.store.messages().remove(&user, &[*number], |_| {});
+                self.next_kept(&user.into(), cx);
+            }
+        }
+    }
+
+    /// No phone took it: it is kept, or stays kept.
+    fn failed(&mut self, delivery: &Rc<RefCell<Delivery>>, cx: &Cx<'_, Self>) {
+        let (text, sender) = {
+            let delivery = delivery.borrow();
+            let sender = match &delivery.from {
+                From::Sender(server, message) => Some((*server, message.clone())),
+                From::Store(_) => None,
+            };
+            (delivery.text.clone(), sender)
+        };
+        match sender {
+            Some((server, message)) => self.keep(text, server, message, cx),
+            None => drop(self.ledger.borrow_mut().emptying.remove(text.user.as_str())),
+        }
+    }
+
+    fn keep(&self, text: NewMessage, server: ServerId, message: Message, cx: &Cx<'_, Self>) {
+        let me = cx.me();
+        self.core.shared.store.messages().enqueue(&text, move |result| {
+            me.send_reply(RelayMsg::Kept { server, message, result });
+        });
+    }
+
+    fn kept(&self, server: ServerId, message: &Message, result: Result<u64, StoreError>) {
+        match result {
+            Ok(_) => {
+                self.core.shared.counters.messages_kept.increment(1);
+                self.core.answer(server, message, Status::ACCEPTED, None);
+            }
+            Err(StoreError::Full { .. }) => {
+                self.core.answer(
+                    server,
+                    message,
+                    Status::TEMPORARILY_UNAVAILABLE,
+                    Some("Message Store Of This User Is Full"),
+                );
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a message was not kept");
+                self.core.answer(server, message, Status::SERVICE_UNAVAILABLE, Some("Message Store Unavailable"));
+            }
+        }
+    }
+
+    fn registered(&mut self, aor: &Arc<str>, cx: &Cx<'_, Self>) {
+        let store = self.core.shared.store.messages();
+        if self.ledger.borrow().emptying.contains_key(aor) || store.count(aor) == 0 {
+            return;
+        }
+        match store.list(aor, PAGE) {
+            Ok(messages) => {
+                self.ledger.borrow_mut().emptying.insert(Arc::clone(aor), messages.into());
+                self.next_kept(aor, cx);
+            }
+            Err(error) => tracing::warn!(%aor, %error, "kept messages cannot be read"),
+        }
+    }
+
+    /// Delivers the next kept message; one at a time keeps the order.
+    fn next_kept(&mut self, aor: &Arc<str>, cx: &Cx<'_, Self>) {
+        let now = unix_ms();
+        loop {
+            let next = self.ledger.borrow_mut().emptying.get_mut(aor).and_then(VecDeque::pop_front);
+            match next {
+                Some(expired) if expired.message.expires_at_ms <= now => {
+                    self.core.shared.store.messages().remove(aor, &[expired.number], |_| {});
+                }
+                Some(kept) => {
+                    self.deliver(kept.message, From::Store(kept.number), cx);
+                    return;
+                }
+                None => {
+                    self.ledger.borrow_mut().emptying.remove(aor);
+                    // More than a page was kept: the removals above are on their way, so a fresh page is read after them.
+                    if self.core.shared.store.messages().count(aor) > PAGE {
+                        let (me, again) = (cx.me(), Arc::clone(aor));
+                        self.core.shared.store.messages().remove(aor, &[], move |_| {
+                            me.send_reply(RelayMsg::Registered(again));
+                        });
+                    }
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl Live for MessageRelay {
+    type Msg = RelayMsg;
+    const KIND: &'static str = "messages";
+    const MAILBOX: usize = 4096;
+
+    fn handle(&mut self, msg: RelayMsg, cx: &mut Cx<'_, Self>) {
+        match msg {
+            RelayMsg::Request { server, message, identity } => self.request(server, message, &identity, cx),
+            RelayMsg::Response { number, message } => self.answered(number, Some(&message), cx),
+            RelayMsg::Ended { number } => self.answered(number, None, cx),
+            RelayMsg::Kept { server, message, result } => self.kept(server, &message, result),
+            RelayMsg::Registered(aor) => self.registered(&aor, cx),
+        }
+    }
+
+    fn describe(&self) -> String {
+        format!("{} deliveries under way", self.ledger.borrow().under_way.len())
+    }
+}

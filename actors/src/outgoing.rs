@@ -1,0 +1,56 @@
+//! What every request of ours needs: the next hop, our Via, our Contact.
+
+use sip::value::{Host, Uri};
+use sip::{Hop, Protocol};
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use crate::location::Contact;
+use crate::settings::advertised_host;
+use crate::shard::Core;
+
+/// The way to a registered contact: its own address where it can be reached as it says, else the way its REGISTER came
+/// (a NAT between us, a connection that only the phone can open, a name that only the phone knows; RFC 5626 section 5.3).
+pub fn next_hop(core: &Core, contact: &Contact) -> Hop {
+    let received = contact.received;
+    let Ok(uri) = Uri::parse(contact.uri.as_bytes()) else { return received };
+    let Some(Host::Ip(ip)) = uri.host_kind() else { return received };
+    let protocol = uri.params.value(b"transport").and_then(Protocol::parse).unwrap_or(match received.protocol {
+        Protocol::Tcp | Protocol::Udp => Protocol::Udp,
+        secure_or_web => secure_or_web,
+    });
+    if received.protocol != Protocol::Udp && (protocol == received.protocol || !contact.path.is_empty()) {
+        return received;
+    }
+    if ip != received.remote.ip() || !contact.path.is_empty() || matches!(protocol, Protocol::Ws | Protocol::Wss) {
+        return received;
+    }
+    let remote = SocketAddr::new(ip, uri.port.unwrap_or(protocol.default_port()));
+    match core.local_for(protocol, remote) {
+        Some(local) => Hop { protocol, local, remote, connection: None },
+        None => received,
+    }
+}
+
+/// `host:port` that the neighbour at the other end of `hop` reaches us by.
+pub fn our_host_port(core: &Core, hop: &Hop) -> String {
+    // A connection that we opened has a port of its own; what others can reach is the listener.
+    let local = core.local_for(hop.protocol, hop.remote).unwrap_or(hop.local);
+    format!("{}:{}", advertised_host(&core.shared.settings().sip, local), local.port())
+}
+
+/// Our Via towards `hop` (RFC 3261 section 18.1.1, RFC 3581).
+pub fn via(core: &Core, hop: &Hop, branch: &str) -> String {
+    format!("SIP/2.0/{} {};branch={branch};rport", hop.protocol.via(), our_host_port(core, hop))
+}
+
+/// Our Contact towards `hop`, without the name of the far party (topology hidden). `token` leads back to the call.
+pub fn contact(core: &Core, hop: &Hop, user: &str) -> String {
+    let scheme = if hop.protocol == Protocol::Tls { "sips" } else { "sip" };
+    let mut out = format!("<{scheme}:{user}@{}", our_host_port(core, hop));
+    if !matches!(hop.protocol, Protocol::Udp | Protocol::Tls) {
+        let _ = write!(out, ";transport={}", hop.protocol.uri());
+    }
+    out.push('>');
+    out
+}

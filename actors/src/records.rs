@@ -1,0 +1,135 @@
+//! Call detail records: each ended call leaves one line of JSON, in a file and in the store (design law 8).
+
+use serde::Serialize;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::sync::Arc;
+
+use crate::shared::Shared;
+use crate::supervision::{Cx, Live};
+
+/// What a party did on one side of the media.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct MediaFigures {
+    /// RTP packets received from the party.
+    pub packets: u64,
+    /// Packets that never came.
+    pub lost: u64,
+    /// Interarrival jitter, ms (RFC 3550 section 6.4.1).
+    pub jitter_ms: f64,
+    /// Packets dropped because they came from a stranger.
+    pub strangers: u64,
+}
+
+/// A call detail record.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CallDetail {
+    /// The switch's name of the call.
+    pub id: String,
+    /// The caller's Call-ID.
+    pub sip_call_id: String,
+    /// Node.
+    pub node: String,
+    /// Caller's address of record.
+    pub from: String,
+    /// Callee's address of record, service or dialled address.
+    pub to: String,
+    /// RFC 3339, UTC.
+    pub started: String,
+    /// When somebody answered.
+    pub answered: Option<String>,
+    /// When it ended.
+    pub ended: String,
+    /// ms from INVITE to end.
+    pub duration_ms: i64,
+    /// ms from answer to end.
+    pub talk_ms: i64,
+    /// Final SIP status: 200 for an answered call.
+    pub sip_status: u16,
+    /// Q.850 cause (RFC 3398 section 7.2.4, 8.2.6.1).
+    pub q850: u8,
+    /// `caller`, `callee`, `switch`.
+    pub hung_up_by: String,
+    /// Codec towards the caller.
+    pub codec_a: Option<String>,
+    /// Codec towards the callee.
+    pub codec_b: Option<String>,
+    /// What came from the caller.
+    pub media_a: MediaFigures,
+    /// What came from the callee.
+    pub media_b: MediaFigures,
+    /// Why it ended, in words.
+    pub cause: String,
+}
+
+/// What the writer can be told.
+pub enum RecordsMsg {
+    /// A call has ended.
+    Ended {
+        /// The record.
+        detail: Box<CallDetail>,
+        /// When it began, ms since 1970.
+        started_ms: i64,
+        /// When it ended, ms since 1970.
+        ended_ms: i64,
+    },
+}
+
+/// The writer.
+pub struct Records {
+    shared: Arc<Shared>,
+    file: Option<File>,
+    written: u64,
+    failed: u64,
+}
+
+impl Records {
+    /// A writer for `shared`; the file is opened when it starts.
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, file: None, written: 0, failed: 0 }
+    }
+}
+
+impl Live for Records {
+    type Msg = RecordsMsg;
+    const KIND: &'static str = "records";
+    const MAILBOX: usize = 65_536;
+
+    fn started(&mut self, _: &mut Cx<'_, Self>) {
+        let settings = self.shared.settings();
+        let Some(path) = &settings.cdr_file else { return };
+        match OpenOptions::new().create(true).append(true).open(path) {
+            Ok(file) => self.file = Some(file),
+            Err(error) => tracing::error!(path = %path.display(), %error, "the call record file cannot be opened"),
+        }
+    }
+
+    fn handle(&mut self, RecordsMsg::Ended { detail, started_ms, ended_ms }: RecordsMsg, _: &mut Cx<'_, Self>) {
+        let Ok(mut line) = serde_json::to_string(&*detail) else { return };
+        let record = store::CallRecord {
+            call_id: detail.sip_call_id.clone(),
+            parties: vec![detail.from.clone(), detail.to.clone()],
+            started_at_ms: started_ms,
+            ended_at_ms: ended_ms,
+            line: line.clone(),
+        };
+        self.shared.store.calls().append(&record, |result| {
+            if let Err(error) = result {
+                tracing::warn!(%error, "a call record was not stored");
+            }
+        });
+        line.push('\n');
+        // One short append of a line; the file's page cache takes it without waiting for the disk.
+        match self.file.as_mut().map(|file| file.write_all(line.as_bytes())) {
+            Some(Err(error)) => {
+                self.failed += 1;
+                tracing::error!(%error, "a call record was not written to its file; it is in the store");
+            }
+            _ => self.written += 1,
+        }
+    }
+
+    fn describe(&self) -> String {
+        format!("{} records written, {} not", self.written, self.failed)
+    }
+}

@@ -1,0 +1,307 @@
+//! The registrar of a shard: takes REGISTER, has it stored, then says 200 (RFC 3261 section 10; design law 5).
+//!
+//! A REGISTER reaches the shard that its address of record hashes to, so one registrar alone changes an entry. While a
+//! change is on its way to the store, further requests for the same address wait in line.
+
+mod rules;
+
+use ahash::AHashMap;
+use sip::transaction::ServerId;
+use sip::value::Uri;
+use sip::{Hop, Message, Name, Status};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use store::StoreError;
+
+use crate::directory::User;
+use crate::location::Contact;
+use crate::messages::RelayMsg;
+use crate::shard::{Core, Identity, TimerKind, home_of};
+use crate::shared::unix_ms;
+use crate::subscriptions::SubscriptionMsg;
+use crate::supervision::{Cx, Live};
+
+/// Requests for one address of record that may wait for a change before them.
+const WAITING_MAX: usize = 8;
+
+/// What the registrar can be told.
+pub enum RegistrarMsg {
+    /// A REGISTER that has passed the gate.
+    Register {
+        /// Its transaction.
+        server: ServerId,
+        /// The request.
+        message: Message,
+        /// Where it came from.
+        hop: Hop,
+        /// Who sent it.
+        identity: Identity,
+    },
+    /// The store has, or has not, a change of this address of record.
+    Stored(Arc<str>, Result<(), StoreError>),
+    /// Bindings of this timer's address of record may have expired.
+    Expire(u64),
+}
+
+/// What outlives the actor: requests in line, and which timer is whose.
+#[derive(Default)]
+pub struct Ledger {
+    in_flight: AHashMap<Arc<str>, InFlight>,
+    timers: Vec<Option<Box<str>>>,
+    free: Vec<usize>,
+    timer_of: AHashMap<Box<str>, usize>,
+}
+
+struct InFlight {
+    /// `None` for a removal of expired bindings.
+    request: Option<(ServerId, Message)>,
+    contacts: Arc<[Contact]>,
+    waiting: VecDeque<(ServerId, Message, Hop, Arc<User>)>,
+}
+
+/// See the module.
+pub struct Registrar {
+    core: Rc<Core>,
+    ledger: Rc<RefCell<Ledger>>,
+}
+
+impl Registrar {
+    /// Works for `core`, going on with `ledger`.
+    pub fn new(core: Rc<Core>, ledger: Rc<RefCell<Ledger>>) -> Self {
+        Self { core, ledger }
+    }
+
+    fn register(&mut self, server: ServerId, message: Message, hop: Hop, identity: Identity, cx: &Cx<'_, Self>) {
+        let Identity::User(user) = identity else {
+            self.core.answer(server, &message, Status::FORBIDDEN, None);
+            return;
+        };
+        // A user registers its own address of record and nobody else's (RFC 3261 section 10.3 steps 3 to 5).
+        let directory = self.core.shared.directory();
+        let named = message.to().ok().and_then(|to| Uri::parse(to.uri).ok()).and_then(|uri| uri.user_text());
+        match named.as_deref().map(|name| directory.find(name)) {
+            Some(Some(owner)) if owner.name == user.name => {}
+            Some(Some(_)) => {
+                self.core.answer(server, &message, Status::FORBIDDEN, Some("Not Your Address Of Record"));
+                return;
+            }
+            Some(None) | None => {
+                self.core.answer(server, &message, Status::NOT_FOUND, None);
+                return;
+            }
+        }
+        let aor: Arc<str> = directory.aor(&user).into();
+        {
+            let mut ledger = self.ledger.borrow_mut();
+            if let Some(before) = ledger.in_flight.get_mut(&aor) {
+                if before.waiting.len() < WAITING_MAX {
+                    before.waiting.push_back((server, message, hop, user));
+                } else {
+                    drop(ledger);
+                    self.core.answer(server, &message, Status::SERVICE_UNAVAILABLE, None);
+                }
+                return;
+            }
+        }
+        self.begin(&aor, server, message, hop, &user, cx);
+    }
+
+    fn begin(&mut self, aor: &Arc<str>, server: ServerId, message: Message, hop: Hop, user: &User, cx: &Cx<'_, Self>) {
+        let settings = self.core.shared.settings();
+        let current = self.core.shared.location.get(aor);
+        let most = user.contacts_max.unwrap_or(settings.registrar.contacts_max);
+        let change = match rules::apply(unix_ms(), &current, &message, &hop, &settings.registrar, most) {
+            Ok(change) => change,
+            Err(refusal) => {
+                let mut writer = self.core.response(&message, refusal.status, refusal.reason);
+                if let Some((name, value)) = refusal.header {
+                    writer.header(name, value);
+                }
+                self.core.respond(server, refusal.status, writer.finish());
+                return;
+            }
+        };
+        if change.put.is_empty() && change.removed.is_empty() {
+            self.accept(server, &message, &change.contacts);
+            return;
+        }
+        let remove: Vec<_> = change.removed.iter().map(|c| c.to_binding(aor).id()).collect();
+        let put: Vec<_> = change.put.iter().map(|c| c.to_binding(aor)).collect();
+        let entry =
+            InFlight { request: Some((server, message)), contacts: change.contacts.into(), waiting: VecDeque::new() };
+        self.ledger.borrow_mut().in_flight.insert(Arc::clone(aor), entry);
+        self.submit(aor, &remove, &put, cx);
+    }
+
+    fn submit(&self, aor: &Arc<str>, remove: &[store::BindingId], put: &[store::Binding], cx: &Cx<'_, Self>) {
+        let (me, aor_back) = (cx.me(), Arc::clone(aor));
+        self.core.shared.store.locations().update(aor, remove, put, move |result| {
+            me.send_reply(RegistrarMsg::Stored(aor_back, result));
+        });
+    }
+
+    fn stored(&mut self, aor: &Arc<str>, result: Result<(), StoreError>, cx: &Cx<'_, Self>) {
+        let Some(done) = self.ledger.borrow_mut().in_flight.remove(aor) else { return };
+        let InFlight { request, contacts, mut waiting } = done;
+        match result {
+            Ok(()) => {
+                self.core.shared.location.set(aor, Arc::clone(&contacts));
+                self.watch(aor, &contacts);
+                if let Some((server, message)) = request {
+                    self.core.shared.counters.registrations.increment(1);
+                    self.accept(server, &message, &contacts);
+                    if !contacts.is_empty() {
+                        self.core.relay.send_reply(RelayMsg::Registered(Arc::clone(aor)));
+                    }
+                }
+                self.core.subscriptions.send_reply(SubscriptionMsg::RegistrationChanged(Arc::clone(aor)));
+            }
+            Err(error) => {
+                tracing::warn!(%aor, %error, "a binding was not stored");
+                if let Some((server, message)) = request {
+                    self.core.answer(server, &message, Status::SERVICE_UNAVAILABLE, Some("Location Store Unavailable"));
+                }
+            }
+        }
+        while let Some((server, message, hop, user)) = waiting.pop_front() {
+            self.begin(aor, server, message, hop, &user, cx);
+            if let Some(next) = self.ledger.borrow_mut().in_flight.get_mut(aor) {
+                next.waiting = waiting;
+                return;
+            }
+        }
+    }
+
+    /// 200 with all bindings (RFC 3261 section 10.3 step 8).
+    fn accept(&self, server: ServerId, request: &Message, contacts: &[Contact]) {
+        let now = unix_ms();
+        let mut writer = self.core.response(request, Status::OK, None);
+        let wants_gruu = request.lists(Name::Supported, "gruu");
+        for contact in contacts {
+            let seconds = (contact.expires_at_ms - now).max(0).div_euclid(1000)
+                + i64::from((contact.expires_at_ms - now).max(0).rem_euclid(1000) > 0);
+            let mut value = format!("<{}>;expires={seconds}", contact.uri);
+            if contact.q_milli != 1000 {
+                let _ = write!(value, ";q=0.{:03}", contact.q_milli);
+            }
+            if let Some(instance) = &contact.instance {
+                let _ = write!(value, ";+sip.instance=\"{instance}\"");
+                if wants_gruu && let Some(uri) = self.public_gruu(request, instance) {
+                    let _ = write!(value, ";pub-gruu=\"{uri}\"");
+                }
+            }
+            if let Some(reg_id) = contact.reg_id {
+                let _ = write!(value, ";reg-id={reg_id}");
+            }
+            writer.header(Name::Contact, value);
+        }
+        if contacts.iter().any(|c| c.reg_id.is_some()) && request.lists(Name::Supported, "outbound") {
+            writer.header(Name::Require, "outbound");
+        }
+        if request.lists(Name::Supported, "path") {
+            writer.copy(request, Name::Path);
+        }
+        writer.header(Name::Date, crate::shared::sip_date(now));
+        self.core.respond(server, Status::OK, writer.finish());
+    }
+
+    /// The public GRUU of an instance (RFC 5627 section 3.1.1): the address of record with `gr`.
+    fn public_gruu(&self, request: &Message, instance: &str) -> Option<String> {
+        let to = request.to().ok()?;
+        let uri = Uri::parse(to.uri).ok()?;
+        let directory = self.core.shared.directory();
+        let user = directory.find(&uri.user_text()?)?;
+        let id = instance.trim_start_matches('<').trim_end_matches('>');
+        Some(format!("sip:{};gr={id}", directory.aor(user)))
+    }
+
+    /// Has the first expiry of an address of record watched by one timer, which looks again when it fires too early.
+    fn watch(&self, aor: &str, contacts: &[Contact]) {
+        let Some(first) = contacts.iter().map(|c| c.expires_at_ms).min() else { return };
+        let mut ledger = self.ledger.borrow_mut();
+        if ledger.timer_of.contains_key(aor) {
+            return;
+        }
+        let number = ledger.free.pop().unwrap_or(ledger.timers.len());
+        if number == ledger.timers.len() {
+            ledger.timers.push(None);
+        }
+        if let Some(slot) = ledger.timers.get_mut(number) {
+            *slot = Some(aor.into());
+        }
+        ledger.timer_of.insert(aor.into(), number);
+        self.arm(first, number);
+    }
+
+    fn arm(&self, at_unix_ms: i64, number: usize) {
+        let wait = Duration::from_millis(u64::try_from(at_unix_ms - unix_ms()).unwrap_or(0).saturating_add(1));
+        let number = u64::try_from(number).unwrap_or(u64::MAX);
+        self.core.arm(self.core.now() + wait, TimerKind::Registrar(number));
+    }
+
+    fn expire(&mut self, number: u64, cx: &Cx<'_, Self>) {
+        let Ok(index) = usize::try_from(number) else { return };
+        let Some(aor) = self.ledger.borrow().timers.get(index).cloned().flatten() else { return };
+        let now = unix_ms();
+        let contacts = self.core.shared.location.get(&aor);
+        let busy = self.ledger.borrow().in_flight.contains_key(&*aor);
+        match contacts.iter().map(|c| c.expires_at_ms).min() {
+            Some(first) if first > now || busy => self.arm(first.max(now + 1000), index),
+            first => {
+                {
+                    let mut ledger = self.ledger.borrow_mut();
+                    ledger.timer_of.remove(&aor);
+                    if let Some(slot) = ledger.timers.get_mut(index) {
+                        *slot = None;
+                    }
+                    ledger.free.push(index);
+                }
+                if first.is_none() {
+                    return;
+                }
+                let (gone, stay): (Vec<_>, Vec<_>) = contacts.iter().cloned().partition(|c| c.expires_at_ms <= now);
+                let remove: Vec<_> = gone.iter().map(|c| c.to_binding(&aor).id()).collect();
+                let aor: Arc<str> = (*aor).into();
+                let entry = InFlight { request: None, contacts: stay.into(), waiting: VecDeque::new() };
+                self.ledger.borrow_mut().in_flight.insert(Arc::clone(&aor), entry);
+                self.submit(&aor, &remove, &[], cx);
+            }
+        }
+    }
+}
+
+impl Live for Registrar {
+    type Msg = RegistrarMsg;
+    const KIND: &'static str = "registrar";
+    const MAILBOX: usize = 16_384;
+
+    fn started(&mut self, _: &mut Cx<'_, Self>) {
+        // Bindings that were there before this actor: from the store at start, or from its predecessor.
+        let shards = self.core.shared.shards();
+        for (aor, contacts) in self.core.shared.location.snapshot(usize::MAX) {
+            let name = aor.split('@').next().unwrap_or_default();
+            if home_of(name.as_bytes(), shards) == self.core.shard {
+                self.watch(&aor, &contacts);
+            }
+        }
+    }
+
+    fn handle(&mut self, msg: RegistrarMsg, cx: &mut Cx<'_, Self>) {
+        match msg {
+            RegistrarMsg::Register { server, message, hop, identity } => {
+                self.register(server, message, hop, identity, cx);
+            }
+            RegistrarMsg::Stored(aor, result) => self.stored(&aor, result, cx),
+            RegistrarMsg::Expire(number) => self.expire(number, cx),
+        }
+    }
+
+    fn describe(&self) -> String {
+        let ledger = self.ledger.borrow();
+        format!("{} addresses of record, {} changes under way", ledger.timer_of.len(), ledger.in_flight.len())
+    }
+}

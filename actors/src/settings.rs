@@ -1,0 +1,122 @@
+//! What the program tells the actors: plain typed values. No actor reads a file (design law 9).
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::directory::{Gateway, Service, User};
+
+/// Everything that the switch needs to know to start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Name of this node, in logs and call records.
+    pub node: String,
+    /// Domains that the switch is responsible for; the first one is the default.
+    pub domains: Vec<String>,
+    /// Signalling shards, at least 1.
+    pub shards: usize,
+    /// Where call detail records are appended, a JSON line each; `None` keeps them in the store only.
+    pub cdr_file: Option<PathBuf>,
+    /// SIP.
+    pub sip: SipSettings,
+    /// Registrar.
+    pub registrar: RegistrarSettings,
+    /// Authentication.
+    pub auth: AuthSettings,
+    /// Admission.
+    pub admission: AdmissionSettings,
+    /// Instant messages.
+    pub messages: MessageSettings,
+    /// Media pool.
+    pub media: media::PoolConfig,
+    /// Users.
+    pub users: Vec<User>,
+    /// Gateways.
+    pub gateways: Vec<Gateway>,
+    /// Service numbers.
+    pub services: Vec<Service>,
+}
+
+/// How the switch speaks SIP.
+#[derive(Clone, Debug)]
+pub struct SipSettings {
+    /// Host name or address to put into Via and Contact instead of the socket's own.
+    pub advertised: Option<String>,
+    /// Addresses to listen on.
+    pub listen: Vec<(sip::Protocol, SocketAddr)>,
+    /// Value of Server and User-Agent.
+    pub user_agent: String,
+    /// RFC 3261 T1.
+    pub t1: Duration,
+    /// Session interval that we ask for (RFC 4028).
+    pub session_expires: Duration,
+    /// Smallest session interval that we accept (RFC 4028: not under 90 s).
+    pub min_se: Duration,
+    /// Longest call.
+    pub max_call_duration: Duration,
+    /// Longest ringing before 408/CANCEL.
+    pub max_ringing: Duration,
+    /// Most contacts that one INVITE is forked to.
+    pub max_forks: usize,
+}
+
+/// Bounds of registrations (RFC 3261 section 10.3).
+#[derive(Clone, Debug)]
+pub struct RegistrarSettings {
+    /// When the phone names none.
+    pub expires_default: Duration,
+    /// Below: 423.
+    pub expires_min: Duration,
+    /// Above: shortened.
+    pub expires_max: Duration,
+    /// Contacts an address of record may have.
+    pub contacts_max: usize,
+}
+
+/// Digest authentication.
+#[derive(Clone, Debug)]
+pub struct AuthSettings {
+    /// Realm of the challenges.
+    pub realm: String,
+    /// Algorithms offered, strongest first.
+    pub algorithms: Vec<sip::auth::Algorithm>,
+    /// How long a nonce is good.
+    pub nonce_lifetime: Duration,
+    /// Wrong passwords before 403 and delays.
+    pub tries_max: u32,
+    /// First delay after that.
+    pub delay_first: Duration,
+    /// Largest delay.
+    pub delay_max: Duration,
+}
+
+/// What one source and all together may ask for.
+#[derive(Clone, Debug)]
+pub struct AdmissionSettings {
+    /// Requests a second of one source address.
+    pub per_source_rate: u32,
+    /// Requests that may come at once.
+    pub per_source_burst: u32,
+    /// Sources that are remembered a shard.
+    pub sources_max: usize,
+    /// Retry-After of the refusals.
+    pub retry_after: Duration,
+    /// Calls at once on this node.
+    pub calls_max: usize,
+}
+
+/// Instant messages for absent users.
+#[derive(Clone, Debug)]
+pub struct MessageSettings {
+    /// How long one is kept.
+    pub expires: Duration,
+}
+
+/// The address that peers should use for us when we listen on `local`.
+pub fn advertised_host(settings: &SipSettings, local: SocketAddr) -> String {
+    match (&settings.advertised, local.ip()) {
+        (Some(host), _) => host.clone(),
+        (None, IpAddr::V6(ip)) => format!("[{ip}]"),
+        (None, IpAddr::V4(ip)) => ip.to_string(),
+    }
+}

@@ -1,0 +1,462 @@
+//! What the actors of a shard share on their thread: transactions, timers, the network, the tables of calls and dialogs.
+//!
+//! It is not an actor: it has no life of its own, and every entry is one short synchronous call. The actors that use it
+//! come and go; the core stays, so a call that is rebuilt finds its transactions where they were.
+
+use ahash::AHashMap;
+use bytes::Bytes;
+use sip::timer::{Handle, Wheel};
+use sip::transaction::{ClientId, Layer, Output, Outputs, ServerId, Timers};
+use sip::{Hop, Message, Method, Name, Status, Writer};
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::gate::Gate;
+use crate::admission::Buckets;
+use crate::call::{Call, CallFile, CallKey, CallMsg, LegId};
+use crate::messages::{MessageRelay, RelayMsg};
+use crate::registrar::{Registrar, RegistrarMsg};
+use crate::shared::Shared;
+use crate::subscriptions::{SubscriptionMsg, Subscriptions};
+use crate::supervision::{Ref, SupervisorRef};
+
+/// Who a transaction belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A call's leg.
+    Call(CallKey, LegId),
+    /// The instant message relay.
+    Relay(u64),
+    /// The notifier.
+    Subscription(u64),
+}
+
+/// What a shard timer wakes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimerKind {
+    /// A call's timer.
+    Call(CallKey, crate::call::CallTimer),
+    /// Bindings of an address of record that may have expired: the registrar's own number of it.
+    Registrar(u64),
+    /// A subscription's expiry.
+    Subscription(u64),
+}
+
+/// Dialogs by [`dialog_key`].
+type Dialogs = AHashMap<Box<[u8]>, (CallKey, LegId)>;
+
+/// An entry of the table of calls.
+pub struct CallSlot {
+    /// The actor.
+    pub seat: Ref<Call>,
+    /// What outlives the actor.
+    pub file: Rc<CallFile>,
+}
+
+/// See the module.
+pub struct Core {
+    me: Weak<Core>,
+    /// What all shards share.
+    pub shared: Arc<Shared>,
+    /// This shard's number.
+    pub shard: usize,
+    /// Where the shard's time begins.
+    pub clock: tokio::time::Instant,
+    /// Supervisor of the calls.
+    pub calls_supervisor: SupervisorRef,
+    /// The registrar of this shard.
+    pub registrar: Ref<Registrar>,
+    /// The instant message relay of this shard.
+    pub relay: Ref<MessageRelay>,
+    /// The notifier of this shard.
+    pub subscriptions: Ref<Subscriptions>,
+    /// Admission's table.
+    pub buckets: Rc<RefCell<Buckets>>,
+    pub(super) gate: RefCell<Gate>,
+    pub(super) layer: RefCell<Layer<Owner>>,
+    spare: RefCell<Vec<Outputs<Owner>>>,
+    wheel: RefCell<Wheel<TimerKind>>,
+    net: RefCell<Option<sip::net::ShardNet>>,
+    /// Living calls.
+    pub calls: RefCell<AHashMap<CallKey, CallSlot>>,
+    dialogs: RefCell<Dialogs>,
+    /// Where the pool tells its events: the calls of this shard.
+    pub media_events: Arc<dyn Fn(u64, media::MediaEvent) + Send + Sync>,
+    next_call: Cell<u64>,
+    /// Wakes the driver when a timer is armed that is due before it would look.
+    pub(super) wake: tokio::sync::Notify,
+    pub(super) looks_at: Cell<Duration>,
+}
+
+/// Transactions of a shard at once; past it requests get 503.
+const TRANSACTIONS_MAX: usize = 1 << 20;
+/// Timers of a shard at once: a few a call, one an address of record.
+const TIMERS_MAX: usize = 1 << 22;
+
+/// Parts that exist before the core does.
+pub struct Seats {
+    /// Supervisor of the calls.
+    pub calls: SupervisorRef,
+    /// Registrar.
+    pub registrar: Ref<Registrar>,
+    /// Message relay.
+    pub relay: Ref<MessageRelay>,
+    /// Notifier.
+    pub subscriptions: Ref<Subscriptions>,
+}
+
+/// Live transactions, timers, calls and dialogs of a shard.
+#[derive(Clone, Copy, Debug, Default, serde::Serialize)]
+pub struct Load {
+    /// Calls.
+    pub calls: usize,
+    /// Dialogs.
+    pub dialogs: usize,
+    /// Transactions.
+    pub transactions: usize,
+    /// Timers.
+    pub timers: usize,
+}
+
+impl Core {
+    /// An empty core.
+    pub fn new(shared: Arc<Shared>, shard: usize, seats: Seats) -> Rc<Self> {
+        let settings = shared.settings();
+        Rc::new_cyclic(|me| Self {
+            me: me.clone(),
+            shard,
+            clock: tokio::time::Instant::now(),
+            calls_supervisor: seats.calls,
+            registrar: seats.registrar,
+            relay: seats.relay,
+            subscriptions: seats.subscriptions,
+            buckets: Rc::new(RefCell::new(Buckets::new(&settings.admission))),
+            gate: RefCell::new(Gate::new(&settings)),
+            layer: RefCell::new(Layer::new(Timers::new(settings.sip.t1), TRANSACTIONS_MAX)),
+            spare: RefCell::default(),
+            wheel: RefCell::new(Wheel::new(TIMERS_MAX)),
+            media_events: Self::media_events(&shared, shard),
+            net: RefCell::new(None),
+            calls: RefCell::default(),
+            dialogs: RefCell::default(),
+            next_call: Cell::new(1),
+            wake: tokio::sync::Notify::new(),
+            looks_at: Cell::new(Duration::MAX),
+            shared,
+        })
+    }
+
+    fn media_events(shared: &Arc<Shared>, shard: usize) -> Arc<dyn Fn(u64, media::MediaEvent) + Send + Sync> {
+        let seat = shared.signalling_seat(shard);
+        Arc::new(move |key, event| {
+            // A few a call, and the pool must not wait: bounded by the flows that there are.
+            seat.send_reply(super::SignallingMsg::Media { key, event });
+        })
+    }
+
+    /// The shard's time.
+    pub fn now(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
+    /// Gives the core its network.
+    pub fn attach(&self, net: sip::net::ShardNet) {
+        *self.net.borrow_mut() = Some(net);
+    }
+
+    /// A name for a new call: never used twice on this node, and its shard can be told from it.
+    pub fn new_call_key(&self) -> CallKey {
+        let number = self.next_call.get();
+        self.next_call.set(number + 1);
+        CallKey::new(self.shared.epoch_s, self.shard, number)
+    }
+
+    /// A Call-ID that hashes to this shard.
+    pub fn new_call_id(&self) -> String {
+        loop {
+            let id = random_token(20);
+            if super::home_of(id.as_bytes(), self.shared.shards()) == self.shard {
+                return id;
+            }
+        }
+    }
+
+    // ---- timers
+
+    /// Wakes `kind` at `at`.
+    pub fn arm(&self, at: Duration, kind: TimerKind) -> Option<Handle> {
+        let armed = self.wheel.borrow_mut().arm(at, kind).ok();
+        if armed.is_none() {
+            tracing::error!(shard = self.shard, ?kind, "no room for another timer");
+        }
+        self.nudge(at);
+        armed
+    }
+
+    /// Forgets a timer; one that has fired already is no error.
+    pub fn disarm(&self, timer: Handle) {
+        self.wheel.borrow_mut().cancel(timer);
+    }
+
+    fn nudge(&self, at: Duration) {
+        if at < self.looks_at.get() {
+            self.wake.notify_one();
+        }
+    }
+
+    /// When the driver must look again.
+    pub(super) fn next_due(&self) -> Option<Duration> {
+        let layer = self.layer.borrow().next_timeout();
+        let wheel = self.wheel.borrow().next_due();
+        layer.into_iter().chain(wheel).min()
+    }
+
+    /// Runs what is due.
+    pub(super) fn tick(&self) {
+        let now = self.now();
+        self.with_layer(|layer, now, out| layer.timeout(now, out));
+        loop {
+            let Some(kind) = self.wheel.borrow_mut().expire(now) else { return };
+            match kind {
+                TimerKind::Call(key, timer) => self.tell_call(key, CallMsg::Timer(timer)),
+                TimerKind::Registrar(number) => {
+                    self.registrar.send_reply(RegistrarMsg::Expire(number));
+                }
+                TimerKind::Subscription(number) => {
+                    self.subscriptions.send_reply(SubscriptionMsg::Expire(number));
+                }
+            }
+        }
+    }
+
+    // ---- transactions
+
+    /// Uses the transaction layer and then does what it asks for.
+    pub(super) fn with_layer<R>(&self, f: impl FnOnce(&mut Layer<Owner>, Duration, &mut Outputs<Owner>) -> R) -> R {
+        let mut out = self.spare.borrow_mut().pop().unwrap_or_default();
+        let now = self.now();
+        let (result, due) = {
+            let mut layer = self.layer.borrow_mut();
+            let result = f(&mut layer, now, &mut out);
+            (result, layer.next_timeout())
+        };
+        if let Some(due) = due {
+            self.nudge(due);
+        }
+        for output in out.drain(..) {
+            self.act(output);
+        }
+        self.spare.borrow_mut().push(out);
+        result
+    }
+
+    fn act(&self, output: Output<Owner>) {
+        match output {
+            Output::Send { bytes, hop } => self.send(&hop, bytes),
+            Output::Request { server, message, hop } => self.dispatch(server, message, hop),
+            Output::Overload { message, hop } => {
+                self.shared.counters.refused_overload.increment(1);
+                let bytes = self.plain_response(&message, Status::SERVICE_UNAVAILABLE, None);
+                self.send(&hop, bytes);
+            }
+            Output::Ack { message, hop } => self.ack(message, hop),
+            Output::Acked { owner: Some(Owner::Call(key, leg)), message, .. } => {
+                self.tell_call(key, CallMsg::Ack { leg, message });
+            }
+            Output::Cancel { server, owner: Some(Owner::Call(key, _)), message } => {
+                self.tell_call(key, CallMsg::Cancel { server, message });
+            }
+            // An INVITE is claimed by its call in the step that dispatches it: without an owner it is answered already.
+            Output::Cancel { .. } => {}
+            Output::Response { client, owner, message, hop } => match owner {
+                Owner::Call(key, leg) => self.tell_call(key, CallMsg::Response { client, leg, message, hop }),
+                Owner::Relay(number) => {
+                    self.relay.send_reply(RelayMsg::Response { number, message });
+                }
+                Owner::Subscription(number) => {
+                    self.subscriptions.send_reply(SubscriptionMsg::Response { number, message });
+                }
+            },
+            Output::ClientEnded { client, owner, why } => match owner {
+                Owner::Call(key, leg) => self.tell_call(key, CallMsg::ClientEnded { client, leg, why }),
+                Owner::Relay(number) => {
+                    self.relay.send_reply(RelayMsg::Ended { number });
+                }
+                Owner::Subscription(number) => {
+                    self.subscriptions.send_reply(SubscriptionMsg::Ended { number });
+                }
+            },
+            Output::ServerEnded { server, owner: Some(Owner::Call(key, leg)), why } => {
+                self.tell_call(key, CallMsg::ServerEnded { server, leg, why });
+            }
+            Output::ServerEnded { .. } | Output::Acked { .. } => {}
+            Output::Stray { .. } => self.shared.counters.stray_responses.increment(1),
+        }
+    }
+
+    /// Takes a server transaction for an owner.
+    pub fn claim(&self, server: ServerId, owner: Owner) {
+        self.layer.borrow_mut().claim(server, owner);
+    }
+
+    /// Answers a server transaction.
+    pub fn respond(&self, server: ServerId, status: Status, bytes: Bytes) {
+        self.with_layer(|layer, now, out| layer.respond(now, server, status, bytes, out));
+    }
+
+    /// Answers a request with a status and nothing else.
+    pub fn answer(&self, server: ServerId, request: &Message, status: Status, reason: Option<&str>) {
+        let bytes = self.plain_response(request, status, reason);
+        self.respond(server, status, bytes);
+    }
+
+    /// A response without body, with Server and, for a refusal, our tag.
+    pub fn plain_response(&self, request: &Message, status: Status, reason: Option<&str>) -> Bytes {
+        let tag = random_token(8);
+        let mut writer = Writer::response(request, status, reason, Some(&tag));
+        writer.header(Name::Server, &self.shared.settings().sip.user_agent);
+        if status == Status::SERVICE_UNAVAILABLE {
+            let after = self.shared.settings().admission.retry_after.as_secs().max(1);
+            writer.header(Name::RetryAfter, after.to_string());
+        }
+        writer.finish()
+    }
+
+    /// Refuses a stranger's request and keeps nothing of it.
+    pub(super) fn refuse(&self, server: ServerId, bytes: Bytes) {
+        self.with_layer(|layer, _, out| layer.respond_and_forget(server, bytes, out));
+    }
+
+    /// Sends a reliable provisional response (RFC 3262).
+    /// False while an earlier one waits for its PRACK.
+    pub fn respond_reliably(&self, server: ServerId, rseq: u32, bytes: Bytes) -> bool {
+        self.with_layer(|layer, now, out| layer.respond_reliably(now, server, rseq, bytes, out))
+    }
+
+    /// A PRACK came for a reliable provisional response; false when there is none.
+    pub fn pracked(&self, server: ServerId, rseq: u32) -> bool {
+        self.with_layer(|layer, now, _| layer.pracked(now, server, rseq))
+    }
+
+    /// Sends a request. `None` when there are too many transactions.
+    pub fn request(&self, owner: Owner, method: &Method, branch: &str, hop: Hop, bytes: Bytes) -> Option<ClientId> {
+        self.with_layer(|layer, now, out| layer.request(now, bytes, method, branch, hop, owner, out))
+            .inspect_err(|error| tracing::warn!(shard = self.shard, %error, "a request was not sent"))
+            .ok()
+    }
+
+    /// Cancels an INVITE of ours (RFC 3261 section 9.1).
+    pub fn cancel(&self, client: ClientId, reason: Option<&str>) {
+        self.with_layer(|layer, now, out| layer.cancel(now, client, reason, out));
+    }
+
+    /// Sends the ACK of a 2xx and keeps it for repetitions.
+    pub fn ack_success(&self, client: ClientId, to_tag: &[u8], ack: Bytes, hop: Hop) {
+        self.with_layer(|layer, _, out| layer.ack(client, to_tag, ack, hop, out));
+    }
+
+    /// A neighbour cannot be reached.
+    pub(super) fn unreachable(&self, hop: &Hop) {
+        self.with_layer(|layer, _, out| layer.transport_failed(hop, out));
+    }
+
+    // ---- network
+
+    /// Sends bytes; a failure reaches the transaction that sent them.
+    pub fn send(&self, hop: &Hop, bytes: Bytes) {
+        let failed = match &*self.net.borrow() {
+            Some(net) => net.send(hop, bytes).err(),
+            None => return,
+        };
+        if let Some(error) = failed {
+            tracing::debug!(shard = self.shard, %hop, %error, "not sent");
+            self.shared.counters.send_failures.increment(1);
+        }
+    }
+
+    /// Our address towards a neighbour.
+    pub fn local_for(&self, protocol: sip::Protocol, remote: SocketAddr) -> Option<SocketAddr> {
+        self.net.borrow().as_ref()?.local_for(protocol, remote)
+    }
+
+    /// The network of this shard, for what takes time (name resolution).
+    pub fn network(&self) -> Option<sip::net::ShardNet> {
+        self.net.borrow().clone()
+    }
+
+    // ---- calls and dialogs
+
+    /// Tells a call something that is bounded by construction; a call that is gone needs it no more.
+    pub fn tell_call(&self, key: CallKey, msg: CallMsg) {
+        let seat = self.calls.borrow().get(&key).map(|slot| slot.seat.clone());
+        if let Some(seat) = seat {
+            seat.send_reply(msg);
+        }
+    }
+
+    /// Ties a dialog to a call's leg.
+    pub fn add_dialog(&self, call_id: &[u8], local_tag: &[u8], key: CallKey, leg: LegId) {
+        self.dialogs.borrow_mut().insert(dialog_key(call_id, local_tag), (key, leg));
+    }
+
+    /// Unties it.
+    pub fn remove_dialog(&self, call_id: &[u8], local_tag: &[u8]) {
+        self.dialogs.borrow_mut().remove(&dialog_key(call_id, local_tag));
+    }
+
+    /// The call and leg of a dialog.
+    pub fn dialog(&self, call_id: &[u8], local_tag: &[u8]) -> Option<(CallKey, LegId)> {
+        self.dialogs.borrow().get(&dialog_key(call_id, local_tag)).copied()
+    }
+
+    /// A handle of this core for what lives on this thread; `None` while the shard is being taken down.
+    pub fn handle(&self) -> Option<Rc<Self>> {
+        self.me.upgrade()
+    }
+
+    /// A call has begun.
+    pub fn add_call(&self, key: CallKey, seat: Ref<Call>, file: Rc<CallFile>) {
+        self.calls.borrow_mut().insert(key, CallSlot { seat, file });
+    }
+
+    /// Forgets a call that has ended, with everything that was tied to it.
+    pub fn forget_call(&self, key: CallKey) {
+        self.calls.borrow_mut().remove(&key);
+        self.shared.calls_alive.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// What is alive.
+    pub fn load(&self) -> Load {
+        Load {
+            calls: self.calls.borrow().len(),
+            dialogs: self.dialogs.borrow().len(),
+            transactions: self.layer.borrow().counts().total(),
+            timers: self.wheel.borrow().len(),
+        }
+    }
+}
+
+/// The key of a dialog on our side: Call-ID and our tag.
+pub fn dialog_key(call_id: &[u8], local_tag: &[u8]) -> Box<[u8]> {
+    let mut key = Vec::with_capacity(call_id.len() + local_tag.len() + 1);
+    key.extend_from_slice(call_id);
+    key.push(0);
+    key.extend_from_slice(local_tag);
+    key.into()
+}
+
+/// Random letters and digits: at least 5 bits each (RFC 3261 section 19.3 wants 32 bits in a tag).
+pub fn random_token(len: usize) -> String {
+    use rand::Rng;
+    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let mut rng = rand::rng();
+    (0..len).map(|_| char::from(ALPHABET.get(rng.random_range(0..32_usize)).copied().unwrap_or(b'a'))).collect()
+}
+
+/// A branch of RFC 3261 (section 8.1.1.7).
+pub fn new_branch() -> String {
+    format!("z9hG4bK{}", random_token(16))
+}

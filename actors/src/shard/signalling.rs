@@ -1,0 +1,170 @@
+//! The actor that keeps a shard's sockets open and its timers running.
+
+use bytes::Bytes;
+use sip::net::{CloseReason, Inbound as _};
+use sip::{Hop, Message};
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::core::{Core, Load};
+use super::inbound::Door;
+use crate::call::{CallKey, CallMsg, Leg};
+use crate::subscriptions::SubscriptionMsg;
+use crate::supervision::{Cx, Live, Reply};
+
+/// Shortest nap of the driver: timers that are due together are run together.
+const NAP_MIN: Duration = Duration::from_millis(5);
+
+/// What a shard's signalling can be told.
+pub enum SignallingMsg {
+    /// A message that another shard received for this one.
+    Received {
+        /// The message.
+        message: Message,
+        /// Where it came from.
+        hop: Hop,
+    },
+    /// Bytes that another face of the program received for whichever shard they belong to: a frame of a WebSocket
+    /// connection (RFC 7118 section 5).
+    Wire {
+        /// One whole message.
+        bytes: Bytes,
+        /// Where it came from.
+        hop: Hop,
+    },
+    /// Such a connection is gone.
+    Gone(Hop),
+    /// The pool tells something about the flow of a call.
+    Media {
+        /// The call's key.
+        key: u64,
+        /// What.
+        event: media::MediaEvent,
+    },
+    /// How much is alive here?
+    Load(Reply<Load>),
+    /// A view of the calls of this shard.
+    Calls(Reply<Vec<crate::call::CallView>>),
+    /// The record of a call.
+    Record(String, Reply<Option<crate::call::RecordView>>),
+    /// A call of this shard is asked for the far leg of the dialog with this Call-ID and tag of ours.
+    FetchLeg {
+        /// Call-ID.
+        call_id: Vec<u8>,
+        /// Our tag.
+        tag: Vec<u8>,
+        /// The call that takes the leg.
+        for_call: CallKey,
+        /// The shard of that call.
+        for_shard: usize,
+    },
+    /// A leg for a call of this shard; `None` when there was none to give.
+    Leg {
+        /// The call.
+        call: CallKey,
+        /// The leg.
+        leg: Option<Box<Leg>>,
+    },
+    /// The calls of an address of record have changed.
+    CallsChanged(std::sync::Arc<str>),
+    /// Ends all calls with BYE or 503 (drain past its deadline).
+    HangUpAll,
+}
+
+/// See the module. When it dies its sockets close and a fresh one opens them again; transactions and calls stay in the
+/// core.
+pub struct Signalling {
+    core: Rc<Core>,
+    network: sip::net::Network,
+}
+
+impl Signalling {
+    /// Serves `core` from `network`.
+    pub fn new(core: Rc<Core>, network: sip::net::Network) -> Self {
+        Self { core, network }
+    }
+}
+
+impl Live for Signalling {
+    type Msg = SignallingMsg;
+    const KIND: &'static str = "signalling";
+    const MAILBOX: usize = 16_384;
+
+    fn started(&mut self, cx: &mut Cx<'_, Self>) {
+        match self.network.attach_shard(Rc::new(Door(Rc::clone(&self.core)))) {
+            Ok(net) => self.core.attach(net),
+            Err(error) => {
+                cx.fail(format!("its sockets did not open: {error}"));
+                return;
+            }
+        }
+        let core = Rc::clone(&self.core);
+        cx.spawn(drive(core), |_, (), _| {});
+    }
+
+    fn handle(&mut self, msg: SignallingMsg, _: &mut Cx<'_, Self>) {
+        match msg {
+            SignallingMsg::Received { message, hop } => self.core.local(message, hop),
+            SignallingMsg::Wire { bytes, hop } => Door(Rc::clone(&self.core)).message(bytes, hop),
+            SignallingMsg::Gone(hop) => Door(Rc::clone(&self.core)).closed(hop, CloseReason::Peer),
+            SignallingMsg::Media { key, event } => self.core.tell_call(CallKey(key), CallMsg::Media(event)),
+            SignallingMsg::Load(reply) => reply.send(self.core.load()),
+            SignallingMsg::Calls(reply) => {
+                let calls = self.core.calls.borrow();
+                reply.send(calls.iter().map(|(key, slot)| slot.file.view(*key)).collect());
+            }
+            SignallingMsg::Record(id, reply) => {
+                let calls = self.core.calls.borrow();
+                let found = calls.iter().find(|(key, slot)| key.to_string() == id || slot.file.has_call_id(&id));
+                reply.send(found.map(|(key, slot)| slot.file.record_view(*key)));
+            }
+            SignallingMsg::FetchLeg { call_id, tag, for_call, for_shard } => match self.core.dialog(&call_id, &tag) {
+                Some((key, leg)) => self.core.tell_call(key, CallMsg::GiveLeg { leg, to: for_call, shard: for_shard }),
+                None => {
+                    if let Some(seat) = self.core.shared.signalling(for_shard) {
+                        seat.send_reply(SignallingMsg::Leg { call: for_call, leg: None });
+                    }
+                }
+            },
+            SignallingMsg::Leg { call, leg } => self.core.tell_call(call, CallMsg::TakeLeg(leg)),
+            SignallingMsg::CallsChanged(aor) => {
+                self.core.subscriptions.send_reply(SubscriptionMsg::CallsChanged(aor));
+            }
+            SignallingMsg::HangUpAll => {
+                let keys: Vec<_> = self.core.calls.borrow().keys().copied().collect();
+                for key in keys {
+                    self.core.tell_call(key, CallMsg::HangUp { by: "drain" });
+                }
+            }
+        }
+    }
+
+    fn describe(&self) -> String {
+        let load = self.core.load();
+        format!(
+            "{} calls, {} dialogs, {} transactions, {} timers",
+            load.calls, load.dialogs, load.transactions, load.timers
+        )
+    }
+}
+
+/// Runs the shard's timers until its actor ends.
+async fn drive(core: Rc<Core>) {
+    loop {
+        match core.next_due() {
+            None => {
+                core.looks_at.set(Duration::MAX);
+                core.wake.notified().await;
+            }
+            Some(due) => {
+                let at = due.max(core.now() + NAP_MIN);
+                core.looks_at.set(at);
+                tokio::select! {
+                    () = tokio::time::sleep_until(core.clock + at) => {}
+                    () = core.wake.notified() => continue,
+                }
+            }
+        }
+        core.tick();
+    }
+}

@@ -1,0 +1,171 @@
+//! The supervision tree on one page, and what all of it shares.
+//!
+//! ```text
+//! switch                      rest-for-one   5 in 60 s   (the root: past its limit the process ends)
+//! ├─ store                    permanent      the writer thread of sled
+//! ├─ records                  permanent      call detail records: file and store
+//! ├─ media                    one-for-one    50 in 60 s
+//! │  └─ worker-N              permanent      an RTP worker thread; its flows are re-opened from the pool's book
+//! ├─ shard-N                  one-for-one    100 in 60 s, on its own thread (arbiter)
+//! │  ├─ admission             permanent      token buckets by source
+//! │  ├─ registrar             permanent      bindings of the addresses of record that hash here
+//! │  ├─ messages              permanent      instant messages, kept for the absent
+//! │  ├─ subscriptions         permanent      notifier of reg and dialog
+//! │  ├─ calls                 one-for-one    1,000 in 10 s
+//! │  │  └─ CALL               transient      a call with both legs; rebuilt from its checkpoint
+//! │  └─ signalling            permanent      sockets and timers of the shard
+//! └─ FACE                     permanent      what the program adds: `http` (console, admin API, WebSocket), `housekeeping`
+//! ```
+//!
+//! Rest-for-one at the top: a shard needs media, records and store, not the other way round.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::admission::Admission;
+use crate::messages::MessageRelay;
+use crate::records::Records;
+use crate::registrar::Registrar;
+use crate::shard::core::Seats;
+use crate::shard::{Core, Signalling};
+use crate::shared::Shared;
+use crate::subscriptions::Subscriptions;
+use crate::supervision::{
+    Ended, Intensity, Ref, Restart, Spec, Strategy, Supervisor, SupervisorRef, ThreadFace, Tree, child,
+};
+
+/// Patience with children that end.
+const HALT_WITHIN: Duration = Duration::from_secs(10);
+
+/// Plants the whole tree; `faces` are what the program itself adds, after everything that they need. `on_end` hears when
+/// the root has ended.
+///
+/// # Errors
+/// A thread (arbiter) of a shard could not be started.
+pub fn plant(
+    tree: &Tree,
+    shared: &Arc<Shared>,
+    faces: Vec<Spec>,
+    on_end: impl FnOnce(Ended) + Send + 'static,
+) -> SupervisorRef {
+    let mut root = supervisor(Strategy::RestForOne, 5, 60)
+        .with(store_writer(shared))
+        .with(
+            child("records", Restart::Permanent, {
+                let shared = Arc::clone(shared);
+                move || Records::new(Arc::clone(&shared))
+            })
+            .seat(&shared.records),
+        )
+        .with(child("media", Restart::Permanent, {
+            let shared = Arc::clone(shared);
+            move || media(&shared)
+        }));
+    for number in 0..shared.shards() {
+        let Some(arbiter) = shared.arbiters.get(number) else { continue };
+        let shared = Arc::clone(shared);
+        let name = format!("shard-{number}");
+        // The seat is made here, so that the shard's actors know their supervisors before these start.
+        let declared = child(name.as_str(), Restart::Permanent, move || shard(&shared, number));
+        root = root.with(declared.on(arbiter));
+    }
+    let root = faces.into_iter().fold(root, Supervisor::with);
+    tree.plant("switch", root, on_end)
+}
+
+fn media(shared: &Arc<Shared>) -> Supervisor {
+    (0..shared.pool.worker_count()).fold(supervisor(Strategy::OneForOne, 50, 60), |media, number| {
+        let shared = Arc::clone(shared);
+        media.with(child(format!("worker-{number}"), Restart::Permanent, move || worker(&shared, number)))
+    })
+}
+
+fn shard(shared: &Arc<Shared>, number: usize) -> Supervisor {
+    let seats =
+        Seats { calls: Ref::vacant(), registrar: Ref::vacant(), relay: Ref::vacant(), subscriptions: Ref::vacant() };
+    let (calls, registrar) = (seats.calls.clone(), seats.registrar.clone());
+    let (relay, subscriptions) = (seats.relay.clone(), seats.subscriptions.clone());
+    let core = Core::new(Arc::clone(shared), number, seats);
+    // What an actor must find again after its fault is kept here, outside of it.
+    let (bindings, messages, notices) = (Rc::default(), Rc::default(), Rc::default());
+    let with = |core: &Rc<Core>| Rc::clone(core);
+    supervisor(Strategy::OneForOne, 100, 60)
+        .with(child("admission", Restart::Permanent, {
+            let core = with(&core);
+            move || Admission::new(Rc::clone(&core.buckets), core.clock)
+        }))
+        .with(
+            child("registrar", Restart::Permanent, {
+                let core = with(&core);
+                move || Registrar::new(Rc::clone(&core), Rc::clone(&bindings))
+            })
+            .seat(&registrar),
+        )
+        .with(
+            child("messages", Restart::Permanent, {
+                let core = with(&core);
+                move || MessageRelay::new(Rc::clone(&core), Rc::clone(&messages))
+            })
+            .seat(&relay),
+        )
+        .with(
+            child("subscriptions", Restart::Permanent, {
+                let core = with(&core);
+                move || Subscriptions::new(Rc::clone(&core), Rc::clone(&notices))
+            })
+            .seat(&subscriptions),
+        )
+        .with(
+            child("calls", Restart::Permanent, || {
+                supervisor(Strategy::OneForOne, 1000, 10).children_max(CALLS_MAX_A_SHARD)
+            })
+            .seat(&calls),
+        )
+        .with(
+            child("signalling", Restart::Permanent, {
+                let (core, shared) = (with(&core), Arc::clone(shared));
+                move || Signalling::new(Rc::clone(&core), shared.network.clone())
+            })
+            .seat(&shared.signalling_seat(number)),
+        )
+}
+
+/// Calls that a shard's supervisor takes; the configured bound of the node is below.
+const CALLS_MAX_A_SHARD: u32 = 1 << 20;
+
+fn supervisor(strategy: Strategy, restarts: u32, within_s: u64) -> Supervisor {
+    Supervisor::new(strategy, Intensity { restarts, within: Duration::from_secs(within_s) }).halt_within(HALT_WITHIN)
+}
+
+fn store_writer(shared: &Arc<Shared>) -> Spec {
+    let shared = Arc::clone(shared);
+    child("store", Restart::Permanent, move || {
+        let (starter, stopper) = (shared.store.clone(), shared.store.clone());
+        ThreadFace::new(
+            move |bell| {
+                let thread = starter.start_writer_watched(move |end| bell.toll(format!("the writer {end:?}")));
+                let thread = thread.map_err(std::io::Error::other)?;
+                Ok(Box::new(move || {
+                    let _ = thread.join();
+                }))
+            },
+            // What it holds is answered as not written; what waits is written by the next writer or at shutdown.
+            move || stopper.kill_writer(),
+        )
+    })
+    .into()
+}
+
+fn worker(shared: &Arc<Shared>, number: usize) -> ThreadFace {
+    let (starter, stopper) = (shared.pool.clone(), shared.pool.clone());
+    ThreadFace::new(
+        move |bell| {
+            let thread = starter.start_worker_watched(number, move |end| bell.toll(format!("the worker {end:?}")))?;
+            Ok(Box::new(move || {
+                let _ = thread.join();
+            }))
+        },
+        move || stopper.stop_worker(number),
+    )
+}
