@@ -345,3 +345,48 @@ fn source_key(ip: IpAddr) -> IpAddr {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hop(remote: &str) -> Hop {
+        Hop {
+            protocol: Protocol::Tls,
+            local: "127.0.0.1:5061".parse().unwrap(),
+            remote: remote.parse().unwrap(),
+            connection: None,
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_of_connections_that_ended() {
+        let table = Arc::new(Table::default());
+        let counters = Arc::default();
+        let limits = Limits::default();
+        for n in 0..3 {
+            let hop = hop("192.0.2.1:4000");
+            let permit = table.permit(Some(hop.remote.ip()), &limits, &counters);
+            let (connection, _queue) = table.accepted(hop, n);
+            let certificate_names = vec!["a".to_owned()];
+            let facts = Arc::new(PeerFacts { certificate_names });
+            connection.facts.set(facts).unwrap();
+            assert!(table.alias(&connection, 5061));
+            table.remove(connection.id);
+            assert!(!table.alias(&connection, 5062));
+            drop(permit);
+        }
+        assert!(table.by_id.is_empty());
+        assert!(table.by_peer.is_empty());
+        assert!(table.by_source.is_empty());
+        assert_eq!(table.open.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn an_ipv6_source_is_its_64_bits_of_network() {
+        let key = |ip: &str| source_key(ip.parse().unwrap());
+        assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:1:2:3"));
+        assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
+        assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
+    }
+}

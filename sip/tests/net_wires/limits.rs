@@ -67,7 +67,10 @@ fn keep_alives_between_messages_are_no_message_that_does_not_end() {
 #[test]
 fn a_peer_that_does_not_read_is_closed_when_its_queue_is_full() {
     run(async {
-        let mut switch = limited(|l| l.queue_bytes_max = 1 << 17);
+        let mut switch = limited(|l| {
+            l.queue_bytes_max = 1 << 17;
+            l.write_stall = Duration::from_secs(3_600);
+        });
         let phone = phone(&switch).await;
         let id = switch.connected().await;
         let to_phone = Hop {
@@ -146,7 +149,7 @@ fn connections_past_the_limit_of_their_source_are_turned_away_until_one_ends() {
 fn connections_past_the_limit_of_all_are_neither_accepted_nor_opened() {
     run(async {
         let mut switch = limited(|l| l.connections_max = 1);
-        let _phone = phone(&switch).await;
+        let first = phone(&switch).await;
         switch.connected().await;
         ended(&mut phone(&switch).await).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -154,6 +157,10 @@ fn connections_past_the_limit_of_all_are_neither_accepted_nor_opened() {
         let refused = switch.net.send(&to, message("m", 0));
         assert_eq!(refused, Err(SendError::TooManyConnections));
         assert_eq!(switch.network.counters().refused_total.get(), 2);
+        drop(first);
+        assert_eq!(switch.closed().await, CloseReason::Peer);
+        switch.net.send(&to, message("m", 0)).unwrap();
+        switch.connected().await;
     });
 }
 
@@ -166,6 +173,10 @@ fn an_answer_still_leaves_after_the_peer_has_ended_its_side() {
         phone.shutdown().await.unwrap();
         switch.connected().await;
         let (_, back) = switch.message().await;
+        // Time for the end to be noticed before the answer is there.
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
         switch.net.send(&back, message("answer", 0)).unwrap();
         let mut answer = vec![0; message("answer", 0).len()];
         phone.read_exact(&mut answer).await.unwrap();

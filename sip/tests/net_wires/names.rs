@@ -55,7 +55,9 @@ async fn serve(socket: UdpSocket, asked: Rc<Cell<usize>>) {
                 response.add_answer(Record::from_rdata(name(owner), 60, data));
             }
         }
-        if response.answers.is_empty() {
+        if query.name().to_ascii().contains("broken") {
+            response.metadata.response_code = ResponseCode::ServFail;
+        } else if response.answers.is_empty() {
             response.metadata.response_code = ResponseCode::NXDomain;
         }
         socket
@@ -108,6 +110,18 @@ fn a_name_that_does_not_exist_is_not_asked_for_again_at_once() {
         assert!(questions > 0);
         let nothing = side.net.resolve(&uri).await;
         assert_eq!(nothing, Err(ResolveError::NotFound));
+        assert_eq!(asked.get(), questions);
+    });
+}
+
+#[test]
+fn a_server_that_fails_is_left_alone_for_a_while() {
+    run(async {
+        let (side, asked) = resolving().await;
+        let uri = Uri::parse(b"sip:bob@broken.example.com:5060").unwrap();
+        assert_eq!(side.net.resolve(&uri).await, Err(ResolveError::Dns));
+        let questions = asked.get();
+        assert_eq!(side.net.resolve(&uri).await, Err(ResolveError::Dns));
         assert_eq!(asked.get(), questions);
     });
 }

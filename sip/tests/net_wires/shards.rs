@@ -80,6 +80,29 @@ fn two_shards_open_one_connection_to_one_peer() {
 }
 
 #[test]
+fn a_connection_that_ends_is_not_taken_for_new_messages() {
+    run(async {
+        let mut a = Side::listening(BOTH);
+        let mut peer = Side::listening(BOTH);
+        let to_peer = a.to(&peer, Protocol::Tcp);
+        a.net.send(&to_peer, message("1", 0)).unwrap();
+        let first = a.connected().await;
+        peer.connected().await;
+        peer.message().await;
+        a.network.close(first);
+        a.net.send(&to_peer, message("2", 0)).unwrap();
+        loop {
+            match peer.next().await {
+                Event::Message(bytes, _) => break assert_eq!(bytes, message("2", 0)),
+                Event::Connected(_) | Event::Closed(..) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(a.network.counters().opened.get(), 2);
+    });
+}
+
+#[test]
 fn a_shard_on_another_thread_sends_over_the_connection_of_this_one() {
     run(async {
         let mut a = Side::listening(BOTH);

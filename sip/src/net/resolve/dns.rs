@@ -77,7 +77,9 @@ impl Resolver {
         let asking = locate(&self.dns, question, &self.offered, random);
         let located = timeout(LOOKUP_TIME, asking).await;
         let located = located.unwrap_or(Err(ResolveError::TimedOut));
-        if let Err(error) = located {
+        if let Err(error) = located
+            && error != ResolveError::Busy
+        {
             let mut failures = self.failures.borrow_mut();
             if failures.len() >= FAILURES_MAX {
                 failures.retain(|_, (since, _)| since.elapsed() < FAILURE_TIME);
