@@ -1,5 +1,6 @@
 //! SIP, SIPS and tel URIs (RFC 3261 section 19.1, RFC 3966), with foreign schemes carried as they are.
 
+use super::escape::unescape;
 use super::scan::{number, split_at};
 use super::{Malformed, Params};
 use memchr::{memchr, memrchr};
@@ -65,6 +66,8 @@ pub struct Uri<'a> {
     pub scheme: Scheme<'a>,
     /// User part without password; for `tel` the number; may be absent.
     pub user: Option<&'a [u8]>,
+    /// What stands behind the user's `:`; a secret, so no log line has it (RFC 3261 section 19.1.1).
+    pub password: Option<&'a [u8]>,
     /// Host as it stands; empty for `tel` and foreign schemes.
     pub host: &'a [u8],
     /// Port.
@@ -112,6 +115,7 @@ impl<'a> Uri<'a> {
             return Ok(Self {
                 scheme: Scheme::Other(name),
                 user: Some(rest),
+                password: None,
                 host: b"",
                 port: None,
                 params: Params(b""),
@@ -119,16 +123,22 @@ impl<'a> Uri<'a> {
             });
         };
         // The user part may hold `;`, `?` and `:`; the last `@` before the host ends it (section 19.1.1).
-        let (user, rest) = match memrchr(b'@', rest) {
+        let (user, password, rest) = match memrchr(b'@', rest) {
             Some(at) => {
                 let (user, rest) = split_at(rest, at);
-                let user = split_at(user, memchr(b':', user).unwrap_or(user.len())).0;
+                let (user, password) = match memchr(b':', user) {
+                    Some(colon) => {
+                        let (user, password) = split_at(user, colon);
+                        (user, Some(split_at(password, 1).1))
+                    }
+                    None => (user, None),
+                };
                 if user.is_empty() {
                     return Err(Malformed);
                 }
-                (Some(user), split_at(rest, 1).1)
+                (Some(user), password, split_at(rest, 1).1)
             }
-            None => (None, rest),
+            None => (None, None, rest),
         };
         let (rest, headers) = match memchr(b'?', rest) {
             Some(mark) => {
@@ -151,6 +161,7 @@ impl<'a> Uri<'a> {
         Ok(Self {
             scheme,
             user,
+            password,
             host,
             port,
             params: Params(params),
@@ -170,6 +181,7 @@ impl<'a> Uri<'a> {
         Ok(Self {
             scheme: Scheme::Tel,
             user: Some(number),
+            password: None,
             host: b"",
             port: None,
             params: Params(params),
@@ -179,24 +191,7 @@ impl<'a> Uri<'a> {
 
     /// The user part with `%xx` undone; bytes that are no UTF-8 become the replacement character.
     pub fn user_text(&self) -> Option<String> {
-        let raw = self.user?;
-        let mut out = Vec::with_capacity(raw.len());
-        let mut rest = raw;
-        while let [first, tail @ ..] = rest {
-            match (first, tail) {
-                (b'%', [high, low, after @ ..])
-                    if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
-                {
-                    out.push(hex(*high) << 4 | hex(*low));
-                    rest = after;
-                }
-                _ => {
-                    out.push(*first);
-                    rest = tail;
-                }
-            }
-        }
-        Some(String::from_utf8_lossy(&out).into_owned())
+        Some(String::from_utf8_lossy(&unescape(self.user?)).into_owned())
     }
 
     /// The host as text.
@@ -207,14 +202,5 @@ impl<'a> Uri<'a> {
     /// The parsed host.
     pub fn host_kind(&self) -> Option<Host<'a>> {
         Host::parse(self.host).ok()
-    }
-}
-
-const fn hex(c: u8) -> u8 {
-    match c {
-        b'0'..=b'9' => c - b'0',
-        b'a'..=b'f' => c - b'a' + 10,
-        b'A'..=b'F' => c - b'A' + 10,
-        _ => 0,
     }
 }
