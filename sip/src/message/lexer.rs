@@ -204,7 +204,7 @@ pub(crate) fn lex(raw: &[u8]) -> Result<Lexed, ParseError> {
 
 /// The line that begins at `at`, without its end, and where the next begins. A CR inside a line would end it for
 /// another reader, so it is refused here and never forwarded.
-fn line(raw: &[u8], at: usize) -> Result<(&[u8], usize), ParseError> {
+pub(super) fn line(raw: &[u8], at: usize) -> Result<(&[u8], usize), ParseError> {
     let rest = split_at(raw, at).1;
     let end = memchr2(b'\r', b'\n', rest).ok_or(too_long_or_incomplete(rest))?;
     let (line, tail) = split_at(rest, end);

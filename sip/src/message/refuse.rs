@@ -1,8 +1,8 @@
 //! The answer to a request that could not be read: what little is legible is given back (RFC 3261 section 8.2.6).
 
-use super::lexer::{HeaderSpan, Lexed, Span, StartSpan};
-use super::{Name, ParseError, lexer};
-use crate::value::scan::{is_token, split_at, split_commas, trim};
+use super::lexer::{Span, folded_line, line};
+use super::{HEADERS_MAX, Name, ParseError};
+use crate::value::scan::{is_token, split_at, split_commas, trim, trim_end};
 use crate::value::{Params, Via};
 use memchr::memchr;
 
@@ -11,11 +11,12 @@ use memchr::memchr;
 /// response copies are given back as far as they are there (RFC 4475 section 3.3.1); of a top Via with broken
 /// parameters, those before the first broken one (RFC 4475 section 3.1.2.1).
 pub fn refuse(raw: &[u8], error: ParseError) -> Option<Vec<u8>> {
-    if raw
-        .get(..4)
-        .is_some_and(|s| s.eq_ignore_ascii_case(b"SIP/"))
-        || raw.starts_with(b"ACK ")
-    {
+    let lead = raw
+        .iter()
+        .position(|c| !matches!(c, b'\r' | b'\n'))
+        .unwrap_or(raw.len());
+    let raw = split_at(raw, lead).1;
+    if split_at(raw, 4).0.eq_ignore_ascii_case(b"SIP/") || raw.starts_with(b"ACK ") {
         return None;
     }
     let status = error.status();
@@ -76,36 +77,30 @@ fn sane_via(line: &[u8]) -> Option<&[u8]> {
     Via::parse(via).is_ok().then_some(via)
 }
 
-/// Header lines of a message that may be broken elsewhere.
+/// Header lines of a message that may be broken elsewhere: what cannot be read is passed over.
 fn legible(raw: &[u8]) -> Vec<(Name, &[u8])> {
-    if let Ok(Lexed {
-        start: StartSpan::Request { .. },
-        headers,
-        ..
-    }) = lexer::lex(raw)
-    {
-        return headers
-            .iter()
-            .map(|h: &HeaderSpan| (h.name, h.value.of(raw)))
-            .collect();
-    }
     let mut out = Vec::new();
-    let mut rest = raw;
-    while let Some(end) = memchr(b'\n', rest) {
-        let (line, tail) = split_at(rest, end + 1);
-        rest = tail;
-        if trim(line).is_empty() || out.len() >= super::HEADERS_MAX {
-            if out.is_empty() {
-                continue;
-            }
-            break;
-        }
-        let Some(colon) = memchr(b':', line) else {
+    let mut at = memchr(b'\n', raw).map_or(raw.len(), |end| end + 1);
+    while out.len() < HEADERS_MAX && at < raw.len() {
+        // The last line of a message that ends before its headers do is still a line.
+        let found = folded_line(raw, at)
+            .map(|(header, next, _)| (header, next))
+            .or_else(|_| line(raw, at));
+        let Ok((header, next)) = found else {
+            at += memchr(b'\n', split_at(raw, at).1).map_or(raw.len(), |end| end + 1);
             continue;
         };
-        let (name, value) = split_at(line, colon);
-        if is_token(trim(name)) {
-            out.push((Name::from_bytes(trim(name)), trim(split_at(value, 1).1)));
+        if header.is_empty() {
+            break;
+        }
+        at = next;
+        let Some(colon) = memchr(b':', header) else {
+            continue;
+        };
+        let (name, value) = split_at(header, colon);
+        let name = trim_end(name);
+        if is_token(name) {
+            out.push((Name::from_bytes(name), trim(split_at(value, 1).1)));
         }
     }
     out
