@@ -54,6 +54,9 @@ struct Node<K> {
 }
 
 impl<K> Wheel<K> {
+    /// Memory of a timer, in bytes.
+    pub const NODE_BYTES: usize = size_of::<Node<K>>();
+
     /// A wheel for at most `max` timers at a time.
     pub fn new(max: usize) -> Self {
         Self {
@@ -90,14 +93,7 @@ impl<K> Wheel<K> {
         let due = due.max(self.tick + 1).min(TICK_MAX);
         let index = if self.free == NIL {
             let index = u32::try_from(self.nodes.len()).map_err(|_| Full)?;
-            self.nodes.push(Node {
-                key: Some(key),
-                due,
-                prev: NIL,
-                next: NIL,
-                place: 0,
-                generation: 0,
-            });
+            self.nodes.push(Node { key: Some(key), due, prev: NIL, next: NIL, place: 0, generation: 0 });
             index
         } else {
             let index = self.free;
@@ -132,9 +128,7 @@ impl<K> Wheel<K> {
     /// Takes one timer that is due at `now`; call until `None`. Timers come in order of time; within a millisecond the
     /// order is not defined but always the same.
     pub fn expire(&mut self, now: Duration) -> Option<K> {
-        let now = u64::try_from(now.as_millis())
-            .unwrap_or(TICK_MAX)
-            .min(TICK_MAX);
+        let now = u64::try_from(now.as_millis()).unwrap_or(TICK_MAX).min(TICK_MAX);
         loop {
             let due = self.next_slot().filter(|(_, at)| *at <= now);
             let Some((place, at)) = due else {
@@ -165,10 +159,7 @@ impl<K> Wheel<K> {
                 let slot = bits.trailing_zeros();
                 let shift = SLOT_BITS * u32::try_from(level).ok()?;
                 let above = (self.tick >> shift >> SLOT_BITS) << SLOT_BITS;
-                return Some((
-                    level * SLOTS + slot as usize,
-                    (above | u64::from(slot)) << shift,
-                ));
+                return Some((level * SLOTS + slot as usize, (above | u64::from(slot)) << shift));
             }
         }
         None

@@ -46,21 +46,12 @@ impl ClientInvite {
     pub fn begin(timers: Timers, reliable: bool, invite: Bytes) -> (Self, Effects) {
         let effects = Effects {
             send: Some(invite.clone()),
-            retransmit: if reliable {
-                Alarm::Keep
-            } else {
-                Alarm::After(timers.t1())
-            },
+            retransmit: if reliable { Alarm::Keep } else { Alarm::After(timers.t1()) },
             end: Alarm::After(timers.life()),
             ..Effects::default()
         };
-        let this = Self {
-            state: State::Calling,
-            bytes: invite,
-            interval: timers.t1(),
-            cancel: Cancel::No,
-            forks: Vec::new(),
-        };
+        let this =
+            Self { state: State::Calling, bytes: invite, interval: timers.t1(), cancel: Cancel::No, forks: Vec::new() };
         (this, effects)
     }
 
@@ -69,9 +60,7 @@ impl ClientInvite {
             return Effects::default();
         };
         match self.state {
-            State::Calling | State::Proceeding if status.is_provisional() => {
-                self.provisional(timers)
-            }
+            State::Calling | State::Proceeding if status.is_provisional() => self.provisional(timers),
             State::Calling | State::Proceeding | State::Accepted if status.is_success() => {
                 self.success(timers, response)
             }
@@ -79,27 +68,19 @@ impl ClientInvite {
                 self.state = State::Completed;
                 let ack = cancel::ack_of(&self.bytes, response).unwrap_or_default();
                 self.bytes = ack;
-                let mut effects = Effects {
-                    send: self.ack(),
-                    pass: true,
-                    ..Effects::default()
-                };
+                let mut effects = Effects { send: self.ack(), pass: true, ..Effects::default() };
                 effects.linger(timers.d(reliable));
                 effects
             }
-            State::Completed if status.is_final() && !status.is_success() => Effects {
-                send: self.ack(),
-                ..Effects::default()
-            },
+            State::Completed if status.is_final() && !status.is_success() => {
+                Effects { send: self.ack(), ..Effects::default() }
+            }
             _ => Effects::default(),
         }
     }
 
     fn provisional(&mut self, timers: Timers) -> Effects {
-        let mut effects = Effects {
-            pass: true,
-            ..Effects::default()
-        };
+        let mut effects = Effects { pass: true, ..Effects::default() };
         if self.state == State::Calling {
             self.state = State::Proceeding;
             effects.retransmit = Alarm::Stop;
@@ -172,20 +153,12 @@ impl ClientInvite {
             return Effects::default();
         }
         self.interval = self.interval.saturating_mul(2);
-        Effects {
-            send: Some(self.bytes.clone()),
-            retransmit: Alarm::After(self.interval),
-            ..Effects::default()
-        }
+        Effects { send: Some(self.bytes.clone()), retransmit: Alarm::After(self.interval), ..Effects::default() }
     }
 
     /// Timer B, D or M, or no final response after CANCEL.
     pub fn end(&self) -> Effects {
-        Effects {
-            client_end: self.is_open().then_some(ClientEnd::Timeout),
-            done: true,
-            ..Effects::default()
-        }
+        Effects { client_end: self.is_open().then_some(ClientEnd::Timeout), done: true, ..Effects::default() }
     }
 
     /// Whether the final response is still to come.

@@ -25,19 +25,11 @@ impl ClientOther {
     pub fn begin(timers: Timers, reliable: bool, request: Bytes) -> (Self, Effects) {
         let effects = Effects {
             send: Some(request.clone()),
-            retransmit: if reliable {
-                Alarm::Keep
-            } else {
-                Alarm::After(timers.t1())
-            },
+            retransmit: if reliable { Alarm::Keep } else { Alarm::After(timers.t1()) },
             end: Alarm::After(timers.life()),
             ..Effects::default()
         };
-        let this = Self {
-            state: State::Trying,
-            request,
-            interval: timers.t1(),
-        };
+        let this = Self { state: State::Trying, request, interval: timers.t1() };
         (this, effects)
     }
 
@@ -64,20 +56,12 @@ impl ClientOther {
             State::Proceeding => timers.t2(),
             State::Completed => return Effects::default(),
         };
-        Effects {
-            send: Some(self.request.clone()),
-            retransmit: Alarm::After(self.interval),
-            ..Effects::default()
-        }
+        Effects { send: Some(self.request.clone()), retransmit: Alarm::After(self.interval), ..Effects::default() }
     }
 
     /// Timer F or K.
     pub fn end(&self) -> Effects {
-        Effects {
-            client_end: self.is_open().then_some(ClientEnd::Timeout),
-            done: true,
-            ..Effects::default()
-        }
+        Effects { client_end: self.is_open().then_some(ClientEnd::Timeout), done: true, ..Effects::default() }
     }
 
     /// Whether the final response is still to come.

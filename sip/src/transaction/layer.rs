@@ -1,4 +1,4 @@
-//! The transaction layer of one shard.
+//! The transaction layer of one shard: what its user can ask of it, and the time. What arrives is in `incoming`.
 
 use super::client_invite::ClientInvite;
 use super::client_other::ClientOther;
@@ -7,11 +7,7 @@ use super::key::{Key, Keys};
 use super::server_invite::ServerInvite;
 use super::server_other::ServerOther;
 use super::table::{Bell, Counts, Machine, Owner, Place, Table};
-use super::{
-    ClientEnd, ClientId, INVITE, Output, Outputs, Owned, RequestError, ServerEnd, ServerId, Timers,
-    response_hop,
-};
-use crate::message::respond;
+use super::{ClientEnd, ClientId, INVITE, Output, Outputs, Owned, RequestError, ServerEnd, ServerId, Timers};
 use crate::{Hop, Message, Method, Status};
 use bytes::Bytes;
 use std::time::Duration;
@@ -23,66 +19,16 @@ const RESERVE: usize = 8;
 /// never goes back.
 #[derive(Debug)]
 pub struct Layer<O> {
-    keys: Keys,
-    table: Table<O>,
-    timers: Timers,
-    reserve: usize,
+    pub(super) keys: Keys,
+    pub(super) table: Table<O>,
+    pub(super) timers: Timers,
+    pub(super) reserve: usize,
 }
 
 impl<O: Copy + PartialEq> Layer<O> {
     /// A layer for at most `transactions_max` live transactions.
     pub fn new(timers: Timers, transactions_max: usize) -> Self {
-        Self {
-            keys: Keys::default(),
-            table: Table::new(transactions_max),
-            timers,
-            reserve: transactions_max / RESERVE,
-        }
-    }
-
-    /// Takes a message from the wires.
-    pub fn receive(&mut self, now: Duration, message: Message, hop: Hop, out: &mut Outputs<O>) {
-        if !message.is_request() {
-            return self.response(now, message, hop, out);
-        }
-        let message = message.stamp_received(&hop);
-        if *message.method() == Method::Ack {
-            return self.acknowledged(now, message, hop, out);
-        }
-        let Some(key) = self.keys.server(&message, message.method()) else {
-            return;
-        };
-        if let Some(place) = self.table.find(key) {
-            let effects = match self.table.get(place).map(|t| &t.machine) {
-                Some(Machine::ServerInvite(m)) => m.repeated(),
-                Some(Machine::ServerOther(m)) => m.repeated(),
-                _ => return,
-            };
-            return self.carry_out(now, place, effects, None, out);
-        }
-        if *message.method() == Method::Cancel {
-            return self.cancelled(now, key, message, hop, out);
-        }
-        let outside = message.to_tag().is_none();
-        let call = (outside || message.method() == INVITE)
-            .then(|| self.keys.call(&message, message.method(), message.to_tag()));
-        if outside && call.is_some_and(|c| self.table.find_call(c).is_some()) {
-            // Section 8.2.2.2: the same request came over two ways.
-            return self.answer(now, key, &message, hop, Status::LOOP_DETECTED, out);
-        }
-        let room = self.table.room() > if outside { self.reserve } else { 0 };
-        let way = response_hop(&message, &hop);
-        let place = room
-            .then(|| self.serve(now, key, call, &message, way, Owner::Nobody, out))
-            .flatten();
-        out.push(match place.map(ServerId) {
-            Some(server) => Output::Request {
-                server,
-                message,
-                hop,
-            },
-            None => Output::Overload { message, hop: way },
-        });
+        Self { keys: Keys::default(), table: Table::new(transactions_max), timers, reserve: transactions_max / RESERVE }
     }
 
     /// The user takes a server transaction; later news about it carry `owner`.
@@ -94,14 +40,7 @@ impl<O: Copy + PartialEq> Layer<O> {
 
     /// Answers a request. A final response to an INVITE is sent again until its ACK (a 2xx on every transport, RFC 3261
     /// section 13.3.1.4). Nothing happens when it has had its final response, or is gone.
-    pub fn respond(
-        &mut self,
-        now: Duration,
-        server: ServerId,
-        status: Status,
-        bytes: Bytes,
-        out: &mut Outputs<O>,
-    ) {
+    pub fn respond(&mut self, now: Duration, server: ServerId, status: Status, bytes: Bytes, out: &mut Outputs<O>) {
         let timers = self.timers;
         let Some(transaction) = self.table.get(server.0) else {
             return;
@@ -140,9 +79,7 @@ impl<O: Copy + PartialEq> Layer<O> {
             Some(Machine::ServerInvite(m)) => m.respond_reliably(timers, rseq, bytes),
             _ => None,
         };
-        effects
-            .map(|e| self.carry_out(now, server.0, e, None, out))
-            .is_some()
+        effects.map(|e| self.carry_out(now, server.0, e, None, out)).is_some()
     }
 
     /// A PRACK for `rseq` has come. `false` when nothing waits for it: the PRACK is answered 481 (RFC 3262 section 3).
@@ -151,9 +88,7 @@ impl<O: Copy + PartialEq> Layer<O> {
             Some(Machine::ServerInvite(m)) => m.pracked(rseq),
             _ => None,
         };
-        effects
-            .map(|e| self.carry_out(now, server.0, e, None, &mut Vec::new()))
-            .is_some()
+        effects.map(|e| self.carry_out(now, server.0, e, None, &mut Vec::new())).is_some()
     }
 
     /// Sends a request of ours (not ACK, not CANCEL) with `branch` in its top Via.
@@ -172,20 +107,13 @@ impl<O: Copy + PartialEq> Layer<O> {
         out: &mut Outputs<O>,
     ) -> Result<ClientId, RequestError> {
         let branch = branch.as_bytes();
-        self.start(now, bytes, method, branch, hop, Owner::User(owner), out)
-            .map(ClientId)
+        self.start(now, bytes, method, branch, hop, Owner::User(owner), out).map(ClientId)
     }
 
     /// Cancels an INVITE of ours: the CANCEL goes out when the first provisional response is there (RFC 3261 section
     /// 9.1). The INVITE ends with its final response, or 64·T1 after the CANCEL. `reason` is the value of a Reason
     /// header (RFC 3326).
-    pub fn cancel(
-        &mut self,
-        now: Duration,
-        client: ClientId,
-        reason: Option<&str>,
-        out: &mut Outputs<O>,
-    ) {
+    pub fn cancel(&mut self, now: Duration, client: ClientId, reason: Option<&str>, out: &mut Outputs<O>) {
         let timers = self.timers;
         if let Some(Machine::ClientInvite(m)) = self.table.get(client.0).map(|t| &mut t.machine) {
             let effects = m.cancel(timers, reason);
@@ -195,14 +123,7 @@ impl<O: Copy + PartialEq> Layer<O> {
 
     /// Sends the ACK of a 2xx with `to_tag`, and again whenever that 2xx comes again. When the transaction is gone the
     /// ACK is sent once.
-    pub fn ack(
-        &mut self,
-        client: ClientId,
-        to_tag: &[u8],
-        ack: Bytes,
-        hop: Hop,
-        out: &mut Outputs<O>,
-    ) {
+    pub fn ack(&mut self, client: ClientId, to_tag: &[u8], ack: Bytes, hop: Hop, out: &mut Outputs<O>) {
         if let Some(Machine::ClientInvite(m)) = self.table.get(client.0).map(|t| &mut t.machine) {
             m.acknowledge(to_tag, ack.clone(), hop);
         }
@@ -219,17 +140,9 @@ impl<O: Copy + PartialEq> Layer<O> {
             Some(connection) => other.connection == Some(connection),
             None => other.protocol == hop.protocol && other.remote == hop.remote,
         };
-        let hit: Vec<Place> = self
-            .table
-            .iter()
-            .filter(|(_, t)| same(&t.hop))
-            .map(|(place, _)| place)
-            .collect();
+        let hit: Vec<Place> = self.table.iter().filter(|(_, t)| same(&t.hop)).map(|(place, _)| place).collect();
         for place in hit {
-            let mut effects = Effects {
-                done: true,
-                ..Effects::default()
-            };
+            let mut effects = Effects { done: true, ..Effects::default() };
             match self.table.get(place).map(|t| &t.machine) {
                 Some(Machine::ClientInvite(m)) if m.is_open() => {
                     effects.client_end = Some(ClientEnd::TransportFailed);
@@ -283,33 +196,14 @@ impl<O: Copy + PartialEq> Layer<O> {
 
     /// The transactions of an owner: what a call that was rebuilt from its checkpoint goes on with.
     pub fn owned(&self, owner: O) -> Vec<Owned> {
-        let mine = self
-            .table
-            .iter()
-            .filter(|(_, t)| t.owner == Owner::User(owner));
+        let mine = self.table.iter().filter(|(_, t)| t.owner == Owner::User(owner));
         mine.map(|(place, t)| {
             let (client, server) = (ClientId(place), ServerId(place));
             match &t.machine {
-                Machine::ClientInvite(m) => Owned::Client {
-                    client,
-                    invite: true,
-                    open: m.is_open(),
-                },
-                Machine::ClientOther(m) => Owned::Client {
-                    client,
-                    invite: false,
-                    open: m.is_open(),
-                },
-                Machine::ServerInvite(m) => Owned::Server {
-                    server,
-                    invite: true,
-                    open: m.is_open(),
-                },
-                Machine::ServerOther(m) => Owned::Server {
-                    server,
-                    invite: false,
-                    open: m.is_open(),
-                },
+                Machine::ClientInvite(m) => Owned::Client { client, invite: true, open: m.is_open() },
+                Machine::ClientOther(m) => Owned::Client { client, invite: false, open: m.is_open() },
+                Machine::ServerInvite(m) => Owned::Server { server, invite: true, open: m.is_open() },
+                Machine::ServerOther(m) => Owned::Server { server, invite: false, open: m.is_open() },
             }
         })
         .collect()
@@ -345,154 +239,8 @@ impl<O: Copy + PartialEq> Layer<O> {
         }
     }
 
-    fn response(&mut self, now: Duration, message: Message, hop: Hop, out: &mut Outputs<O>) {
-        let timers = self.timers;
-        let key = self.keys.client(message.branch(), message.method());
-        let place = self.table.find(key);
-        let transaction = place.and_then(|p| self.table.get(p));
-        let (Some(place), Some(transaction), Some(status)) = (place, transaction, message.status())
-        else {
-            return out.push(Output::Stray { message, hop });
-        };
-        let reliable = transaction.hop.protocol.is_reliable();
-        let mut way = None;
-        let effects = match &mut transaction.machine {
-            Machine::ClientInvite(m) => {
-                let effects = m.response(timers, reliable, &message);
-                way = m.ack_hop(message.to_tag()).filter(|_| status.is_success());
-                effects
-            }
-            Machine::ClientOther(m) => m.response(timers, reliable, status),
-            Machine::ServerInvite(_) | Machine::ServerOther(_) => return,
-        };
-        let news = match transaction.owner {
-            Owner::User(owner) if effects.pass => Some(Output::Response {
-                client: ClientId(place),
-                owner,
-                message,
-                hop,
-            }),
-            Owner::Gone if effects.pass && status.is_success() => {
-                Some(Output::Stray { message, hop })
-            }
-            _ => None,
-        };
-        self.carry_out(now, place, effects, way, out);
-        out.extend(news);
-    }
-
-    /// An ACK: of a refusal on the INVITE's own branch, of a 2xx on another.
-    fn acknowledged(&mut self, now: Duration, message: Message, hop: Hop, out: &mut Outputs<O>) {
-        let timers = self.timers;
-        let own = self.keys.server(&message, INVITE);
-        let place = own.and_then(|key| self.table.find(key)).or_else(|| {
-            let inside = self.keys.call(&message, INVITE, message.to_tag());
-            let first = self.keys.call(&message, INVITE, None);
-            let found = self.table.find_call(inside);
-            found.or_else(|| self.table.find_call(first))
-        });
-        let Some((place, transaction)) = place.and_then(|p| Some((p, self.table.get(p)?))) else {
-            return out.push(Output::Ack { message, hop });
-        };
-        let reliable = transaction.hop.protocol.is_reliable();
-        let owner = transaction.owner.user();
-        let key = transaction.key;
-        let Machine::ServerInvite(invite) = &mut transaction.machine else {
-            return;
-        };
-        let effects = match invite.ack_success() {
-            Some(effects) => effects,
-            None if own == Some(key) => invite.ack(timers, reliable),
-            None => return out.push(Output::Ack { message, hop }),
-        };
-        let news = effects.pass;
-        self.carry_out(now, place, effects, None, out);
-        if news {
-            let server = ServerId(place);
-            out.push(Output::Acked {
-                server,
-                owner,
-                message,
-            });
-        }
-    }
-
-    /// Section 9.2.
-    fn cancelled(
-        &mut self,
-        now: Duration,
-        key: Key,
-        message: Message,
-        hop: Hop,
-        out: &mut Outputs<O>,
-    ) {
-        let invite = self.keys.server(&message, INVITE);
-        let place = invite.and_then(|key| self.table.find(key));
-        let Some((place, transaction)) = place.and_then(|p| Some((p, self.table.get(p)?))) else {
-            return self.answer(now, key, &message, hop, Status::CALL_DOES_NOT_EXIST, out);
-        };
-        let owner = transaction.owner.user();
-        let Machine::ServerInvite(invite) = &transaction.machine else {
-            return;
-        };
-        // Section 9.2: the tag of the answers to the INVITE and to its CANCEL should be the same.
-        let open = invite.is_open();
-        let tag = invite
-            .known()
-            .and_then(|m| m.to_tag().map(|t| String::from_utf8_lossy(t).into_owned()))
-            .unwrap_or_else(|| tag(transaction.key));
-        let way = response_hop(&message, &hop);
-        let bytes = respond(&message, Status::OK, None, Some(&tag));
-        match self.serve(now, key, None, &message, way, Owner::Layer, out) {
-            Some(cancel) => self.respond(now, ServerId(cancel), Status::OK, bytes, out),
-            None => out.push(Output::Send { bytes, hop: way }),
-        }
-        if open {
-            let server = ServerId(place);
-            out.push(Output::Cancel {
-                server,
-                owner,
-                message,
-            });
-        }
-    }
-
-    /// Answers a request without the user, in a transaction when there is room for one.
-    fn answer(
-        &mut self,
-        now: Duration,
-        key: Key,
-        message: &Message,
-        hop: Hop,
-        status: Status,
-        out: &mut Outputs<O>,
-    ) {
-        let hop = response_hop(message, &hop);
-        match self.serve(now, key, None, message, hop, Owner::Layer, out) {
-            Some(place) => self.refuse(now, place, message, status, out),
-            None => {
-                let bytes = respond(message, status, None, Some(&tag(key)));
-                out.push(Output::Send { bytes, hop });
-            }
-        }
-    }
-
-    fn refuse(
-        &mut self,
-        now: Duration,
-        place: Place,
-        known: &Message,
-        status: Status,
-        out: &mut Outputs<O>,
-    ) {
-        if let Some(key) = self.table.get(place).map(|t| t.key) {
-            let bytes = respond(known, status, None, Some(&tag(key)));
-            self.respond(now, ServerId(place), status, bytes, out);
-        }
-    }
-
     #[allow(clippy::too_many_arguments)] // everything that makes a server transaction
-    fn serve(
+    pub(super) fn serve(
         &mut self,
         now: Duration,
         key: Key,
@@ -537,16 +285,13 @@ impl<O: Copy + PartialEq> Layer<O> {
             let (machine, effects) = ClientOther::begin(self.timers, reliable, bytes);
             (Machine::ClientOther(machine), effects)
         };
-        let place = self
-            .table
-            .insert(key, None, hop, owner, machine)
-            .ok_or(RequestError::TooMany)?;
+        let place = self.table.insert(key, None, hop, owner, machine).ok_or(RequestError::TooMany)?;
         self.carry_out(now, place, effects, None, out);
         Ok(place)
     }
 
     /// Does what a state machine wants done; `way` is where its message goes when not along the transaction's own hop.
-    fn carry_out(
+    pub(super) fn carry_out(
         &mut self,
         now: Duration,
         place: Place,
@@ -562,8 +307,7 @@ impl<O: Copy + PartialEq> Layer<O> {
             let hop = way.unwrap_or(own);
             out.push(Output::Send { bytes, hop });
         }
-        self.table
-            .set(place, Bell::Retransmit, now, effects.retransmit);
+        self.table.set(place, Bell::Retransmit, now, effects.retransmit);
         self.table.set(place, Bell::End, now, effects.end);
         if effects.done {
             self.table.remove(place);
@@ -587,15 +331,10 @@ impl<O: Copy + PartialEq> Layer<O> {
 }
 
 impl<O: Copy> Owner<O> {
-    const fn user(self) -> Option<O> {
+    pub(super) const fn user(self) -> Option<O> {
         match self {
             Self::User(owner) => Some(owner),
             Self::Nobody | Self::Layer | Self::Gone => None,
         }
     }
-}
-
-/// A To tag for the layer's own answers: the same for the same request, and not to be guessed.
-fn tag(key: Key) -> String {
-    format!("{:016x}", key.0)
 }

@@ -5,12 +5,13 @@
 //! [`Output`]s in order: bytes for the wires, and news for the user. There is no clock, socket or thread inside.
 //!
 //! Each kind of transaction is a small state machine in a file of its own; the table holds them, finds them by key and
-//! carries out their [`effects`].
+//! carries out what they want done.
 
 mod cancel;
 mod client_invite;
 mod client_other;
 mod effects;
+mod incoming;
 mod key;
 mod layer;
 mod route;

@@ -32,10 +32,7 @@ pub(super) struct ServerInvite {
 
 impl ServerInvite {
     pub fn begin(timers: Timers, request: Message) -> (Self, Effects) {
-        let effects = Effects {
-            retransmit: Alarm::After(Duration::from_millis(TRYING_MS)),
-            ..Effects::default()
-        };
+        let effects = Effects { retransmit: Alarm::After(Duration::from_millis(TRYING_MS)), ..Effects::default() };
         let this = Self {
             state: State::Proceeding,
             request: Some(request),
@@ -49,19 +46,10 @@ impl ServerInvite {
     /// The INVITE came again.
     pub fn repeated(&self) -> Effects {
         let again = matches!(self.state, State::Proceeding | State::Completed);
-        Effects {
-            send: Some(self.response.clone()).filter(|r| again && !r.is_empty()),
-            ..Effects::default()
-        }
+        Effects { send: Some(self.response.clone()).filter(|r| again && !r.is_empty()), ..Effects::default() }
     }
 
-    pub fn respond(
-        &mut self,
-        timers: Timers,
-        reliable: bool,
-        status: Status,
-        response: Bytes,
-    ) -> Effects {
+    pub fn respond(&mut self, timers: Timers, reliable: bool, status: Status, response: Bytes) -> Effects {
         let mut effects = Effects::default();
         if self.state != State::Proceeding {
             return effects;
@@ -85,22 +73,13 @@ impl ServerInvite {
             effects.retransmit = Alarm::After(self.interval);
         } else {
             self.state = State::Completed;
-            effects.retransmit = if reliable {
-                Alarm::Stop
-            } else {
-                Alarm::After(self.interval)
-            };
+            effects.retransmit = if reliable { Alarm::Stop } else { Alarm::After(self.interval) };
         }
         effects
     }
 
     /// `None` when an earlier one still waits (RFC 3262 section 3), or after the final response.
-    pub fn respond_reliably(
-        &mut self,
-        timers: Timers,
-        rseq: u32,
-        response: Bytes,
-    ) -> Option<Effects> {
+    pub fn respond_reliably(&mut self, timers: Timers, rseq: u32, response: Bytes) -> Option<Effects> {
         if self.state != State::Proceeding || self.unacknowledged.is_some() {
             return None;
         }
@@ -122,11 +101,7 @@ impl ServerInvite {
             return None;
         }
         self.unacknowledged = None;
-        Some(Effects {
-            retransmit: Alarm::Stop,
-            end: Alarm::Stop,
-            ..Effects::default()
-        })
+        Some(Effects { retransmit: Alarm::Stop, end: Alarm::Stop, ..Effects::default() })
     }
 
     /// An ACK on the INVITE's own branch: acknowledges a final response that is no 2xx.
@@ -147,11 +122,7 @@ impl ServerInvite {
         };
         self.state = State::Accepted { acked: true };
         self.response = Bytes::new();
-        Some(Effects {
-            retransmit: Alarm::Stop,
-            pass: !acked,
-            ..Effects::default()
-        })
+        Some(Effects { retransmit: Alarm::Stop, pass: !acked, ..Effects::default() })
     }
 
     /// The user's 200 ms are over, timer G, the next 2xx, or the next reliable provisional response.
@@ -206,10 +177,7 @@ impl ServerInvite {
 
     /// Whether somebody still waits: the client for the answer, or the user for the ACK.
     pub const fn is_pending(&self) -> bool {
-        matches!(
-            self.state,
-            State::Proceeding | State::Completed | State::Accepted { acked: false }
-        )
+        matches!(self.state, State::Proceeding | State::Completed | State::Accepted { acked: false })
     }
 
     /// Bytes that a refusal can be made from.

@@ -17,32 +17,16 @@ pub(super) struct ServerOther {
 impl ServerOther {
     /// The client gives up after 64·T1 (timer F), and so does the server when its user stays silent.
     pub fn begin(timers: Timers, request: Message) -> (Self, Effects) {
-        let effects = Effects {
-            end: Alarm::After(timers.life()),
-            ..Effects::default()
-        };
-        let this = Self {
-            answered: false,
-            request: Some(request),
-            response: Bytes::new(),
-        };
+        let effects = Effects { end: Alarm::After(timers.life()), ..Effects::default() };
+        let this = Self { answered: false, request: Some(request), response: Bytes::new() };
         (this, effects)
     }
 
     pub fn repeated(&self) -> Effects {
-        Effects {
-            send: Some(self.response.clone()).filter(|r| !r.is_empty()),
-            ..Effects::default()
-        }
+        Effects { send: Some(self.response.clone()).filter(|r| !r.is_empty()), ..Effects::default() }
     }
 
-    pub fn respond(
-        &mut self,
-        timers: Timers,
-        reliable: bool,
-        status: Status,
-        response: Bytes,
-    ) -> Effects {
+    pub fn respond(&mut self, timers: Timers, reliable: bool, status: Status, response: Bytes) -> Effects {
         let mut effects = Effects::default();
         if self.answered {
             return effects;
@@ -59,11 +43,7 @@ impl ServerOther {
 
     /// Timer J, or a user that never answered.
     pub fn end(&self) -> Effects {
-        Effects {
-            server_end: (!self.answered).then_some(ServerEnd::Unanswered),
-            done: true,
-            ..Effects::default()
-        }
+        Effects { server_end: (!self.answered).then_some(ServerEnd::Unanswered), done: true, ..Effects::default() }
     }
 
     pub const fn is_open(&self) -> bool {

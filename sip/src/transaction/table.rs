@@ -131,11 +131,7 @@ impl<O: Copy> Table<O> {
     }
 
     pub fn get(&mut self, place: Place) -> Option<&mut Transaction<O>> {
-        self.slots
-            .get_mut(place.index as usize)
-            .filter(|s| s.generation == place.generation)?
-            .transaction
-            .as_mut()
+        self.slots.get_mut(place.index as usize).filter(|s| s.generation == place.generation)?.transaction.as_mut()
     }
 
     /// Every live transaction, in the order of the slab.
@@ -167,10 +163,7 @@ impl<O: Copy> Table<O> {
             Some(index) => index,
             None => {
                 let index = u32::try_from(self.slots.len()).ok()?;
-                self.slots.push(Slot {
-                    generation: 0,
-                    transaction: None,
-                });
+                self.slots.push(Slot { generation: 0, transaction: None });
                 index
             }
         };
@@ -182,15 +175,7 @@ impl<O: Copy> Table<O> {
             self.by_call.entry(call).or_insert(place);
         }
         *self.counts.of(&machine) += 1;
-        slot.transaction = Some(Transaction {
-            key,
-            call,
-            hop,
-            owner,
-            machine,
-            retransmit: None,
-            end: None,
-        });
+        slot.transaction = Some(Transaction { key, call, hop, owner, machine, retransmit: None, end: None });
         if let Some(connection) = hop.connection {
             *self.connections.entry(connection).or_default() += 1;
         }
@@ -230,8 +215,7 @@ impl<O: Copy> Table<O> {
 
     /// Whether any transaction goes over this way; spares a look at all of them when a connection closes.
     pub fn uses(&self, hop: &Hop) -> bool {
-        hop.connection
-            .is_none_or(|c| self.connections.contains_key(&c))
+        hop.connection.is_none_or(|c| self.connections.contains_key(&c))
     }
 
     pub fn set(&mut self, place: Place, bell: Bell, now: Duration, alarm: Alarm) {
@@ -285,5 +269,19 @@ impl Counts {
             Machine::ServerInvite(_) => &mut self.server_invite,
             Machine::ServerOther(_) => &mut self.server_other,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_live_transaction_takes_less_than_700_bytes_beside_its_messages() {
+        let slot = size_of::<Slot<u64>>() + size_of::<u32>();
+        // A hash map is at least seven sixteenths full after it has grown, with a byte of its own for each place.
+        let maps = 2 * (size_of::<(Key, Place)>() + 1) * 16 / 7;
+        let alarms = 2 * Wheel::<(Place, Bell)>::NODE_BYTES;
+        assert!(slot + maps + alarms < 700, "{slot} + {maps} + {alarms}");
     }
 }

@@ -55,11 +55,7 @@ impl Timers {
 
     /// Timer J: how long a non-INVITE server absorbs retransmissions (section 17.2.2).
     pub const fn j(self, reliable: bool) -> Duration {
-        if reliable {
-            Duration::ZERO
-        } else {
-            self.life()
-        }
+        if reliable { Duration::ZERO } else { self.life() }
     }
 
     /// Timer D: how long an INVITE client absorbs its final response (section 17.1.1.2).
