@@ -11,10 +11,7 @@ fn a_reginfo_tells_every_binding_with_its_state() {
         expires_s: 3_600,
         q_thousandths,
     };
-    let contacts = [
-        contact("c1", reg::Event::Registered, 1_000),
-        contact("c2", reg::Event::Expired, 70),
-    ];
+    let contacts = [contact("c1", reg::Event::Registered, 1_000), contact("c2", reg::Event::Expired, 70)];
     assert_eq!(
         reg::body("sip:alice@a.invalid", "r1", 3, &contacts),
         "<?xml version=\"1.0\"?>\r\n\
@@ -36,11 +33,7 @@ fn a_dialog_info_lets_a_watcher_pick_up() {
         id: "d1",
         state: dialog::State::Early,
         initiator: false,
-        replaces: Some(dialog::Ids {
-            call_id: "c\"1",
-            local_tag: "l",
-            remote_tag: "r",
-        }),
+        replaces: Some(dialog::Ids { call_id: "c\"1", local_tag: "l", remote_tag: "r" }),
         local: "sip:alice@a.invalid",
         remote: "sip:bob@b.invalid",
         remote_display: "B <o>\u{1}b",

@@ -10,11 +10,7 @@ const VIA: &str = "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKnext";
 
 fn with(message: &Message, more: &str) -> Message {
     let text = String::from_utf8(message.raw().to_vec()).unwrap();
-    parse(&text.replacen(
-        "\r\nContent-Length",
-        &format!("\r\n{more}\r\nContent-Length"),
-        1,
-    ))
+    parse(&text.replacen("\r\nContent-Length", &format!("\r\n{more}\r\nContent-Length"), 1))
 }
 
 fn invite() -> Message {
@@ -26,11 +22,7 @@ fn response(status: u16, tag: &str, record_route: &str) -> Message {
     let response = support::answer(&invite(), status, tag);
     let contact = format!("Contact: <sip:{tag}@192.0.2.20:5080>");
     let response = with(&response, &contact);
-    if record_route.is_empty() {
-        response
-    } else {
-        with(&response, &format!("Record-Route: {record_route}"))
-    }
+    if record_route.is_empty() { response } else { with(&response, &format!("Record-Route: {record_route}")) }
 }
 
 fn finish(writer: sip::Writer) -> Message {
@@ -39,10 +31,7 @@ fn finish(writer: sip::Writer) -> Message {
 
 fn routes(message: &Message) -> Vec<String> {
     let text = |v: &[u8]| String::from_utf8(v.to_vec()).unwrap();
-    message
-        .values(Name::Route)
-        .map(|v| text(v.unwrap()))
-        .collect()
+    message.values(Name::Route).map(|v| text(v.unwrap())).collect()
 }
 
 #[test]
@@ -50,10 +39,7 @@ fn both_sides_of_a_dialog_take_each_others_requests() {
     let ok = response(200, "bob", "");
     let mut alice = Dialog::of_client(&invite(), &ok).unwrap();
     let mut bob = Dialog::of_server(&invite(), "bob").unwrap();
-    assert_eq!(
-        (alice.state(), bob.state()),
-        (State::Confirmed, State::Early)
-    );
+    assert_eq!((alice.state(), bob.state()), (State::Confirmed, State::Early));
     bob.confirm(None).unwrap();
     assert_eq!(bob.state(), State::Confirmed);
     assert_eq!(alice.local_tag(), bob.remote_tag());
@@ -64,20 +50,14 @@ fn both_sides_of_a_dialog_take_each_others_requests() {
 
     let ack = finish(alice.ack(1, VIA));
     assert!(bob.owns(&ack));
-    assert_eq!(
-        (ack.cseq(), ack.request_uri()),
-        (1, &b"sip:bob@192.0.2.20:5080"[..])
-    );
+    assert_eq!((ack.cseq(), ack.request_uri()), (1, &b"sip:bob@192.0.2.20:5080"[..]));
     bob.check_incoming(&ack).unwrap();
 
     let info = finish(alice.request(&Method::Info, VIA));
     assert_eq!(info.cseq(), 2);
     assert!(bob.owns(&info) && !alice.owns(&info));
     bob.check_incoming(&info).unwrap();
-    assert_eq!(
-        bob.check_incoming(&info),
-        Err(OutOfOrder { got: 2, seen: 2 })
-    );
+    assert_eq!(bob.check_incoming(&info), Err(OutOfOrder { got: 2, seen: 2 }));
 
     let bye = finish(bob.request(&Method::Bye, VIA));
     assert!(alice.owns(&bye));
@@ -108,10 +88,7 @@ fn the_route_set_is_reversed_for_the_caller_and_taken_from_the_2xx() {
     assert_eq!(routes(&bye), ["<sip:near.alice;lr>", "<sip:near.bob;lr>"]);
     assert_eq!(bye.request_uri(), b"sip:bob@192.0.2.20:5080");
 
-    let invite = with(
-        &invite(),
-        "Record-Route: <sip:near.bob;lr>\r\nRecord-Route: <sip:near.alice;lr>",
-    );
+    let invite = with(&invite(), "Record-Route: <sip:near.bob;lr>\r\nRecord-Route: <sip:near.alice;lr>");
     let mut bob = Dialog::of_server(&invite, "bob").unwrap();
     let bye = finish(bob.request(&Method::Bye, VIA));
     assert_eq!(routes(&bye), ["<sip:near.bob;lr>", "<sip:near.alice;lr>"]);
@@ -123,10 +100,7 @@ fn a_strict_router_gets_itself_as_request_uri() {
     let mut alice = Dialog::of_client(&invite(), &ok).unwrap();
     let bye = finish(alice.request(&Method::Bye, VIA));
     assert_eq!(bye.request_uri(), b"sip:strict");
-    assert_eq!(
-        routes(&bye),
-        ["<sip:loose;lr>", "<sip:bob@192.0.2.20:5080>"]
-    );
+    assert_eq!(routes(&bye), ["<sip:loose;lr>", "<sip:bob@192.0.2.20:5080>"]);
     assert_eq!(alice.next_hop(), b"sip:strict");
 }
 
@@ -143,27 +117,13 @@ fn a_refresh_moves_the_target_and_nothing_else() {
 #[test]
 fn what_a_dialog_needs_and_what_is_too_much_is_named() {
     let bare = support::answer(&invite(), 200, "bob");
-    assert_eq!(
-        Dialog::of_client(&invite(), &bare),
-        Err(DialogError::Header(Name::Contact))
-    );
+    assert_eq!(Dialog::of_client(&invite(), &bare), Err(DialogError::Header(Name::Contact)));
     let early = support::answer(&invite(), 180, "bob");
-    assert_eq!(
-        Dialog::of_client(&invite(), &early)
-            .unwrap()
-            .remote_target(),
-        invite().request_uri()
-    );
+    assert_eq!(Dialog::of_client(&invite(), &early).unwrap().remote_target(), invite().request_uri());
     let many = vec!["<sip:p;lr>"; ROUTES_MAX + 1].join(", ");
-    assert_eq!(
-        Dialog::of_client(&invite(), &response(200, "bob", &many)),
-        Err(DialogError::Routes)
-    );
+    assert_eq!(Dialog::of_client(&invite(), &response(200, "bob", &many)), Err(DialogError::Routes));
     let broken = response(200, "bob", "<sip:p");
-    assert_eq!(
-        Dialog::of_client(&invite(), &broken),
-        Err(DialogError::Header(Name::RecordRoute))
-    );
+    assert_eq!(Dialog::of_client(&invite(), &broken), Err(DialogError::Header(Name::RecordRoute)));
 }
 
 #[test]
@@ -178,10 +138,7 @@ fn a_checkpoint_gives_the_same_dialog_in_a_few_hundred_bytes() {
         assert_eq!(Dialog::from_bytes(&bytes).as_ref(), Ok(dialog));
     }
     let mut again = Dialog::from_bytes(&bob.to_bytes()).unwrap();
-    let (one, other) = (
-        bob.request(&Method::Bye, VIA),
-        again.request(&Method::Bye, VIA),
-    );
+    let (one, other) = (bob.request(&Method::Bye, VIA), again.request(&Method::Bye, VIA));
     assert_eq!(one.finish(), other.finish());
 }
 

@@ -32,11 +32,7 @@ impl Plan {
             cancel_after_ms: random.percent(40).then(|| random.below(6_000)),
             trying: random.percent(70),
             reliable: random.percent(30),
-            answer_after_ms: if answer == 480 {
-                RINGING_MS
-            } else {
-                random.below(5_000)
-            },
+            answer_after_ms: if answer == 480 { RINGING_MS } else { random.below(5_000) },
             answer,
         }
     }
@@ -77,36 +73,19 @@ struct World {
 }
 
 fn call_of(message: &Message) -> u64 {
-    std::str::from_utf8(message.call_id())
-        .unwrap()
-        .parse()
-        .unwrap()
+    std::str::from_utf8(message.call_id()).unwrap().parse().unwrap()
 }
 
 fn invite(call: u64) -> Message {
-    request(
-        "INVITE",
-        &call.to_string(),
-        1,
-        &format!("z9hG4bKi{call}"),
-        "",
-    )
+    request("INVITE", &call.to_string(), 1, &format!("z9hG4bKi{call}"), "")
 }
 
 impl World {
     fn new(seed: u64) -> Self {
-        let protocol = if seed.is_multiple_of(5) {
-            Protocol::Tcp
-        } else {
-            Protocol::Udp
-        };
+        let protocol = if seed.is_multiple_of(5) { Protocol::Tcp } else { Protocol::Udp };
         let mut network = Network::bad(seed);
         if protocol.is_reliable() {
-            (
-                network.jitter_ms,
-                network.loss_percent,
-                network.duplicate_percent,
-            ) = (0, 0, 0);
+            (network.jitter_ms, network.loss_percent, network.duplicate_percent) = (0, 0, 0);
         }
         let plans: Vec<Plan> = (0..CALLS).map(|_| Plan::draw(&mut network)).collect();
         let mut acts = BTreeMap::new();
@@ -144,12 +123,10 @@ impl World {
             while let Some((to_callee, bytes)) = self.network.arrived() {
                 let message = Message::parse(bytes).unwrap();
                 if to_callee {
-                    self.callee
-                        .receive(now, message, hop(self.protocol, false), &mut out);
+                    self.callee.receive(now, message, hop(self.protocol, false), &mut out);
                     self.callee_hears(&mut out);
                 } else {
-                    self.caller
-                        .receive(now, message, hop(self.protocol, true), &mut out);
+                    self.caller.receive(now, message, hop(self.protocol, true), &mut out);
                     self.caller_hears(&mut out);
                 }
             }
@@ -178,31 +155,19 @@ impl World {
                 let invite = invite(id);
                 call.client = Some(send(&mut self.caller, now, &invite, way, id, &mut out));
             }
-            Act::Cancel => self
-                .caller
-                .cancel(now, call.client.unwrap(), None, &mut out),
+            Act::Cancel => self.caller.cancel(now, call.client.unwrap(), None, &mut out),
             Act::Bye => {
-                let bye = request(
-                    "BYE",
-                    &id.to_string(),
-                    2,
-                    &format!("z9hG4bKb{id}"),
-                    ";tag=bob",
-                );
+                let bye = request("BYE", &id.to_string(), 2, &format!("z9hG4bKb{id}"), ";tag=bob");
                 send(&mut self.caller, now, &bye, way, id, &mut out);
             }
             Act::Ring if call.answered.is_none() => {
                 let (server, invite) = call.server.clone().unwrap();
                 let ringing = answer(&invite, 180, "bob").raw().clone();
                 if plan.reliable {
-                    assert!(
-                        self.callee
-                            .respond_reliably(now, server, 5, ringing, &mut out)
-                    );
+                    assert!(self.callee.respond_reliably(now, server, 5, ringing, &mut out));
                     call.rang = true;
                 } else {
-                    self.callee
-                        .respond(now, server, sip::Status::RINGING, ringing, &mut out);
+                    self.callee.respond(now, server, sip::Status::RINGING, ringing, &mut out);
                 }
                 return self.callee_hears(&mut out);
             }
@@ -225,12 +190,7 @@ impl World {
         for output in out.drain(..) {
             match output {
                 Output::Send { bytes, .. } => self.network.send(true, bytes),
-                Output::Response {
-                    client,
-                    owner,
-                    message,
-                    ..
-                } => {
+                Output::Response { client, owner, message, .. } => {
                     let call = &mut self.calls[usize::try_from(owner).unwrap()];
                     let status = message.status().unwrap();
                     let outcome = status.code().to_string();
@@ -239,11 +199,9 @@ impl World {
                             call.outcomes.push(outcome);
                             if status.is_success() {
                                 let branch = format!("z9hG4bKa{owner}");
-                                let ack =
-                                    request("ACK", &owner.to_string(), 1, &branch, ";tag=bob");
+                                let ack = request("ACK", &owner.to_string(), 1, &branch, ";tag=bob");
                                 let way = hop(self.protocol, true);
-                                self.caller
-                                    .ack(client, b"bob", ack.raw().clone(), way, &mut more);
+                                self.caller.ack(client, b"bob", ack.raw().clone(), way, &mut more);
                                 self.acts.insert((now + ms(1_000), owner, Act::Bye), ());
                             }
                         }
@@ -275,9 +233,7 @@ impl World {
         for output in out.drain(..) {
             match output {
                 Output::Send { bytes, .. } => self.network.send(false, bytes),
-                Output::Request {
-                    server, message, ..
-                } => {
+                Output::Request { server, message, .. } => {
                     let id = call_of(&message);
                     self.callee.claim(server, id);
                     let call = &mut self.calls[usize::try_from(id).unwrap()];
@@ -293,8 +249,7 @@ impl World {
                     } else {
                         call.byes += 1;
                         let ok = answer(&message, 200, "bob").raw().clone();
-                        self.callee
-                            .respond(now, server, sip::Status::OK, ok, &mut more);
+                        self.callee.respond(now, server, sip::Status::OK, ok, &mut more);
                     }
                 }
                 Output::Cancel { server, owner, .. } => {
@@ -304,8 +259,7 @@ impl World {
                     let (_, invite) = call.server.as_ref().unwrap();
                     let terminated = answer(invite, 487, "bob").raw().clone();
                     let status = sip::Status::REQUEST_TERMINATED;
-                    self.callee
-                        .respond(now, server, status, terminated, &mut more);
+                    self.callee.respond(now, server, status, terminated, &mut more);
                 }
                 Output::Acked { owner, .. } => {
                     self.calls[usize::try_from(owner.unwrap()).unwrap()].acked += 1;
@@ -332,12 +286,7 @@ impl World {
     fn judge(&self) {
         for (call, plan) in self.calls.iter().zip(&self.plans) {
             let about = || format!("{call:#?}\n{plan:#?}\n{:?}", self.network);
-            assert_eq!(
-                call.outcomes.len(),
-                1,
-                "one outcome for the caller: {}",
-                about()
-            );
+            assert_eq!(call.outcomes.len(), 1, "one outcome for the caller: {}", about());
             assert!(call.invites <= 1, "one request for the user: {}", about());
             assert!(call.byes <= 1, "one BYE for the user: {}", about());
             let outcome = call.outcomes[0].as_str();
@@ -350,19 +299,10 @@ impl World {
                 }
                 Some(status) => {
                     assert!(call.acked == 0 && call.no_ack <= 1, "{}", about());
-                    assert!(
-                        outcome == "timeout" || outcome == status.to_string(),
-                        "{}",
-                        about()
-                    );
+                    assert!(outcome == "timeout" || outcome == status.to_string(), "{}", about());
                 }
             }
-            assert_eq!(
-                call.bye_outcomes.len(),
-                usize::from(outcome == "200"),
-                "{}",
-                about()
-            );
+            assert_eq!(call.bye_outcomes.len(), usize::from(outcome == "200"), "{}", about());
             if self.protocol.is_reliable() {
                 let ended = plan.cancel_after_ms.is_some() && outcome == "timeout";
                 assert!(call.no_ack == 0 || ended, "{}", about());
@@ -383,9 +323,7 @@ fn send(
 ) -> ClientId {
     let branch = std::str::from_utf8(request.branch()).unwrap();
     let bytes = request.raw().clone();
-    layer
-        .request(now, bytes, request.method(), branch, way, owner, out)
-        .unwrap()
+    layer.request(now, bytes, request.method(), branch, way, owner, out).unwrap()
 }
 
 #[test]
@@ -415,10 +353,7 @@ fn every_invite_has_one_outcome_on_both_sides_and_no_transaction_stays() {
         "no ack 1",
     ] {
         let replay = std::env::var_os("STROWGER_SEED").is_some();
-        assert!(
-            replay || seen.borrow().contains(end),
-            "{end} never happened"
-        );
+        assert!(replay || seen.borrow().contains(end), "{end} never happened");
     }
 }
 
@@ -427,10 +362,7 @@ fn the_same_seed_gives_the_same_run() {
     let trace = |seed| {
         let mut world = World::new(seed);
         world.run();
-        format!(
-            "{:?} {} {:?}",
-            world.calls, world.network.sent, world.network.now
-        )
+        format!("{:?} {} {:?}", world.calls, world.network.sent, world.network.now)
     };
     assert_eq!(trace(42), trace(42));
     assert_ne!(trace(42), trace(43));

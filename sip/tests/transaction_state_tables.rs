@@ -24,26 +24,14 @@ fn walk(mut party: Party, steps: &str) -> Party {
             "ack" => {
                 let ack = ack_2xx(name);
                 let hop = party.hop;
-                party.layer.ack(
-                    client.unwrap(),
-                    name.as_bytes(),
-                    ack.raw().clone(),
-                    hop,
-                    &mut party.out,
-                );
+                party.layer.ack(client.unwrap(), name.as_bytes(), ack.raw().clone(), hop, &mut party.out);
                 std::mem::take(&mut party.out)
             }
             "cancel" => {
-                party
-                    .layer
-                    .cancel(party.now, client.unwrap(), None, &mut party.out);
+                party.layer.cancel(party.now, client.unwrap(), None, &mut party.out);
                 std::mem::take(&mut party.out)
             }
-            "@" => party
-                .until(name.parse().unwrap())
-                .into_iter()
-                .map(|(_, o)| o)
-                .collect(),
+            "@" => party.until(name.parse().unwrap()).into_iter().map(|(_, o)| o).collect(),
             "=" => {
                 assert_eq!(said, name, "after {step:?} of:\n{steps}");
                 continue;

@@ -57,11 +57,7 @@ fn read(bytes: &[u8]) -> Option<Dialog> {
         routes.push(part(&mut rest)?);
     }
     Some(Dialog {
-        state: if flags & 1 == 0 {
-            State::Early
-        } else {
-            State::Confirmed
-        },
+        state: if flags & 1 == 0 { State::Early } else { State::Confirmed },
         caller: flags & 2 != 0,
         secure: flags & 4 != 0,
         call_id,

@@ -226,14 +226,8 @@ impl Dialog {
     /// Whether a request of the peer, or a response to one of ours, belongs to this dialog (section 12.2.2).
     pub fn owns(&self, message: &Message) -> bool {
         let to = message.to_tag().unwrap_or_default();
-        let (local, remote) = if message.is_request() {
-            (to, message.from_tag())
-        } else {
-            (message.from_tag(), to)
-        };
-        message.call_id() == &*self.call_id
-            && local == self.local_tag()
-            && remote == self.remote_tag()
+        let (local, remote) = if message.is_request() { (to, message.from_tag()) } else { (message.from_tag(), to) };
+        message.call_id() == &*self.call_id && local == self.local_tag() && remote == self.remote_tag()
     }
 
     /// Checks the order of a request of the peer and remembers it (section 12.2.2). ACK and CANCEL carry the number of
@@ -261,11 +255,7 @@ impl Dialog {
     /// Begins our next request: CSeq counted up, Request-URI and Route by the route set, loose or strict (section
     /// 12.2.1.1). `via` is a whole Via value. The caller adds Contact, what the method needs, and the body.
     pub fn request(&mut self, method: &Method, via: &str) -> Writer {
-        self.local_cseq = if self.local_cseq < CSEQ_MAX {
-            self.local_cseq + 1
-        } else {
-            1
-        };
+        self.local_cseq = if self.local_cseq < CSEQ_MAX { self.local_cseq + 1 } else { 1 };
         self.write(method, via, self.local_cseq)
     }
 

@@ -41,23 +41,14 @@ impl Refer {
             return Err(Status::UNSUPPORTED_URI_SCHEME);
         }
         let invite = Method::Invite;
-        if uri
-            .params
-            .value(b"method")
-            .is_some_and(|m| m != invite.as_str().as_bytes())
-        {
+        if uri.params.value(b"method").is_some_and(|m| m != invite.as_str().as_bytes()) {
             return Err(Status::METHOD_NOT_ALLOWED);
         }
         Ok(Self {
             target: bare(address.uri),
             replaces: Replaces::of_uri(&uri).map_err(|_| Status::BAD_REQUEST)?,
-            referred_by: refer
-                .all(Name::ReferredBy)
-                .next()
-                .map(|h| h.unfolded().into_owned()),
-            reports: !refer
-                .value(Name::ReferSub)
-                .is_some_and(|v| v.eq_ignore_ascii_case(b"false")),
+            referred_by: refer.all(Name::ReferredBy).next().map(|h| h.unfolded().into_owned()),
+            reports: !refer.value(Name::ReferSub).is_some_and(|v| v.eq_ignore_ascii_case(b"false")),
         })
     }
 }
@@ -83,10 +74,7 @@ pub struct Notify {
 impl Report {
     /// For a REFER that was accepted at `now`.
     pub fn new(refer: &Message, now: Duration) -> Self {
-        Self {
-            cseq: refer.cseq(),
-            notifier: Notifier::new(EXPIRES_S, now),
-        }
+        Self { cseq: refer.cseq(), notifier: Notifier::new(EXPIRES_S, now) }
     }
 
     /// The report that the new call has come to `status`. The first one is sent at once, with 100 (RFC 3515 section
@@ -95,11 +83,7 @@ impl Report {
         if status.is_final() {
             self.notifier.end(Reason::NoResource);
         }
-        Notify {
-            event: format!("refer;id={}", self.cseq),
-            state: self.notifier.state(now),
-            body: sipfrag(status),
-        }
+        Notify { event: format!("refer;id={}", self.cseq), state: self.notifier.state(now), body: sipfrag(status) }
     }
 
     /// Whether the last report was the final one, or its time is over.
@@ -120,9 +104,7 @@ pub fn sipfrag(status: Status) -> String {
 
 /// The status that a report's body tells; `None` when its first line is no status line.
 pub fn status_of(body: &[u8]) -> Option<Status> {
-    let rest = body
-        .get(..8)
-        .filter(|v| v.eq_ignore_ascii_case(b"SIP/2.0 "));
+    let rest = body.get(..8).filter(|v| v.eq_ignore_ascii_case(b"SIP/2.0 "));
     let code = rest.and(body.get(8..11))?;
     let code = crate::value::number(code, 699)?;
     Status::new(u16::try_from(code).ok()?)
@@ -137,9 +119,7 @@ fn bare(uri: &[u8]) -> Vec<u8> {
     let (user, rest) = uri.split_at(host);
     let mut out = user.to_vec();
     for (i, part) in rest.split(|c| *c == b';').enumerate() {
-        let is_method = part
-            .get(..7)
-            .is_some_and(|p| p.eq_ignore_ascii_case(b"method="));
+        let is_method = part.get(..7).is_some_and(|p| p.eq_ignore_ascii_case(b"method="));
         if i == 0 {
             out.extend_from_slice(part);
         } else if !is_method {

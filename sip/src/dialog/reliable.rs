@@ -20,10 +20,8 @@ pub struct RAck<'a> {
 impl<'a> RAck<'a> {
     /// Reads the RAck of a PRACK; `None` when it is missing or malformed: answered 400.
     pub fn of(prack: &'a Message) -> Option<Self> {
-        let mut parts = prack
-            .value(Name::RAck)?
-            .split(|c| matches!(c, b' ' | b'\t' | b'\r' | b'\n'))
-            .filter(|p| !p.is_empty());
+        let mut parts =
+            prack.value(Name::RAck)?.split(|c| matches!(c, b' ' | b'\t' | b'\r' | b'\n')).filter(|p| !p.is_empty());
         let mut next_number = || {
             let part = parts.next()?;
             u32::try_from(number(part, u64::from(u32::MAX))?).ok()
@@ -44,10 +42,7 @@ pub struct Sent {
 impl Sent {
     /// For the INVITE with number `cseq`; `random` is any number, the first RSeq comes from it (section 3).
     pub const fn new(cseq: u32, random: u32) -> Self {
-        Self {
-            cseq,
-            last: random % (FIRST_MAX - 1),
-        }
+        Self { cseq, last: random % (FIRST_MAX - 1) }
     }
 
     /// The RSeq of the next response: one higher each time.
@@ -58,8 +53,7 @@ impl Sent {
 
     /// The RSeq that a PRACK acknowledges, when it speaks of this INVITE; else it is answered 481.
     pub fn acknowledged(&self, prack: &RAck<'_>) -> Option<u32> {
-        (prack.cseq == self.cseq && prack.method == b"INVITE" && prack.rseq <= self.last)
-            .then_some(prack.rseq)
+        (prack.cseq == self.cseq && prack.method == b"INVITE" && prack.rseq <= self.last).then_some(prack.rseq)
     }
 }
 
@@ -84,10 +78,7 @@ impl Received {
     /// Judges a response (section 4). A reliable one without a readable RSeq is dropped.
     pub fn judge(&mut self, response: &Message) -> Verdict {
         let provisional = response.status().is_some_and(Status::is_provisional);
-        if !provisional
-            || response.status() == Some(Status::TRYING)
-            || !response.lists(Name::Require, "100rel")
-        {
+        if !provisional || response.status() == Some(Status::TRYING) || !response.lists(Name::Require, "100rel") {
             return Verdict::Plain;
         }
         let value = response.value(Name::RSeq).map(trim).unwrap_or_default();

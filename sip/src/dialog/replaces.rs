@@ -29,10 +29,7 @@ impl Replaces {
         let params = Params(params);
         params.check()?;
         let once = |name: &[u8]| {
-            let mut all = params
-                .iter()
-                .filter_map(Result::ok)
-                .filter(|p| p.name.eq_ignore_ascii_case(name));
+            let mut all = params.iter().filter_map(Result::ok).filter(|p| p.name.eq_ignore_ascii_case(name));
             match (all.next().and_then(|p| p.value), all.next()) {
                 (Some(value), None) => Ok(value.to_vec()),
                 _ => Err(Malformed),
@@ -66,8 +63,7 @@ impl Replaces {
         let value = fields.find_map(|field| {
             let end = field.iter().position(|c| *c == b'=')?;
             let (name, value) = field.split_at(end);
-            name.eq_ignore_ascii_case(b"Replaces")
-                .then(|| value.get(1..).unwrap_or_default())
+            name.eq_ignore_ascii_case(b"Replaces").then(|| value.get(1..).unwrap_or_default())
         });
         value.map(|v| Self::parse(&unescape(v))).transpose()
     }
@@ -109,11 +105,7 @@ impl Replaces {
 
 /// Undoes `%xx`; anything else stays.
 fn unescape(value: &[u8]) -> Vec<u8> {
-    let hex = |c: &u8| {
-        char::from(*c)
-            .to_digit(16)
-            .and_then(|d| u8::try_from(d).ok())
-    };
+    let hex = |c: &u8| char::from(*c).to_digit(16).and_then(|d| u8::try_from(d).ok());
     let mut out = Vec::with_capacity(value.len());
     let mut rest = value;
     while let [first, tail @ ..] = rest {

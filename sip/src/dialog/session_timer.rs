@@ -31,10 +31,7 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self {
-            interval_s: INTERVAL_S,
-            min_s: MIN_SE_S,
-        }
+        Self { interval_s: INTERVAL_S, min_s: MIN_SE_S }
     }
 }
 
@@ -79,12 +76,7 @@ impl Policy {
     ///
     /// # Errors
     /// [`TooSmall`], only for a peer that knows session timers (section 9).
-    pub fn answer(
-        self,
-        request: &Message,
-        current: Option<Refresher>,
-        now: Duration,
-    ) -> Result<Answer, TooSmall> {
+    pub fn answer(self, request: &Message, current: Option<Refresher>, now: Duration) -> Result<Answer, TooSmall> {
         let min_s = self.min_s.max(MIN_SE_S);
         let supported = request.lists(Name::Supported, "timer");
         let asked = seconds(request, Name::SessionExpires);
@@ -108,16 +100,8 @@ impl Policy {
             Refresher::Us => ("uas", false),
             Refresher::Them => ("uac", true),
         };
-        let timer = SessionTimer {
-            interval_s,
-            refresher,
-            since: now,
-        };
-        Ok(Answer {
-            timer,
-            session_expires: format!("{interval_s};refresher={role}"),
-            require,
-        })
+        let timer = SessionTimer { interval_s, refresher, since: now };
+        Ok(Answer { timer, session_expires: format!("{interval_s};refresher={role}"), require })
     }
 
     /// Reads the 2xx to a request of ours with [`Policy::offer`] (section 7.2). `None`: the session has no timer.
@@ -127,20 +111,14 @@ impl Policy {
             Some(r) if r.eq_ignore_ascii_case(b"uas") => Refresher::Them,
             _ => Refresher::Us,
         };
-        Some(SessionTimer {
-            interval_s,
-            refresher,
-            since: now,
-        })
+        Some(SessionTimer { interval_s, refresher, since: now })
     }
 
     /// What to ask for after a 422 (section 7.3); `None` when its Min-SE is missing or nothing that we did not respect.
     pub fn raised(self, response: &Message) -> Option<Self> {
         let min_s = seconds(response, Name::MinSe)?;
-        (min_s > self.interval_s.min(self.min_s)).then(|| Self {
-            interval_s: self.interval_s.max(min_s),
-            min_s: self.min_s.max(min_s),
-        })
+        (min_s > self.interval_s.min(self.min_s))
+            .then(|| Self { interval_s: self.interval_s.max(min_s), min_s: self.min_s.max(min_s) })
     }
 }
 

@@ -41,25 +41,16 @@ impl Reason {
 
     /// The token of Subscription-State.
     pub fn as_str(self) -> &'static str {
-        Self::ALL
-            .iter()
-            .find(|(r, _)| *r == self)
-            .map_or("", |(_, s)| s)
+        Self::ALL.iter().find(|(r, _)| *r == self).map_or("", |(_, s)| s)
     }
 
     fn parse(token: &[u8]) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .find(|(_, s)| s.as_bytes().eq_ignore_ascii_case(token))
-            .map(|(r, _)| *r)
+        Self::ALL.iter().find(|(_, s)| s.as_bytes().eq_ignore_ascii_case(token)).map(|(r, _)| *r)
     }
 
     /// Whether the subscriber may try again by itself.
     pub const fn may_retry(self) -> bool {
-        matches!(
-            self,
-            Self::Deactivated | Self::Probation | Self::Timeout | Self::GiveUp
-        )
+        matches!(self, Self::Deactivated | Self::Probation | Self::Timeout | Self::GiveUp)
     }
 }
 
@@ -111,10 +102,7 @@ pub struct Notifier {
 impl Notifier {
     /// Granted for `expires_s` seconds from `now`.
     pub fn new(expires_s: u32, now: Duration) -> Self {
-        let mut this = Self {
-            expires_at: now,
-            ended: None,
-        };
+        let mut this = Self { expires_at: now, ended: None };
         this.renew(expires_s, now);
         this
     }
@@ -187,19 +175,12 @@ impl Subscriber {
             .and_then(|n| u32::try_from(n).ok())
             .unwrap_or(asked_s)
             .min(asked_s);
-        (granted > 0).then_some(Self {
-            since: now,
-            expires_s: granted,
-        })
+        (granted > 0).then_some(Self { since: now, expires_s: granted })
     }
 
     /// When to send the next SUBSCRIBE.
     pub fn refresh_at(&self) -> Duration {
-        let percent = if self.expires_s < SHORT_S {
-            50
-        } else {
-            REFRESH_PERCENT
-        };
+        let percent = if self.expires_s < SHORT_S { 50 } else { REFRESH_PERCENT };
         let after_ms = u64::from(self.expires_s) * u64::from(percent) * 10;
         self.since + Duration::from_millis(after_ms)
     }

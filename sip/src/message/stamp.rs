@@ -30,12 +30,10 @@ impl Message {
             return None;
         }
         let via = self.via().ok()?;
-        let rport = via
-            .params
-            .get(b"rport")
-            .filter(|p| p.value.is_none())
-            .map(|p| Span::find(&self.raw, p.name).range().end);
-        let same = matches!(Host::parse(via.host), Ok(Host::Ip(ip)) if ip.to_canonical() == hop.remote.ip().to_canonical());
+        let rport =
+            via.params.get(b"rport").filter(|p| p.value.is_none()).map(|p| Span::find(&self.raw, p.name).range().end);
+        let same =
+            matches!(Host::parse(via.host), Ok(Host::Ip(ip)) if ip.to_canonical() == hop.remote.ip().to_canonical());
         let wanted = (!same || rport.is_some()) && !via.params.has(b"received");
         // Directly behind sent-by: the first place that every Via has.
         let received = wanted.then(|| self.sent_by_end(&via)).flatten();
@@ -44,9 +42,7 @@ impl Message {
 
     fn sent_by_end(&self, via: &crate::value::Via<'_>) -> Option<usize> {
         if via.params.0.is_empty() {
-            let value = crate::value::split_commas(self.value(Name::Via)?)
-                .next()?
-                .ok()?;
+            let value = crate::value::split_commas(self.value(Name::Via)?).next()?.ok()?;
             Some(Span::find(&self.raw, value).range().end)
         } else {
             Some(Span::find(&self.raw, via.params.0).range().start)
@@ -83,13 +79,7 @@ impl Message {
         if let Start::Request { uri, .. } = &mut spans.start {
             insertions().for_each(|(at, by)| uri.insert(at, by, false));
         }
-        for span in [
-            &mut spans.body,
-            &mut spans.call_id,
-            &mut spans.from_tag,
-            &mut spans.to_tag,
-            &mut spans.branch,
-        ] {
+        for span in [&mut spans.body, &mut spans.call_id, &mut spans.from_tag, &mut spans.to_tag, &mut spans.branch] {
             insertions().for_each(|(at, by)| span.insert(at, by, false));
         }
         Self { raw, lexed }
@@ -141,23 +131,11 @@ mod tests {
         let via = "SIP/2.0/UDP ";
         for (from, to) in [
             ("192.0.2.1;branch=z9hG4bK1", "192.0.2.1;branch=z9hG4bK1"),
-            (
-                "10.0.0.1;branch=z9hG4bK1",
-                "10.0.0.1;received=192.0.2.1;branch=z9hG4bK1",
-            ),
+            ("10.0.0.1;branch=z9hG4bK1", "10.0.0.1;received=192.0.2.1;branch=z9hG4bK1"),
             ("10.0.0.1:5060", "10.0.0.1:5060;received=192.0.2.1"),
-            (
-                "192.0.2.1;rport;branch=z9hG4bK1",
-                "192.0.2.1;received=192.0.2.1;rport=4711;branch=z9hG4bK1",
-            ),
-            (
-                "a.invalid;branch=z9hG4bK1;rport",
-                "a.invalid;received=192.0.2.1;branch=z9hG4bK1;rport=4711",
-            ),
-            (
-                "a.invalid;rport, SIP/2.0/UDP b;rport",
-                "a.invalid;received=192.0.2.1;rport=4711, SIP/2.0/UDP b;rport",
-            ),
+            ("192.0.2.1;rport;branch=z9hG4bK1", "192.0.2.1;received=192.0.2.1;rport=4711;branch=z9hG4bK1"),
+            ("a.invalid;branch=z9hG4bK1;rport", "a.invalid;received=192.0.2.1;branch=z9hG4bK1;rport=4711"),
+            ("a.invalid;rport, SIP/2.0/UDP b;rport", "a.invalid;received=192.0.2.1;rport=4711, SIP/2.0/UDP b;rport"),
         ] {
             assert_eq!(stamped(&format!("{via}{from}")), format!("{via}{to}"));
         }

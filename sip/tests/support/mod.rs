@@ -15,18 +15,9 @@ pub const fn ms(ms: u64) -> Duration {
 pub fn hop(protocol: Protocol, caller: bool) -> Hop {
     let caller_addr = "192.0.2.1:5060".parse().unwrap();
     let callee_addr = "192.0.2.2:5060".parse().unwrap();
-    let (local, remote) = if caller {
-        (caller_addr, callee_addr)
-    } else {
-        (callee_addr, caller_addr)
-    };
+    let (local, remote) = if caller { (caller_addr, callee_addr) } else { (callee_addr, caller_addr) };
     let connection = protocol.is_reliable().then_some(sip::ConnectionId(1));
-    Hop {
-        protocol,
-        local,
-        remote,
-        connection,
-    }
+    Hop { protocol, local, remote, connection }
 }
 
 /// A request of the caller; `to_tag` as in `;tag=x`.
@@ -58,9 +49,7 @@ pub fn for_each_seed(seeds: u64, run: impl Fn(u64)) {
             }
         }
     }
-    let chosen = std::env::var("STROWGER_SEED")
-        .ok()
-        .map(|s| s.parse().unwrap());
+    let chosen = std::env::var("STROWGER_SEED").ok().map(|s| s.parse().unwrap());
     for seed in chosen.map_or(0..seeds, |s| s..s + 1) {
         let failing = Failing(seed);
         run(seed);

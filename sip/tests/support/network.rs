@@ -73,8 +73,7 @@ impl Network {
             if !self.random.percent(self.loss_percent) {
                 self.sent += 1;
                 let at = self.now + ms(delay);
-                self.flying
-                    .push(Reverse((at, self.sent, to_callee, bytes.clone())));
+                self.flying.push(Reverse((at, self.sent, to_callee, bytes.clone())));
             }
         }
     }
@@ -88,8 +87,6 @@ impl Network {
         if self.next_arrival()? > self.now {
             return None;
         }
-        self.flying
-            .pop()
-            .map(|Reverse((_, _, to_callee, bytes))| (to_callee, bytes))
+        self.flying.pop().map(|Reverse((_, _, to_callee, bytes))| (to_callee, bytes))
     }
 }

@@ -33,8 +33,7 @@ impl Party {
     /// Takes a message in and returns what the layer says.
     pub fn receive(&mut self, message: &Message) -> Outputs<u64> {
         self.out.clear();
-        self.layer
-            .receive(self.now, message.clone(), self.hop, &mut self.out);
+        self.layer.receive(self.now, message.clone(), self.hop, &mut self.out);
         std::mem::take(&mut self.out)
     }
 
@@ -43,10 +42,7 @@ impl Party {
         let mut said = Vec::new();
         self.out.clear();
         while let Some(next) = self.layer.next_timeout().filter(|n| *n <= ms(at)) {
-            assert!(
-                next > self.now || next == Duration::ZERO,
-                "time stands still at {next:?}"
-            );
+            assert!(next > self.now || next == Duration::ZERO, "time stands still at {next:?}");
             self.now = next;
             self.layer.timeout(self.now, &mut self.out);
             let at = u64::try_from(next.as_millis()).unwrap();
@@ -59,36 +55,19 @@ impl Party {
     /// Times in ms at which something was sent until `at`.
     pub fn sends_until(&mut self, at: u64) -> Vec<u64> {
         let said = self.until(at);
-        said.iter()
-            .filter(|(_, o)| matches!(o, Output::Send { .. }))
-            .map(|(t, _)| *t)
-            .collect()
+        said.iter().filter(|(_, o)| matches!(o, Output::Send { .. })).map(|(t, _)| *t).collect()
     }
 
     pub fn send(&mut self, request: &Message) -> ClientId {
         let branch = std::str::from_utf8(request.branch()).unwrap();
         self.layer
-            .request(
-                self.now,
-                request.raw().clone(),
-                request.method(),
-                branch,
-                self.hop,
-                7,
-                &mut self.out,
-            )
+            .request(self.now, request.raw().clone(), request.method(), branch, self.hop, 7, &mut self.out)
             .unwrap()
     }
 
     pub fn respond(&mut self, server: ServerId, response: &Message) -> Outputs<u64> {
         let status = response.status().unwrap();
-        self.layer.respond(
-            self.now,
-            server,
-            status,
-            response.raw().clone(),
-            &mut self.out,
-        );
+        self.layer.respond(self.now, server, status, response.raw().clone(), &mut self.out);
         std::mem::take(&mut self.out)
     }
 
@@ -121,9 +100,7 @@ pub fn words(out: &[Output<u64>]) -> String {
     let word = |o: &Output<u64>| match o {
         Output::Send { bytes, .. } => {
             let message = Message::parse(bytes.clone()).unwrap();
-            message
-                .status()
-                .map_or_else(|| message.method().to_string(), |s| s.code().to_string())
+            message.status().map_or_else(|| message.method().to_string(), |s| s.code().to_string())
         }
         Output::Request { .. } => "<request>".to_owned(),
         Output::Overload { .. } => "<overload>".to_owned(),

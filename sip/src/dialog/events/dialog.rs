@@ -65,9 +65,7 @@ pub struct Ids<'a> {
 /// The whole state of `entity` (section 4.1). `version` counts up by one each NOTIFY of a subscription.
 pub fn body(entity: &str, version: u32, calls: &[Call<'_>]) -> String {
     let mut out = String::with_capacity(512);
-    out.push_str(
-        "<?xml version=\"1.0\"?>\r\n<dialog-info xmlns=\"urn:ietf:params:xml:ns:dialog-info\"",
-    );
+    out.push_str("<?xml version=\"1.0\"?>\r\n<dialog-info xmlns=\"urn:ietf:params:xml:ns:dialog-info\"");
     attribute(&mut out, "version", &version.to_string());
     out.push_str(" state=\"full\"");
     attribute(&mut out, "entity", entity);
@@ -80,11 +78,7 @@ pub fn body(entity: &str, version: u32, calls: &[Call<'_>]) -> String {
             attribute(&mut out, "local-tag", ids.local_tag);
             attribute(&mut out, "remote-tag", ids.remote_tag);
         }
-        let direction = if call.initiator {
-            "initiator"
-        } else {
-            "recipient"
-        };
+        let direction = if call.initiator { "initiator" } else { "recipient" };
         attribute(&mut out, "direction", direction);
         out.push('>');
         element(&mut out, "state", call.state.as_str());

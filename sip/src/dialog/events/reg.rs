@@ -44,10 +44,7 @@ impl Event {
     }
 
     const fn is_active(self) -> bool {
-        matches!(
-            self,
-            Self::Registered | Self::Created | Self::Refreshed | Self::Shortened
-        )
+        matches!(self, Self::Registered | Self::Created | Self::Refreshed | Self::Shortened)
     }
 }
 
