@@ -62,8 +62,11 @@ pub fn refuse(raw: &[u8], error: ParseError) -> Option<Vec<u8>> {
 
 /// The line of the top Via as far as it can be read: the whole, or its first value up to the first broken parameter.
 fn sane_via(line: &[u8]) -> Option<&[u8]> {
-    let first = split_commas(line).next().and_then(Result::ok);
-    if first.is_some_and(|value| Via::parse(value).is_ok()) {
+    let readable = |line| {
+        let first = split_commas(line).next().and_then(Result::ok);
+        first.is_some_and(|value| Via::parse(value).is_ok())
+    };
+    if readable(line) {
         return Some(line);
     }
     let (head, params) = split_at(line, memchr(b';', line)?);
@@ -74,7 +77,7 @@ fn sane_via(line: &[u8]) -> Option<&[u8]> {
         sane = Span::find(line, last).range().end;
     }
     let via = split_at(line, sane).0;
-    Via::parse(via).is_ok().then_some(via)
+    readable(via).then_some(via)
 }
 
 /// Header lines of a message that may be broken elsewhere: what cannot be read is passed over.
