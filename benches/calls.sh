@@ -4,7 +4,7 @@
 #
 #   benches/calls.sh ADDRESS:PORT "PID ..." [RATE ...]
 #
-#   CALLEE=u000000   the user that is called, PASSWORD=secret its password; it is registered first, with digest
+#   CALLEE=u000000   the user that is called, PASSWORD=load-secret its password; it is registered first, with digest
 #   CALLER_PORT=15080  the port that the calls come from: configure it as a trusted gateway, where that is needed
 #   HOLD_MS=1000     how long a call stands
 #   SECONDS_EACH=5   how long each rate (calls a second; 100 250 500 when none is given) is held
@@ -21,12 +21,12 @@ read -r -a pids <<<"$2"
 shift 2
 rates=("${@:-100 250 500}")
 read -r -a rates <<<"${rates[*]}"
-callee=${CALLEE:-u000000} password=${PASSWORD:-secret} caller_port=${CALLER_PORT:-15080}
+callee=${CALLEE:-u000000} password=${PASSWORD:-load-secret} caller_port=${CALLER_PORT:-15080}
 hold_ms=${HOLD_MS:-1000} seconds=${SECONDS_EACH:-5}
 
 room=$(mktemp -d)
 callee_pid=
-trap '[[ -z $callee_pid ]] || { kill -KILL "$callee_pid"; wait "$callee_pid"; } 2>/dev/null; rm -rf "$room"' EXIT
+trap '[[ -z $callee_pid ]] || { kill -KILL "$callee_pid"; wait "$callee_pid"; } 2>/dev/null || true; rm -rf "$room"' EXIT
 
 callee_port=$(free_port)
 printf 'SEQUENTIAL\n%s;[authentication username=%s password=%s]\n' "$callee" "$callee" "$password" >"$room/callee.csv"

@@ -5,7 +5,7 @@
 #   benches/registrations.sh ADDRESS:PORT "PID ..." [RATE ...]
 #
 #   USERS=1000     how many users register in turn, named u000000, u000001, ...
-#   PASSWORD=secret  the password of all of them
+#   PASSWORD=load-secret  the password of all of them
 #   SECONDS_EACH=5   how long each rate (registrations a second; 500 1000 2000 when none is given) is held
 #
 # Prints a table, or JSON lines with JSON=1. For Kamailio: benches/peers/kamailio.sh start, then
@@ -20,7 +20,7 @@ read -r -a pids <<<"$2"
 shift 2
 rates=("${@:-500 1000 2000}")
 read -r -a rates <<<"${rates[*]}"
-users=${USERS:-1000} password=${PASSWORD:-secret} seconds=${SECONDS_EACH:-5}
+users=${USERS:-1000} password=${PASSWORD:-load-secret} seconds=${SECONDS_EACH:-5}
 
 room=$(mktemp -d)
 trap 'rm -rf "$room"' EXIT

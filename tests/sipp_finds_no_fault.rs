@@ -34,7 +34,7 @@ fn users_register_and_read_back_and_remove_their_bindings() {
 #[test]
 fn a_hundred_users_register_at_once() {
     let names: Vec<(String, String)> = (0..100)
-        .map(|n| (format!("user{n}"), format!("secret{n}")))
+        .map(|n| (format!("user{n}"), format!("user{n}-secret")))
         .collect();
     let mut config = Config::for_sipp();
     for (n, (name, password)) in names.iter().enumerate() {

@@ -82,10 +82,10 @@ impl Config {
         self
     }
 
-    /// Adds a user.
+    /// Adds a user, who may have as many calls as SIPp makes at once.
     pub fn user(self, name: &str, password: &str, extension: &str) -> Self {
         self.entry(&format!(
-            "[[user]]\nname = {name:?}\npassword = {password:?}\nextension = {extension:?}\n"
+            "[[user]]\nname = {name:?}\npassword = {password:?}\nextension = {extension:?}\nmax_calls = 1000\n"
         ))
     }
 

@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# Strowger beside Kamailio in one run: CPU of a digest registration and of a call from INVITE to BYE without media, rate
+# by rate, as a ratio. The two take turns at each rate, so that what else the machine does falls on both.
+#
+#   benches/beside_kamailio.sh
+#
+#   STROWGER=target/release/strowger   the program; built when this is not given
+#   USERS=1000                         how many users both know
+#   REGISTRATION_RATES="500 2000"  CALL_RATES="100 500"  SECONDS_EACH=5
+#
+# Needs SIPp and Kamailio: `tests/setup peers` installs them. Strowger runs with its data in a temporary folder, and
+# keeps its promises while it is measured: a binding is on disk before its 200, and media is anchored.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source benches/lib.sh
+
+tests/setup peers
+if [[ -z ${STROWGER:-} ]]; then
+    cargo build --release --quiet
+    STROWGER=${CARGO_TARGET_DIR:-target}/release/strowger
+fi
+users=${USERS:-1000} password=load-secret
+caller_port=$(free_port)
+KAMAILIO_PORT=$(free_port)
+export PASSWORD=$password USERS=$users CALLER_PORT=$caller_port KAMAILIO_PORT JSON=1
+
+room=$(mktemp -d)
+strowger_pid=
+clean() {
+    if [[ -n $strowger_pid ]]; then
+        kill -TERM "$strowger_pid" 2>/dev/null || true
+        for ((tick = 0; tick < 200; tick++)); do
+            kill -0 "$strowger_pid" 2>/dev/null || break
+            sleep 0.05
+        done
+        kill -KILL "$strowger_pid" 2>/dev/null || true
+    fi
+    benches/peers/kamailio.sh stop
+    rm -rf "$room"
+}
+trap clean EXIT
+
+{
+    cat <<END
+[node]
+name = "load"
+data = "$room/data"
+domains = ["example.com"]
+log = "warn"
+[sip]
+udp = ["127.0.0.1:0"]
+[auth]
+# SIPp knows no other.
+algorithms = ["MD5"]
+[admission]
+# All of the load comes from one address.
+per_source_rate = 1000000
+per_source_burst = 1000000
+calls_max = 100000
+[http]
+listen = "127.0.0.1:0"
+[[gateway]]
+name = "load"
+address = "127.0.0.1:$caller_port"
+END
+    awk -v count="$users" -v password="$password" 'BEGIN {
+        for (i = 0; i < count; i++)
+            printf "[[user]]\nname = \"u%06d\"\npassword = \"%s\"\nmax_calls = 10000\n", i, password
+    }'
+} >"$room/strowger.toml"
+
+"$STROWGER" run --config "$room/strowger.toml" >"$room/log" 2>&1 </dev/null &
+strowger_pid=$!
+for ((tick = 0; tick < 400; tick++)); do
+    [[ ! -s $room/data/switch.json ]] || break
+    kill -0 "$strowger_pid" 2>/dev/null || break
+    sleep 0.05
+done
+strowger=$(python3 -c '
+import json, sys
+found = json.load(open(sys.argv[1]))["sip"]["udp"]
+print(found if isinstance(found, str) else found[0])' "$room/data/switch.json") || {
+    cat "$room/log" >&2
+    exit 1
+}
+benches/peers/kamailio.sh start
+kamailio="127.0.0.1:$KAMAILIO_PORT"
+kamailio_pids=$(benches/peers/kamailio.sh pids)
+
+# Measures both at one rate, and prints one line of the table.
+compare() {
+    local script=$1 what=$2 rate=$3
+    "benches/$script" "$strowger" "$strowger_pid" "$rate" >"$room/ours"
+    "benches/$script" "$kamailio" "$kamailio_pids" "$rate" >"$room/theirs"
+    python3 - "$what" "$rate" "$room/ours" "$room/theirs" <<'END'
+import json, sys
+what, rate = sys.argv[1:3]
+ours, theirs = (json.loads(open(path).readline()) for path in sys.argv[3:5])
+ratio = ours["cpu_us_each"] / theirs["cpu_us_each"] if theirs["cpu_us_each"] else float("nan")
+print(f"{what:>14} {rate:>8} {ours['cpu_us_each']:>12} {theirs['cpu_us_each']:>12} {ratio:>8.2f}"
+      f" {ours['failed']:>8} {theirs['failed']:>8} {ours['memory_kib']:>10} {theirs['memory_kib']:>10}")
+END
+}
+
+printf '%14s %8s %12s %12s %8s %8s %8s %10s %10s\n' what rate/s 'ours us' 'kamailio us' ratio failed failed 'KiB' 'KiB'
+for rate in ${REGISTRATION_RATES:-500 2000}; do
+    compare registrations.sh registration "$rate"
+done
+for rate in ${CALL_RATES:-100 500}; do
+    compare calls.sh call "$rate"
+done
