@@ -29,12 +29,7 @@ fn talk(switch: &Switch, alice_over: &str, bob_over: &str) -> Talk {
     bob.expect_media(at, "active");
     alice.play_tone(from, ALICE_HZ);
     bob.play_tone(at, BOB_HZ);
-    Talk {
-        alice,
-        from,
-        bob,
-        at,
-    }
+    Talk { alice, from, bob, at }
 }
 
 fn both_hear_each_other(talk: &mut Talk) {
@@ -91,9 +86,7 @@ fn held_phones_do_not_hear_the_holder_and_hear_it_again_afterwards() {
 
     talk.alice.hold(talk.from);
     talk.alice.expect_media(talk.from, "local_hold");
-    talk.bob.hears(talk.at, "no tone of the holder", |heard| {
-        !heard.is_tone(f64::from(ALICE_HZ))
-    });
+    talk.bob.hears(talk.at, "no tone of the holder", |heard| !heard.is_tone(f64::from(ALICE_HZ)));
 
     talk.alice.unhold(talk.from);
     talk.alice.expect_media(talk.from, "active");
@@ -122,9 +115,7 @@ fn a_blind_transfer_connects_the_other_two() {
 
     talk.alice.blind_transfer(talk.from, "1003");
     let at_carol = carol.pick_up();
-    talk.alice.expect("transfer", |event| {
-        event["final"] == true && event["code"] == 200
-    });
+    talk.alice.expect("transfer", |event| event["final"] == true && event["code"] == 200);
 
     carol.play_tone(at_carol, CAROL_HZ);
     carol.hears_tone(at_carol, f64::from(BOB_HZ));
@@ -145,9 +136,7 @@ fn an_attended_transfer_connects_the_other_two() {
     carol.play_tone(at_carol, CAROL_HZ);
 
     talk.alice.attended_transfer(talk.from, asked);
-    talk.alice.expect("transfer", |event| {
-        event["final"] == true && event["code"] == 200
-    });
+    talk.alice.expect("transfer", |event| event["final"] == true && event["code"] == 200);
 
     carol.hears_tone(at_carol, f64::from(BOB_HZ));
     talk.bob.hears_tone(talk.at, f64::from(CAROL_HZ));
@@ -260,9 +249,7 @@ fn the_tone_number_plays_one_kilohertz_at_minus_ten_dbm0() {
     alice.expect_state(call, "confirmed");
     alice.expect_media(call, "active");
 
-    alice.hears(call, "1,000 Hz at -10 dBm0", |heard| {
-        heard.is_tone(1_000.0) && (heard.dbm0 + 10.0).abs() < 0.5
-    });
+    alice.hears(call, "1,000 Hz at -10 dBm0", |heard| heard.is_tone(1_000.0) && (heard.dbm0 + 10.0).abs() < 0.5);
 }
 
 #[test]

@@ -33,23 +33,15 @@ fn users_register_and_read_back_and_remove_their_bindings() {
 
 #[test]
 fn a_hundred_users_register_at_once() {
-    let names: Vec<(String, String)> = (0..100)
-        .map(|n| (format!("user{n}"), format!("user{n}-secret")))
-        .collect();
+    let names: Vec<(String, String)> = (0..100).map(|n| (format!("user{n}"), format!("user{n}-secret"))).collect();
     let mut config = Config::for_sipp();
     for (n, (name, password)) in names.iter().enumerate() {
         config = config.user(name, password, &format!("{}", 2_000 + n));
     }
     let switch = Switch::start(config);
-    let users: Vec<(&str, &str)> = names
-        .iter()
-        .map(|(name, password)| (name.as_str(), password.as_str()))
-        .collect();
+    let users: Vec<(&str, &str)> = names.iter().map(|(name, password)| (name.as_str(), password.as_str())).collect();
 
-    let figures = SippRun::new("register", switch.sip("udp"))
-        .users(&users)
-        .calls(100, 1_000)
-        .run();
+    let figures = SippRun::new("register", switch.sip("udp")).users(&users).calls(100, 1_000).run();
 
     assert_eq!(figures.successful, 100);
 }
@@ -72,10 +64,7 @@ fn the_callee_hangs_up() {
 fn a_hundred_calls_in_two_seconds_all_succeed() {
     let switch = Switch::start(Config::for_sipp());
 
-    both(
-        alice(&switch, "uac_call").calls(100, 50),
-        bob(&switch, "uas_answer").calls(100, 50),
-    );
+    both(alice(&switch, "uac_call").calls(100, 50), bob(&switch, "uas_answer").calls(100, 50));
 }
 
 #[test]
@@ -110,30 +99,21 @@ fn early_media_reaches_the_caller() {
 fn a_repeated_invite_makes_one_call_and_a_repeated_bye_is_answered_again() {
     let switch = Switch::start(Config::for_sipp());
 
-    both(
-        alice(&switch, "uac_retransmit").arguments(&["-nr"]),
-        bob(&switch, "uas_slow").pause_ms(500),
-    );
+    both(alice(&switch, "uac_retransmit").arguments(&["-nr"]), bob(&switch, "uas_slow").pause_ms(500));
 }
 
 #[test]
 fn a_200_is_repeated_until_its_ack_comes() {
     let switch = Switch::start(Config::for_sipp());
 
-    both(
-        alice(&switch, "uac_lost_ack").arguments(&["-nr"]),
-        bob(&switch, "uas_answer"),
-    );
+    both(alice(&switch, "uac_lost_ack").arguments(&["-nr"]), bob(&switch, "uas_answer"));
 }
 
 #[test]
 fn each_repeated_200_of_a_callee_is_acknowledged() {
     let switch = Switch::start(Config::for_sipp());
 
-    both(
-        alice(&switch, "uac_call").pause_ms(1_000),
-        bob(&switch, "uas_lost_ack").arguments(&["-nr"]),
-    );
+    both(alice(&switch, "uac_call").pause_ms(1_000), bob(&switch, "uas_lost_ack").arguments(&["-nr"]));
 }
 
 #[test]
@@ -169,20 +149,14 @@ fn a_request_with_an_old_cseq_gets_500_and_the_call_goes_on() {
 fn a_cseq_with_another_method_gets_400_and_the_call_goes_on() {
     let switch = Switch::start(Config::for_sipp());
 
-    both(
-        alice(&switch, "bad_cseq_method"),
-        bob(&switch, "uas_answer"),
-    );
+    both(alice(&switch, "bad_cseq_method"), bob(&switch, "uas_answer"));
 }
 
 #[test]
 fn two_dialogs_of_one_call_id_are_told_apart_by_their_tags() {
     let switch = Switch::start(Config::for_sipp());
 
-    both(
-        alice(&switch, "uac_overlapping_dialogs"),
-        bob(&switch, "uas_answer").calls(2, 10),
-    );
+    both(alice(&switch, "uac_overlapping_dialogs"), bob(&switch, "uas_answer").calls(2, 10));
 }
 
 #[test]
@@ -217,10 +191,7 @@ fn an_update_is_answered() {
 fn a_session_timer_is_negotiated_and_refreshed() {
     let switch = Switch::start(Config::for_sipp());
 
-    both(
-        alice(&switch, "uac_session_timer"),
-        bob(&switch, "uas_answer"),
-    );
+    both(alice(&switch, "uac_session_timer"), bob(&switch, "uas_answer"));
 }
 
 #[test]
@@ -235,11 +206,7 @@ fn calls_over_one_tcp_connection_succeed() {
     let switch = Switch::start(Config::for_sipp());
     let callee = bob(&switch, "uas_answer").calls(20, 20).start();
 
-    let figures = SippRun::new("uac_call", switch.sip("tcp"))
-        .tcp()
-        .by_user("alice")
-        .calls(20, 20)
-        .run();
+    let figures = SippRun::new("uac_call", switch.sip("tcp")).tcp().by_user("alice").calls(20, 20).run();
 
     assert_eq!(figures.successful, 20);
     callee.finish();

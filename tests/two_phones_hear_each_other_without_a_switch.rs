@@ -55,26 +55,17 @@ fn a_raw_wire_gets_a_phones_answer() {
     ));
 
     let answer = wire.receive("SIP/2.0 200");
-    assert!(
-        header(&answer, "Allow").is_some_and(|methods| methods.contains("INVITE")),
-        "{answer}"
-    );
+    assert!(header(&answer, "Allow").is_some_and(|methods| methods.contains("INVITE")), "{answer}");
 }
 
 #[test]
 fn the_detector_finds_the_tone_that_was_played_and_no_other() {
     let mut tone = Tone::new(1_000.0);
-    let samples: Vec<i16> = (0..25)
-        .flat_map(|_| tone.frame())
-        .map(from_mu_law)
-        .collect();
+    let samples: Vec<i16> = (0..25).flat_map(|_| tone.frame()).map(from_mu_law).collect();
 
     assert!(share_of_tone(&samples, 1_000.0) > 0.98);
     assert!(share_of_tone(&samples, 1_200.0) < 0.01);
-    assert_eq!(
-        share_of_tone(&vec![0; CLOCK_RATE_HZ as usize], 1_000.0),
-        0.0
-    );
+    assert_eq!(share_of_tone(&vec![0; CLOCK_RATE_HZ as usize], 1_000.0), 0.0);
 }
 
 #[test]
@@ -82,9 +73,6 @@ fn every_mu_law_byte_comes_back_as_itself() {
     for byte in 0..=255_u8 {
         let back = to_mu_law(from_mu_law(byte));
         // 0x7f and 0xff are both zero (ITU-T G.711 table 2a).
-        assert!(
-            back == byte || byte == 0x7f && back == 0xff,
-            "{byte:#x} came back as {back:#x}"
-        );
+        assert!(back == byte || byte == 0x7f && back == 0xff, "{byte:#x} came back as {back:#x}");
     }
 }

@@ -12,12 +12,7 @@ const MEDIA_SPAN: u16 = 1_000;
 const MEDIA_SPANS: u16 = 20;
 
 /// The lab's users: name, extension; the password of each is `<name>-secret`.
-pub const USERS: [(&str, &str); 4] = [
-    ("alice", "1001"),
-    ("bob", "1002"),
-    ("carol", "1003"),
-    ("dave", "1004"),
-];
+pub const USERS: [(&str, &str); 4] = [("alice", "1001"), ("bob", "1002"), ("carol", "1003"), ("dave", "1004")];
 
 /// The domain of the lab.
 pub const DOMAIN: &str = "example.com";
@@ -51,34 +46,23 @@ impl Config {
     /// The lab without users and service numbers.
     pub fn bare() -> Self {
         static NEXT: AtomicU16 = AtomicU16::new(0);
-        let process = u16::try_from(std::process::id() % u32::from(MEDIA_SPANS))
-            .expect("below the count of spans");
+        let process = u16::try_from(std::process::id() % u32::from(MEDIA_SPANS)).expect("below the count of spans");
         let span = (process + NEXT.fetch_add(1, Ordering::Relaxed)) % MEDIA_SPANS;
         let first = MEDIA_BASE + span * MEDIA_SPAN;
-        Self {
-            sections: BTreeMap::new(),
-            entries: Vec::new(),
-        }
-        .set("node", "name", r#""test""#)
-        .set("node", "domains", r#"["example.com"]"#)
-        .set("sip", "udp", r#"["127.0.0.1:0"]"#)
-        .set("sip", "tcp", r#"["127.0.0.1:0"]"#)
-        .set("sip", "tls", r#"["127.0.0.1:0"]"#)
-        .set("media", "ip", r#""127.0.0.1""#)
-        .set(
-            "media",
-            "ports",
-            &format!(r#""{first}-{}""#, first + MEDIA_SPAN - 1),
-        )
-        .set("http", "listen", r#""127.0.0.1:0""#)
+        Self { sections: BTreeMap::new(), entries: Vec::new() }
+            .set("node", "name", r#""test""#)
+            .set("node", "domains", r#"["example.com"]"#)
+            .set("sip", "udp", r#"["127.0.0.1:0"]"#)
+            .set("sip", "tcp", r#"["127.0.0.1:0"]"#)
+            .set("sip", "tls", r#"["127.0.0.1:0"]"#)
+            .set("media", "ip", r#""127.0.0.1""#)
+            .set("media", "ports", &format!(r#""{first}-{}""#, first + MEDIA_SPAN - 1))
+            .set("http", "listen", r#""127.0.0.1:0""#)
     }
 
     /// Sets one key of a section (`sip`, `sip.tls`, …) to a value as TOML writes it.
     pub fn set(mut self, section: &str, key: &str, value: &str) -> Self {
-        self.sections
-            .entry(section.to_owned())
-            .or_default()
-            .insert(key.to_owned(), value.to_owned());
+        self.sections.entry(section.to_owned()).or_default().insert(key.to_owned(), value.to_owned());
         self
     }
 
@@ -91,9 +75,7 @@ impl Config {
 
     /// Adds a service number; `kind` is `echo`, `tone`, `announcement` or `music`.
     pub fn service(self, number: &str, kind: &str) -> Self {
-        self.entry(&format!(
-            "[[service]]\nnumber = {number:?}\nkind = {kind:?}\n"
-        ))
+        self.entry(&format!("[[service]]\nnumber = {number:?}\nkind = {kind:?}\n"))
     }
 
     /// Adds an entry of a list as TOML writes it, `[[gateway]]` and its keys.
@@ -104,9 +86,7 @@ impl Config {
 
     /// The text of the file, with the data folder that the switch is to use.
     pub fn text(&self, data: &Path) -> String {
-        let own = self
-            .clone()
-            .set("node", "data", &format!("{:?}", data.display().to_string()));
+        let own = self.clone().set("node", "data", &format!("{:?}", data.display().to_string()));
         let mut text = String::new();
         for (section, keys) in &own.sections {
             text.push_str(&format!("[{section}]\n"));

@@ -30,10 +30,7 @@ const LOOK_MS: u64 = 10;
 /// A UDP port of loopback that nobody held a moment ago.
 pub fn free_udp_port() -> u16 {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-    socket
-        .local_addr()
-        .expect("a bound socket has an address")
-        .port()
+    socket.local_addr().expect("a bound socket has an address").port()
 }
 
 /// Looks until `look` finds something, or until the deadline.

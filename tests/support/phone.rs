@@ -64,8 +64,7 @@ impl Phone {
     pub fn start(name: &str) -> Self {
         let room = TempDir::new().expect("a folder for the phone");
         let log = File::create(room.path().join("log")).expect("a log file");
-        let python = std::env::var_os("STROWGER_PHONES")
-            .map_or_else(|| project("target/phones"), PathBuf::from);
+        let python = std::env::var_os("STROWGER_PHONES").map_or_else(|| project("target/phones"), PathBuf::from);
         let python = python.join("bin/python");
         let mut child = Command::new(&python)
             .arg(project("tests/support/phone.py"))
@@ -73,12 +72,7 @@ impl Phone {
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
-            .unwrap_or_else(|error| {
-                panic!(
-                    "{}: {error}: tests/setup installs the phones",
-                    python.display()
-                )
-            });
+            .unwrap_or_else(|error| panic!("{}: {error}: tests/setup installs the phones", python.display()));
         let stdin = child.stdin.take().expect("piped");
         let stdout = BufReader::new(child.stdout.take().expect("piped"));
         let (sender, lines) = channel();
@@ -117,11 +111,7 @@ impl Phone {
             "transport": transport,
         }));
         let registered = phone.next_of(&["registered", "unregistered"]);
-        assert!(
-            registered["code"] == 200,
-            "{user} could not register: {registered}\n{}",
-            phone.log_tail()
-        );
+        assert!(registered["code"] == 200, "{user} could not register: {registered}\n{}", phone.log_tail());
         phone
     }
 
@@ -132,10 +122,7 @@ impl Phone {
 
     /// The UDP port that the phone takes SIP on.
     pub fn udp_port(&self) -> u16 {
-        self.ports["udp"]
-            .as_u64()
-            .and_then(|port| u16::try_from(port).ok())
-            .expect("a port")
+        self.ports["udp"].as_u64().and_then(|port| u16::try_from(port).ok()).expect("a port")
     }
 
     /// Removes the binding; the event `unregistered` follows.
@@ -156,9 +143,7 @@ impl Phone {
 
     /// Waits for a call to come in, and answers the phone's number for it.
     pub fn incoming(&mut self) -> u64 {
-        self.expect("incoming", |_| true)["call"]
-            .as_u64()
-            .expect("a call number")
+        self.expect("incoming", |_| true)["call"].as_u64().expect("a call number")
     }
 
     /// Answers a call with a status: 180, 183, 200, 486, …
@@ -201,10 +186,7 @@ impl Phone {
 
     /// Transfers the other end of one call to the other end of another (REFER with Replaces).
     pub fn attended_transfer(&mut self, call: u64, to_call: u64) {
-        self.ask(
-            "attended_transfer",
-            &json!({ "call": call, "to_call": to_call }),
-        );
+        self.ask("attended_transfer", &json!({ "call": call, "to_call": to_call }));
     }
 
     /// Dials digits as telephone-events (RFC 4733).
@@ -226,11 +208,7 @@ impl Phone {
     pub fn listen(&mut self, call: u64, ms: u64) -> Heard {
         let answer = self.ask("listen", &json!({ "call": call, "ms": ms }));
         let field = |name: &str| answer[name].as_f64().expect("a number");
-        Heard {
-            hz: field("hz"),
-            purity: field("purity"),
-            dbm0: field("dbm0"),
-        }
+        Heard { hz: field("hz"), purity: field("purity"), dbm0: field("dbm0") }
     }
 
     /// Listens until this tone is heard; panics with what was heard instead.
@@ -251,11 +229,7 @@ impl Phone {
             if fits(&heard) {
                 return heard;
             }
-            assert!(
-                Instant::now() < deadline,
-                "{} should hear {what}, but hears {heard:?}",
-                self.name
-            );
+            assert!(Instant::now() < deadline, "{} should hear {what}, but hears {heard:?}", self.name);
         }
     }
 
@@ -277,9 +251,7 @@ impl Phone {
     /// Waits for an event of a kind that fits, and takes it out of the row; those before it stay. Panics with what came
     /// instead.
     pub fn expect(&mut self, event: &str, fits: impl Fn(&Value) -> bool) -> Value {
-        self.wait(&format!("the event {event}"), |line| {
-            line["event"] == event && fits(line)
-        })
+        self.wait(&format!("the event {event}"), |line| line["event"] == event && fits(line))
     }
 
     /// Waits until a call has come to a state: `early`, `confirmed`, `disconnected`, …
@@ -298,9 +270,7 @@ impl Phone {
 
     /// Waits for the next event of any of these kinds.
     pub fn next_of(&mut self, events: &[&str]) -> Value {
-        self.wait(&format!("one of {events:?}"), |line| {
-            events.iter().any(|event| line["event"] == *event)
-        })
+        self.wait(&format!("one of {events:?}"), |line| events.iter().any(|event| line["event"] == *event))
     }
 
     /// Whether an event of a kind has come that nobody took yet. Does not wait.
@@ -313,11 +283,7 @@ impl Phone {
 
     /// The last lines of PJSIP's log, with the messages that it sent and received.
     pub fn log_tail(&self) -> String {
-        format!(
-            "--- the log of {}'s phone\n{}",
-            self.name,
-            tail(&self.room.path().join("log"))
-        )
+        format!("--- the log of {}'s phone\n{}", self.name, tail(&self.room.path().join("log")))
     }
 
     fn ask(&mut self, command: &str, fields: &Value) -> Value {
@@ -326,15 +292,9 @@ impl Phone {
         let mut line = fields.clone();
         line["id"] = id.into();
         line["cmd"] = command.into();
-        writeln!(self.stdin, "{line}")
-            .unwrap_or_else(|error| panic!("{}: {error}\n{}", self.name, self.log_tail()));
+        writeln!(self.stdin, "{line}").unwrap_or_else(|error| panic!("{}: {error}\n{}", self.name, self.log_tail()));
         let answer = self.wait(&format!("the answer to {command}"), |line| line["id"] == id);
-        assert!(
-            answer["ok"] == true,
-            "{}: {command} {fields}: {answer}\n{}",
-            self.name,
-            self.log_tail()
-        );
+        assert!(answer["ok"] == true, "{}: {command} {fields}: {answer}\n{}", self.name, self.log_tail());
         answer
     }
 
@@ -346,29 +306,17 @@ impl Phone {
                 return self.events.remove(at).expect("found there");
             }
             looked_at = self.events.len();
-            match self
-                .lines
-                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
-            {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => self.events.push_back(line),
-                Err(RecvTimeoutError::Timeout) => {
-                    self.fail(&format!("waited {PATIENCE:?} for {what}"))
-                }
-                Err(RecvTimeoutError::Disconnected) => {
-                    self.fail(&format!("its process ended before {what}"))
-                }
+                Err(RecvTimeoutError::Timeout) => self.fail(&format!("waited {PATIENCE:?} for {what}")),
+                Err(RecvTimeoutError::Disconnected) => self.fail(&format!("its process ended before {what}")),
             }
         }
     }
 
     fn fail(&self, what: &str) -> ! {
         let events: Vec<String> = self.events.iter().map(Value::to_string).collect();
-        panic!(
-            "{}'s phone: {what}; it had told:\n{}\n{}",
-            self.name,
-            events.join("\n"),
-            self.log_tail()
-        )
+        panic!("{}'s phone: {what}; it had told:\n{}\n{}", self.name, events.join("\n"), self.log_tail())
     }
 }
 
@@ -384,9 +332,5 @@ impl Drop for Phone {
 
 /// A number or name of the lab as a URI; what is a URI already stays.
 fn uri(to: &str) -> String {
-    if to.contains(':') {
-        to.to_owned()
-    } else {
-        format!("sip:{to}@{DOMAIN}")
-    }
+    if to.contains(':') { to.to_owned() } else { format!("sip:{to}@{DOMAIN}") }
 }

@@ -47,10 +47,7 @@ impl SippRun {
 
     /// The users that the calls are made by, in turn, with their passwords.
     pub fn users(mut self, users: &[(&str, &str)]) -> Self {
-        self.users = users
-            .iter()
-            .map(|(name, password)| ((*name).to_owned(), (*password).to_owned()))
-            .collect();
+        self.users = users.iter().map(|(name, password)| ((*name).to_owned(), (*password).to_owned())).collect();
         self
     }
 
@@ -98,16 +95,13 @@ impl SippRun {
 
     /// Further arguments of SIPp, such as `-rtp_echo`, or `-nr`, which shows the scenario repeated messages.
     pub fn arguments(mut self, more: &[&str]) -> Self {
-        self.more
-            .extend(more.iter().map(|argument| (*argument).to_owned()));
+        self.more.extend(more.iter().map(|argument| (*argument).to_owned()));
         self
     }
 
     /// Registers a lab user from this run's port, so that calls to that user reach the run.
     pub fn registered_as(self, name: &str) -> Self {
-        let mut registration = Self::new("register", self.target)
-            .by_user(name)
-            .port(self.port);
+        let mut registration = Self::new("register", self.target).by_user(name).port(self.port);
         registration.transport = self.transport;
         registration.run();
         self
@@ -120,10 +114,7 @@ impl SippRun {
         let mut rows = String::from("SEQUENTIAL\n");
         for (name, password) in &self.users {
             // The digest answer is a field of its own: SIPp does not look for fields inside keywords.
-            let _ = writeln!(
-                rows,
-                "{name};[authentication username={name} password={password}]"
-            );
+            let _ = writeln!(rows, "{name};[authentication username={name} password={password}]");
         }
         std::fs::write(&users, rows).expect("the users' file");
         // By itself SIPp answers a challenge for the address that it sends to, which is not the request's URI.
@@ -138,42 +129,11 @@ impl SippRun {
             .arg(self.target.to_string())
             .arg("-sf")
             .arg(project("scenarios/sipp").join(format!("{}.xml", self.scenario)))
-            .args([
-                "-i",
-                "127.0.0.1",
-                "-nostdin",
-                "-t",
-                self.transport,
-                "-p",
-                &self.port.to_string(),
-            ])
-            .args([
-                "-s",
-                &self.service,
-                "-auth_uri",
-                &auth_uri,
-                "-d",
-                &self.pause_ms.to_string(),
-            ])
-            .args([
-                "-m",
-                &self.calls.to_string(),
-                "-r",
-                &self.rate_per_s.to_string(),
-            ])
-            .args([
-                "-timeout",
-                &self.timeout.as_secs().max(1).to_string(),
-                "-timeout_error",
-            ])
-            .args([
-                "-trace_err",
-                "-error_file",
-                "errors",
-                "-trace_msg",
-                "-message_file",
-                "messages",
-            ])
+            .args(["-i", "127.0.0.1", "-nostdin", "-t", self.transport, "-p", &self.port.to_string()])
+            .args(["-s", &self.service, "-auth_uri", &auth_uri, "-d", &self.pause_ms.to_string()])
+            .args(["-m", &self.calls.to_string(), "-r", &self.rate_per_s.to_string()])
+            .args(["-timeout", &self.timeout.as_secs().max(1).to_string(), "-timeout_error"])
+            .args(["-trace_err", "-error_file", "errors", "-trace_msg", "-message_file", "messages"])
             .args(["-trace_stat", "-stf", "statistics.csv", "-fd", "1"])
             .args(&self.more)
             .current_dir(room.path())
@@ -184,20 +144,15 @@ impl SippRun {
             command.arg("-inf").arg(&users);
         }
         let child = command.spawn().expect("SIPp runs: tests/setup installs it");
-        let mut running = SippRunning {
-            run: self,
-            room,
-            child: Some(child),
-        };
+        let mut running = SippRunning { run: self, room, child: Some(child) };
         if running.run.transport == "u1" {
             let port = running.run.port;
             // Its socket is announced by nothing: it is there when nobody else can take its port.
             let bound = until(PATIENCE, || {
-                running.ended().then_some(()).or_else(|| {
-                    std::net::UdpSocket::bind(("127.0.0.1", port))
-                        .err()
-                        .map(|_| ())
-                })
+                running
+                    .ended()
+                    .then_some(())
+                    .or_else(|| std::net::UdpSocket::bind(("127.0.0.1", port)).err().map(|_| ()))
             });
             assert!(bound.is_some(), "SIPp took no port\n{}", running.story());
         }
@@ -237,10 +192,7 @@ impl SippRunning {
     /// Waits for its end and answers what it counted; panics with the failed calls' messages when a call failed.
     pub fn finish(self) -> Figures {
         let (code, figures, story) = self.outcome();
-        assert!(
-            code == Some(0),
-            "SIPp ended with {code:?}: {figures:?}\n{story}"
-        );
+        assert!(code == Some(0), "SIPp ended with {code:?}: {figures:?}\n{story}");
         figures
     }
 
@@ -255,11 +207,7 @@ impl SippRunning {
             let _ = child.kill();
             let _ = child.wait();
         }
-        (
-            status.and_then(|status| status.code()),
-            self.figures(),
-            self.story(),
-        )
+        (status.and_then(|status| status.code()), self.figures(), self.story())
     }
 
     /// Ends a callee that was to serve any number of calls.
@@ -268,9 +216,7 @@ impl SippRunning {
     }
 
     fn ended(&mut self) -> bool {
-        self.child
-            .as_mut()
-            .is_none_or(|child| child.try_wait().is_ok_and(|status| status.is_some()))
+        self.child.as_mut().is_none_or(|child| child.try_wait().is_ok_and(|status| status.is_some()))
     }
 
     fn kill(&mut self) {
@@ -286,9 +232,7 @@ impl SippRunning {
         let last = text.lines().last().unwrap_or_default();
         let figure = |name: &str| {
             let column = names.split(';').position(|found| found == name);
-            column
-                .and_then(|column| last.split(';').nth(column)?.parse().ok())
-                .unwrap_or(0)
+            column.and_then(|column| last.split(';').nth(column)?.parse().ok()).unwrap_or(0)
         };
         Figures {
             successful: figure("SuccessfulCall(C)"),

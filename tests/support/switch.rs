@@ -34,13 +34,7 @@ impl Switch {
             .http_status_as_error(false)
             .build()
             .new_agent();
-        let mut switch = Self {
-            room,
-            config,
-            child: None,
-            addresses: Value::Null,
-            agent,
-        };
+        let mut switch = Self { room, config, child: None, addresses: Value::Null, agent };
         switch.launch();
         switch
     }
@@ -64,12 +58,8 @@ impl Switch {
     pub fn sip(&self, transport: &str) -> SocketAddr {
         let found = &self.addresses["sip"][transport];
         let text = found.as_str().or_else(|| found.get(0)?.as_str());
-        text.and_then(|text| text.parse().ok()).unwrap_or_else(|| {
-            panic!(
-                "switch.json names no SIP address for {transport}: {}",
-                self.addresses
-            )
-        })
+        text.and_then(|text| text.parse().ok())
+            .unwrap_or_else(|| panic!("switch.json names no SIP address for {transport}: {}", self.addresses))
     }
 
     /// Where it takes HTTP and WebSocket connections.
@@ -83,38 +73,19 @@ impl Switch {
 
     /// GET of a path of the admin API: the status and the JSON body, or the body's text as a JSON string.
     pub fn get(&self, path: &str) -> (u16, Value) {
-        let request = self
-            .agent
-            .get(self.url(path))
-            .header("Authorization", format!("Bearer {}", self.token()));
-        read(
-            request
-                .call()
-                .unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.log_tail())),
-        )
+        let request = self.agent.get(self.url(path)).header("Authorization", format!("Bearer {}", self.token()));
+        read(request.call().unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.log_tail())))
     }
 
     /// POST of a JSON body to a path of the admin API; answers as [`Switch::get`].
     pub fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        let request = self
-            .agent
-            .post(self.url(path))
-            .header("Authorization", format!("Bearer {}", self.token()));
-        read(
-            request
-                .send_json(body)
-                .unwrap_or_else(|error| panic!("POST {path}: {error}\n{}", self.log_tail())),
-        )
+        let request = self.agent.post(self.url(path)).header("Authorization", format!("Bearer {}", self.token()));
+        read(request.send_json(body).unwrap_or_else(|error| panic!("POST {path}: {error}\n{}", self.log_tail())))
     }
 
     /// A GET without a token, for `/metrics`, `/healthz`, and to see what strangers get.
     pub fn get_as_stranger(&self, path: &str) -> (u16, Value) {
-        read(
-            self.agent
-                .get(self.url(path))
-                .call()
-                .unwrap_or_else(|error| panic!("GET {path}: {error}")),
-        )
+        read(self.agent.get(self.url(path)).call().unwrap_or_else(|error| panic!("GET {path}: {error}")))
     }
 
     /// Runs a command of the program against this switch: `switch.command(&["tree", "--json"])`.
@@ -132,11 +103,7 @@ impl Switch {
     pub fn stop(&mut self) {
         self.signal("TERM");
         let status = self.wait();
-        assert!(
-            status.success(),
-            "the switch ended with {status}\n{}",
-            self.log_tail()
-        );
+        assert!(status.success(), "the switch ended with {status}\n{}", self.log_tail());
     }
 
     /// Ends the switch as a power cut does (SIGKILL).
@@ -157,14 +124,8 @@ impl Switch {
 
     /// Sends a signal by its name: `TERM`, `HUP`, `INT`.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .arg(format!("-{name}"))
-            .arg(self.pid().to_string())
-            .status();
-        assert!(
-            status.is_ok_and(|status| status.success()),
-            "kill -{name} failed"
-        );
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status();
+        assert!(status.is_ok_and(|status| status.success()), "kill -{name} failed");
     }
 
     /// The last lines of what the switch has printed and logged.
@@ -186,23 +147,15 @@ impl Switch {
     }
 
     fn token(&self) -> String {
-        let file = self.data().join(
-            self.addresses["token_file"]
-                .as_str()
-                .unwrap_or("admin.token"),
-        );
-        std::fs::read_to_string(&file)
-            .unwrap_or_else(|error| panic!("{}: {error}", file.display()))
-            .trim()
-            .to_owned()
+        let file = self.data().join(self.addresses["token_file"].as_str().unwrap_or("admin.token"));
+        std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display())).trim().to_owned()
     }
 
     fn launch(&mut self) {
         let data = self.data();
         // The one of the last run, with other ports.
         let _ = std::fs::remove_file(data.join("switch.json"));
-        std::fs::write(self.config_file(), self.config.text(&data))
-            .expect("the configuration can be written");
+        std::fs::write(self.config_file(), self.config.text(&data)).expect("the configuration can be written");
         let log = open_log(&self.log_file());
         let child = Command::new(env!("CARGO_BIN_EXE_strowger"))
             .arg("run")
@@ -216,21 +169,13 @@ impl Switch {
         self.child = Some(child);
         let ready = until(PATIENCE, || {
             if let Some(status) = self.child.as_mut()?.try_wait().ok()? {
-                panic!(
-                    "the switch ended with {status} instead of starting\n{}",
-                    self.log_tail()
-                );
+                panic!("the switch ended with {status} instead of starting\n{}", self.log_tail());
             }
-            self.addresses =
-                serde_json::from_slice(&std::fs::read(data.join("switch.json")).ok()?).ok()?;
+            self.addresses = serde_json::from_slice(&std::fs::read(data.join("switch.json")).ok()?).ok()?;
             let answer = self.agent.get(self.url("/readyz")).call().ok()?;
             (answer.status() == 200).then_some(())
         });
-        assert!(
-            ready.is_some(),
-            "the switch was not ready after {PATIENCE:?}\n{}",
-            self.log_tail()
-        );
+        assert!(ready.is_some(), "the switch was not ready after {PATIENCE:?}\n{}", self.log_tail());
     }
 
     fn wait(&mut self) -> ExitStatus {
@@ -238,10 +183,7 @@ impl Switch {
         until(PATIENCE, || child.try_wait().expect("our own child")).unwrap_or_else(|| {
             let _ = child.kill();
             let _ = child.wait();
-            panic!(
-                "the switch did not end within {PATIENCE:?}\n{}",
-                self.log_tail()
-            )
+            panic!("the switch did not end within {PATIENCE:?}\n{}", self.log_tail())
         })
     }
 }
@@ -259,11 +201,7 @@ impl Drop for Switch {
 }
 
 fn open_log(path: &std::path::Path) -> File {
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .expect("a log file")
+    OpenOptions::new().create(true).append(true).open(path).expect("a log file")
 }
 
 fn read(mut answer: ureq::http::Response<ureq::Body>) -> (u16, Value) {

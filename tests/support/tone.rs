@@ -28,11 +28,7 @@ pub fn from_mu_law(byte: u8) -> i16 {
     let plain = !byte;
     let magnitude = ((i32::from(plain & 0x0f) << 3) + BIAS) << ((plain >> 4) & 7);
     let magnitude = i16::try_from(magnitude - BIAS).expect("at most 32,124");
-    if plain & 0x80 == 0 {
-        magnitude
-    } else {
-        -magnitude
-    }
+    if plain & 0x80 == 0 { magnitude } else { -magnitude }
 }
 
 /// A steady tone in packets of 20 ms of mu-law.
@@ -45,11 +41,7 @@ pub struct Tone {
 impl Tone {
     /// A tone at about -10 dBm0.
     pub fn new(hz: f64) -> Self {
-        Self {
-            hz,
-            amplitude: 7_000.0,
-            sample: 0,
-        }
+        Self { hz, amplitude: 7_000.0, sample: 0 }
     }
 
     /// The next 20 ms.

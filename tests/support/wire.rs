@@ -42,22 +42,14 @@ impl Wire {
     pub fn udp(peer: SocketAddr) -> Self {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
         let local = socket.local_addr().expect("bound");
-        Self {
-            line: Line::Udp(socket, peer),
-            local,
-            received: Vec::new(),
-        }
+        Self { line: Line::Udp(socket, peer), local, received: Vec::new() }
     }
 
     /// A TCP connection.
     pub fn tcp(peer: SocketAddr) -> Self {
         let stream = connect(peer);
         let local = stream.local_addr().expect("connected");
-        Self {
-            line: Line::Tcp(stream),
-            local,
-            received: Vec::new(),
-        }
+        Self { line: Line::Tcp(stream), local, received: Vec::new() }
     }
 
     /// A TLS connection that takes whatever certificate comes.
@@ -73,39 +65,19 @@ impl Wire {
             .with_no_client_auth();
         let name = ServerName::from(peer.ip());
         let connection = ClientConnection::new(Arc::new(config), name).expect("a TLS client");
-        Self {
-            line: Line::Tls(Box::new(StreamOwned::new(connection, stream))),
-            local,
-            received: Vec::new(),
-        }
+        Self { line: Line::Tls(Box::new(StreamOwned::new(connection, stream))), local, received: Vec::new() }
     }
 
     /// A WebSocket connection with the subprotocol `sip` (RFC 7118 section 4) to a path of the HTTP address.
     pub fn websocket(peer: SocketAddr, path: &str) -> Self {
         let stream = connect(peer);
         let local = stream.local_addr().expect("connected");
-        let mut request = format!("ws://{peer}{path}")
-            .into_client_request()
-            .expect("a request");
-        request
-            .headers_mut()
-            .insert("Sec-WebSocket-Protocol", "sip".parse().expect("a header"));
-        let (socket, answer) =
-            tungstenite::client(request, stream).expect("the switch takes the WebSocket");
-        let chosen = answer
-            .headers()
-            .get("Sec-WebSocket-Protocol")
-            .and_then(|value| value.to_str().ok());
-        assert_eq!(
-            chosen,
-            Some("sip"),
-            "RFC 7118 section 4: the server answers with the subprotocol sip"
-        );
-        Self {
-            line: Line::WebSocket(Box::new(socket)),
-            local,
-            received: Vec::new(),
-        }
+        let mut request = format!("ws://{peer}{path}").into_client_request().expect("a request");
+        request.headers_mut().insert("Sec-WebSocket-Protocol", "sip".parse().expect("a header"));
+        let (socket, answer) = tungstenite::client(request, stream).expect("the switch takes the WebSocket");
+        let chosen = answer.headers().get("Sec-WebSocket-Protocol").and_then(|value| value.to_str().ok());
+        assert_eq!(chosen, Some("sip"), "RFC 7118 section 4: the server answers with the subprotocol sip");
+        Self { line: Line::WebSocket(Box::new(socket)), local, received: Vec::new() }
     }
 
     /// The address that this end sends from.
@@ -142,10 +114,7 @@ impl Wire {
                 socket.send_to(bytes, *peer).expect("sent");
             }
             Line::Tcp(stream) => stream.write_all(bytes).expect("sent"),
-            Line::Tls(stream) => stream
-                .write_all(bytes)
-                .and_then(|()| stream.flush())
-                .expect("sent"),
+            Line::Tls(stream) => stream.write_all(bytes).and_then(|()| stream.flush()).expect("sent"),
             Line::WebSocket(socket) => {
                 let text = String::from_utf8_lossy(bytes).into_owned();
                 socket.send(tungstenite::Message::text(text)).expect("sent");
@@ -163,10 +132,7 @@ impl Wire {
             }
             seen.push(message);
         }
-        panic!(
-            "no message came that starts with {start:?}; these came:\n{}",
-            seen.join("\n----\n")
-        )
+        panic!("no message came that starts with {start:?}; these came:\n{}", seen.join("\n----\n"))
     }
 
     /// The next message, or nothing when none comes within this time.
@@ -187,9 +153,7 @@ impl Wire {
             if let Some(message) = self.cut() {
                 return Some(message);
             }
-            let left = deadline
-                .checked_duration_since(Instant::now())
-                .filter(|left| !left.is_zero())?;
+            let left = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
             let mut buffer = vec![0; MESSAGE_BYTES_MAX];
             let read = match &mut self.line {
                 Line::Udp(socket, _) => {
@@ -210,15 +174,10 @@ impl Wire {
                     stream.read(&mut buffer)
                 }
                 Line::WebSocket(socket) => {
-                    socket
-                        .get_mut()
-                        .set_read_timeout(Some(left))
-                        .expect("a timeout");
+                    socket.get_mut().set_read_timeout(Some(left)).expect("a timeout");
                     match socket.read() {
                         Ok(message) if message.is_text() || message.is_binary() => {
-                            return Some(
-                                String::from_utf8_lossy(&message.into_data()).into_owned(),
-                            );
+                            return Some(String::from_utf8_lossy(&message.into_data()).into_owned());
                         }
                         Ok(message) if !message.is_close() => continue,
                         Ok(_) => Ok(0),
@@ -240,54 +199,31 @@ impl Wire {
     /// 4.4.1) are messages of their own.
     fn cut(&mut self) -> Option<String> {
         if self.received.starts_with(b"\r\n") {
-            let count = if self.received.starts_with(b"\r\n\r\n") {
-                4
-            } else {
-                2
-            };
-            return Some(
-                String::from_utf8_lossy(&self.received.drain(..count).collect::<Vec<_>>())
-                    .into_owned(),
-            );
+            let count = if self.received.starts_with(b"\r\n\r\n") { 4 } else { 2 };
+            return Some(String::from_utf8_lossy(&self.received.drain(..count).collect::<Vec<_>>()).into_owned());
         }
-        let head = self
-            .received
-            .windows(4)
-            .position(|window| window == b"\r\n\r\n")?
-            + 4;
+        let head = self.received.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
         let text = String::from_utf8_lossy(&self.received[..head]).into_owned();
-        let body = header(&text, "Content-Length")
-            .and_then(|value| value.parse::<usize>().ok())
-            .unwrap_or(0);
+        let body = header(&text, "Content-Length").and_then(|value| value.parse::<usize>().ok()).unwrap_or(0);
         if self.received.len() < head + body {
             return None;
         }
-        Some(
-            String::from_utf8_lossy(&self.received.drain(..head + body).collect::<Vec<_>>())
-                .into_owned(),
-        )
+        Some(String::from_utf8_lossy(&self.received.drain(..head + body).collect::<Vec<_>>()).into_owned())
     }
 }
 
 fn connect(peer: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect_timeout(&peer, PATIENCE)
-        .unwrap_or_else(|error| panic!("{peer}: {error}"));
+    let stream = TcpStream::connect_timeout(&peer, PATIENCE).unwrap_or_else(|error| panic!("{peer}: {error}"));
     stream.set_nodelay(true).expect("a socket option");
     stream
 }
 
 /// The first value of a header of a message, by its long name.
 pub fn header<'m>(message: &'m str, name: &str) -> Option<&'m str> {
-    message
-        .lines()
-        .take_while(|line| !line.is_empty())
-        .find_map(|line| {
-            let (found, value) = line.split_once(':')?;
-            found
-                .trim()
-                .eq_ignore_ascii_case(name)
-                .then(|| value.trim())
-        })
+    message.lines().take_while(|line| !line.is_empty()).find_map(|line| {
+        let (found, value) = line.split_once(':')?;
+        found.trim().eq_ignore_ascii_case(name).then(|| value.trim())
+    })
 }
 
 /// The status of an answer.
@@ -298,11 +234,7 @@ pub fn status(message: &str) -> Option<u16> {
 /// The address of the first audio line of a message's description: `c=` and `m=`.
 pub fn media_address(message: &str) -> Option<SocketAddr> {
     let line = |start: &str| message.lines().find_map(|line| line.strip_prefix(start));
-    let ip = line("c=IN IP4 ")
-        .or_else(|| line("c=IN IP6 "))?
-        .trim()
-        .parse()
-        .ok()?;
+    let ip = line("c=IN IP4 ").or_else(|| line("c=IN IP6 "))?.trim().parse().ok()?;
     let port = line("m=audio ")?.split(' ').next()?.parse().ok()?;
     Some(SocketAddr::new(ip, port))
 }
@@ -341,9 +273,7 @@ impl ServerCertVerifier for AnyCertificate {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        ring::default_provider()
-            .signature_verification_algorithms
-            .supported_schemes()
+        ring::default_provider().signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -371,13 +301,7 @@ impl Rtp {
     /// A socket on loopback that plays this tone.
     pub fn new(hz: f64) -> Self {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-        Self {
-            socket,
-            tone: Tone::new(hz),
-            sequence: 1,
-            timestamp: 0,
-            ssrc: 0x5354_524f,
-        }
+        Self { socket, tone: Tone::new(hz), sequence: 1, timestamp: 0, ssrc: 0x5354_524f }
     }
 
     /// The address for the `c=` and `m=` lines.
@@ -403,9 +327,7 @@ impl Rtp {
     pub fn talk(&mut self, peer: SocketAddr, rounds: usize) -> Received {
         let mut received = Received::default();
         let mut last: Option<u16> = None;
-        self.socket
-            .set_read_timeout(Some(PATIENCE))
-            .expect("a timeout");
+        self.socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         for _ in 0..rounds {
             self.send(peer);
             let mut packet = [0; 2_048];
@@ -413,8 +335,7 @@ impl Rtp {
                 break;
             };
             // RFC 3550 section 5.1: version 2, and no RTCP (RFC 5761 section 4).
-            if length < RTP_HEADER_BYTES || packet[0] >> 6 != 2 || (192..=223).contains(&packet[1])
-            {
+            if length < RTP_HEADER_BYTES || packet[0] >> 6 != 2 || (192..=223).contains(&packet[1]) {
                 continue;
             }
             let sequence = u16::from_be_bytes([packet[2], packet[3]]);
@@ -423,11 +344,7 @@ impl Rtp {
             }
             last = Some(sequence);
             received.packets += 1;
-            received.samples.extend(
-                packet[RTP_HEADER_BYTES..length]
-                    .iter()
-                    .map(|&byte| from_mu_law(byte)),
-            );
+            received.samples.extend(packet[RTP_HEADER_BYTES..length].iter().map(|&byte| from_mu_law(byte)));
         }
         received
     }
