@@ -319,7 +319,13 @@ impl AdminClient {
         }
         let said = json
             .ok()
-            .and_then(|json| Some(json.get("error")?.as_str()?.to_owned()))
+            .and_then(|json| {
+                let error = json.get("error")?.as_str()?;
+                Some(match json.get("remedy").and_then(Value::as_str) {
+                    Some(remedy) => format!("{error}: {remedy}"),
+                    None => error.to_owned(),
+                })
+            })
             .unwrap_or(body);
         let said: String = said
             .trim()

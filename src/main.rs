@@ -4,16 +4,21 @@
 #![forbid(unsafe_code)]
 
 mod admin_client;
+mod banner;
 mod cli;
 mod config;
+mod data;
+mod housekeeping;
+mod http;
+mod logging;
+mod run;
+mod settings;
+mod signals;
+mod stop;
+mod tls;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::main(|config| {
-        anyhow::bail!(
-            "this build only checks configurations ({:?}), it runs none",
-            config.origin
-        )
-    })
+    cli::main(run::run)
 }

@@ -41,7 +41,7 @@ pub enum Command {
     Registrations(Switch),
     /// End one actor, to see it come back
     #[command(
-        after_help = "Example: strowger kill switch/registrar --panic\n\nThe paths stand in `strowger tree`."
+        after_help = "Example: strowger kill switch/shard-0/registrar --panic\n\nThe paths stand in `strowger tree`."
     )]
     Kill {
         /// The actor's path

@@ -1,6 +1,7 @@
 //! The command line. What runs, writes or checks does so here; what asks a running switch is in `client`.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration; of a switch that ran also 70 when it gave up, and 130
+//! or 143 when a second Ctrl-C or SIGTERM cut its stop short.
 
 mod client;
 mod humane;
@@ -21,18 +22,19 @@ use crate::config::{self, Config, ConfigError, InitError, InitOptions};
 /// The exit code of a wrong configuration, and clap's own for wrong usage.
 const EXIT_USAGE: u8 = 2;
 
-/// Starts the program: `run` is called with the configuration of a switch to be run, and returns when it has stopped.
-pub fn main(run: impl FnOnce(Config) -> anyhow::Result<()>) -> ExitCode {
+/// Starts the program: `run` is called with the configuration of a switch to be run, and returns the exit code when it
+/// has stopped.
+pub fn main(run: impl FnOnce(Config) -> anyhow::Result<ExitCode>) -> ExitCode {
     let cli = Cli::parse();
     let is_json = cli.json;
     let done = match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(args) => start(&args).and_then(|config| run(config).map_err(Failure::Failed)),
-        Command::Init(args) => init(&args, is_json),
-        Command::Check(args) => check(&args, is_json),
-        Command::Ask(command) => command.run(is_json).map_err(Failure::Failed),
+        Command::Init(args) => init(&args, is_json).map(|()| ExitCode::SUCCESS),
+        Command::Check(args) => check(&args, is_json).map(|()| ExitCode::SUCCESS),
+        Command::Ask(command) => command.run(is_json).map(|()| ExitCode::SUCCESS).map_err(Failure::Failed),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(Failure::Failed(error)) => {
             let told = match is_json {
                 true => say(&format!(
@@ -70,7 +72,8 @@ Examples:
   strowger init && strowger check strowger.toml && strowger run --config strowger.toml
   strowger tree                           what lives in the switch that runs on ./data
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration."
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration; 70 the switch gave up, 130 or 143 a second Ctrl-C
+or SIGTERM cut its stop short."
 )]
 struct Cli {
     #[command(subcommand)]

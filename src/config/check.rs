@@ -260,6 +260,7 @@ impl Checker<'_> {
             ("tls.certificate", &config.tls.certificate),
             ("tls.key", &config.tls.key),
             ("tls.client_ca", &config.tls.client_ca),
+            ("tls.server_ca", &config.tls.server_ca),
             ("http.certificate", &config.http.certificate),
             ("http.key", &config.http.key),
         ];

@@ -318,6 +318,29 @@ impl<T: Copy + PartialEq> Kind for OneOf<T> {
     }
 }
 
+/// Yes or no.
+pub struct Flag;
+
+impl Kind for Flag {
+    type Value = bool;
+
+    fn read(&self, at: &mut At<'_, '_>) -> Option<bool> {
+        let flag = at.value().as_bool();
+        if flag.is_none() {
+            at.wrong_type(&self.words());
+        }
+        flag
+    }
+
+    fn words(&self) -> String {
+        "true or false".to_owned()
+    }
+
+    fn json(&self, value: &bool) -> Value {
+        json!(value)
+    }
+}
+
 /// A path; a relative one counts from the folder of the configuration.
 pub struct FilePath;
 

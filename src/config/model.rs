@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kind::{
-    ALGORITHM, Count, DIALLED, FilePath, GATEWAY_ADDRESS, HOST, Ha1Table, IP, LABEL, LISTEN,
+    ALGORITHM, Count, DIALLED, FilePath, Flag, GATEWAY_ADDRESS, HOST, Ha1Table, IP, LABEL, LISTEN,
     LOG_FILTER, List, NAME, OneOf, Optional, PASSWORD, PORTS, Period, Size, TEL, TOKEN,
 };
 use super::schema::section;
@@ -18,7 +18,6 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
-const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
@@ -209,8 +208,6 @@ section! {
         advertised: Option<String> = Optional(HOST), optional "\"sip.example.com\"";
         /// The round-trip estimate T1, from which retransmissions and time-outs follow (RFC 3261 section 17.1.1.1).
         t1: Duration = Period(Duration::from_millis(10)..=SECOND * 5), default "\"500ms\"";
-        /// The largest message that is read; longer ones get 513.
-        max_message: u64 = Size(2 * KIB..=MIB), default "\"64KiB\"";
         /// After how long without traffic a TCP, TLS or WebSocket connection is closed.
         tcp_idle: Duration = Period(SECOND * 10..=DAY), default "\"15m\"";
         /// How many TCP, TLS and WebSocket connections may be open.
@@ -223,6 +220,8 @@ section! {
         min_se: Duration = Period(SECOND * 90..=HOUR * 2), default "\"90s\"";
         /// The longest time that a call may last.
         max_call_duration: Duration = Period(SECOND..=DAY * 7), default "\"12h\"";
+        /// The longest time that a call may ring before it is given up.
+        max_ringing: Duration = Period(SECOND * 10..=HOUR), default "\"180s\"";
         /// How many contacts a call rings at once.
         max_forks: usize = Count::new(1, 64), default "16";
     }
@@ -237,6 +236,8 @@ section! {
         key: Option<PathBuf> = Optional(FilePath), optional "\"key.pem\"";
         /// The authorities of client certificates as PEM.
         client_ca: Option<PathBuf> = Optional(FilePath), optional "\"clients.pem\"";
+        /// The authorities of servers that this switch connects to as PEM; without it no server is trusted.
+        server_ca: Option<PathBuf> = Optional(FilePath), optional "\"servers.pem\"";
         /// Whether a SIP client must show a certificate of these authorities.
         verify_client: VerifyClient = OneOf(&[
             ("off", VerifyClient::Off), ("optional", VerifyClient::Optional), ("required", VerifyClient::Required),
@@ -327,6 +328,8 @@ section! {
     Admin = "[admin]" {
         /// The bearer token of the admin API. Without it one is generated in `admin.token` of the data folder.
         token: Option<Secret> = Optional(TOKEN), optional "\"at-least-16-characters\"";
+        /// Whether `strowger kill --panic` may make an actor panic, to prove in a lab that it comes back.
+        allow_faults: bool = Flag, default "false";
     }
 }
 

@@ -1,0 +1,120 @@
+//! The actor that owns the HTTP server: it ends with it, and its successor listens on the same ports.
+
+use std::any::Any;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use actix_web::dev::{Extensions, ServerHandle};
+use actix_web::rt::net::TcpStream;
+use actix_web::web::Data;
+use actix_web::{App, HttpServer};
+use actors::supervision::{Cx, Live};
+use rustls::ServerConfig;
+
+use super::{HEAD_WITHIN, KEEP_ALIVE, SHUTDOWN_S, Web, headers, routes};
+
+/// Threads that serve HTTP: the console and an operator's questions keep one half asleep.
+const THREADS: usize = 1;
+
+/// Where HTTP is served. The sockets outlive every incarnation of the face, and with them their ports.
+pub struct Listening {
+    plain: TcpListener,
+    secure: Option<(TcpListener, ServerConfig)>,
+    connections_max: usize,
+}
+
+impl Listening {
+    /// Serves HTTP on `plain` and HTTPS on `secure`, with at most `connections_max` connections.
+    pub fn new(plain: TcpListener, secure: Option<(TcpListener, ServerConfig)>, connections_max: usize) -> Self {
+        Self { plain, secure, connections_max }
+    }
+
+    fn serve(&self, web: &Data<Web>) -> io::Result<actix_web::dev::Server> {
+        let web = web.clone();
+        let server = HttpServer::new(move || App::new().app_data(web.clone()).wrap(headers()).configure(routes))
+            .workers(THREADS)
+            .max_connections(self.connections_max)
+            .client_request_timeout(HEAD_WITHIN)
+            .keep_alive(KEEP_ALIVE)
+            .shutdown_timeout(SHUTDOWN_S)
+            .on_connect(remember_own_address)
+            // The program has its own way to stop.
+            .disable_signals()
+            .listen(self.plain.try_clone()?)?;
+        let server = match &self.secure {
+            Some((listener, config)) => server.listen_rustls_0_23(listener.try_clone()?, config.clone())?,
+            None => server,
+        };
+        Ok(server.run())
+    }
+}
+
+/// The address of ours that a plain connection came to; behind a listener on all addresses it is known only here.
+#[derive(Clone, Copy)]
+pub struct OwnAddress(pub SocketAddr);
+
+fn remember_own_address(connection: &dyn Any, facts: &mut Extensions) {
+    if let Some(address) = connection.downcast_ref::<TcpStream>().and_then(|tcp| tcp.local_addr().ok()) {
+        facts.insert(OwnAddress(address));
+    }
+}
+
+/// See the module.
+pub struct Face {
+    web: Data<Web>,
+    listening: Arc<Listening>,
+    server: Option<ServerHandle>,
+}
+
+impl Face {
+    /// Serves `web` where `listening` says, once it has started.
+    pub fn new(web: Data<Web>, listening: Arc<Listening>) -> Self {
+        Self { web, listening, server: None }
+    }
+}
+
+impl Live for Face {
+    /// Nobody tells it anything: it hears HTTP.
+    type Msg = std::convert::Infallible;
+    const KIND: &'static str = "http";
+    const MAILBOX: usize = 1;
+
+    fn started(&mut self, cx: &mut Cx<'_, Self>) {
+        match self.listening.serve(&self.web) {
+            Ok(server) => {
+                self.server = Some(server.handle());
+                // The server runs beside the face, so that it can still end in order when the face is gone.
+                cx.spawn(actix_rt::spawn(server), |_, _, cx| cx.fail("its server ended unasked"));
+            }
+            Err(error) => cx.fail(format!("its server did not start: {error}")),
+        }
+    }
+
+    fn handle(&mut self, msg: Self::Msg, _: &mut Cx<'_, Self>) {
+        match msg {}
+    }
+
+    fn halting(&mut self, cx: &mut Cx<'_, Self>) {
+        match self.server.take() {
+            Some(server) => {
+                cx.spawn(server.stop(true), |_, (), cx| cx.stop());
+            }
+            None => cx.stop(),
+        }
+    }
+
+    fn describe(&self) -> String {
+        let listening: Vec<_> = self.web.listening.iter().map(SocketAddr::to_string).collect();
+        format!("on {}, {} WebSocket connections", listening.join(" and "), self.web.websockets.open())
+    }
+}
+
+impl Drop for Face {
+    fn drop(&mut self) {
+        if let Some(server) = self.server.take() {
+            // The order is on its way before the future is awaited, which nobody here could do.
+            drop(server.stop(false));
+        }
+    }
+}

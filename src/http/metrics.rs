@@ -1,0 +1,117 @@
+//! `/metrics`: what the actors count as they go, and what is read only when somebody scrapes.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use actors::shared::Shared;
+use metrics::{counter, gauge};
+use sip::Protocol;
+use store::StoreState;
+
+use super::Web;
+
+/// All figures in the text format of Prometheus.
+pub async fn render(web: Data<Web>) -> HttpResponse {
+    web.shared.publish();
+    wires(&web);
+    media(&web.shared);
+    store(&web.shared);
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(web.metrics.render())
+}
+
+fn wires(web: &Web) {
+    let counters = web.shared.network.counters();
+    for protocol in [Protocol::Udp, Protocol::Tcp, Protocol::Tls] {
+        let traffic = counters.traffic(protocol);
+        let figures = [
+            ("in", traffic.messages_in.get(), traffic.bytes_in.get()),
+            ("out", traffic.messages_out.get(), traffic.bytes_out.get()),
+        ];
+        for (direction, messages, bytes) in figures {
+            traffic_of(protocol.uri(), direction, messages, bytes);
+        }
+    }
+    for (direction, messages, bytes) in web.websockets.traffic() {
+        traffic_of("ws", direction, messages, bytes);
+    }
+    gauge!("strowger_wire_connections").set(float(counters.open.get()));
+    gauge!("strowger_wire_websockets").set(count(web.websockets.open()));
+    for (why, count) in [
+        ("accepted", counters.accepted.get()),
+        ("opened", counters.opened.get()),
+        ("refused_total", counters.refused_total.get()),
+        ("refused_source", counters.refused_source.get()),
+        ("connect_failed", counters.connect_failed.get()),
+    ] {
+        counter!("strowger_wire_connections_total", "what" => why).absolute(count);
+    }
+    for (reason, count) in counters.closed() {
+        counter!("strowger_wire_closed_total", "reason" => reason.name()).absolute(count);
+    }
+    for (what, count) in [
+        ("send_failed", counters.send_failed.get()),
+        ("unframed", counters.unframed.get()),
+        ("socket_errors", counters.socket_errors.get()),
+        ("notices_dropped", counters.notices_dropped.get()),
+        ("inbound_panics", counters.inbound_panics.get()),
+    ] {
+        counter!("strowger_wire_faults_total", "what" => what).absolute(count);
+    }
+    counter!("strowger_wire_keepalives_total").absolute(counters.keepalives.get());
+}
+
+fn traffic_of(transport: &'static str, direction: &'static str, messages: u64, bytes: u64) {
+    let labels = [("transport", transport), ("direction", direction)];
+    counter!("strowger_wire_messages_total", &labels).absolute(messages);
+    counter!("strowger_wire_bytes_total", &labels).absolute(bytes);
+}
+
+fn media(shared: &Shared) {
+    for number in 0..shared.pool.worker_count() {
+        let health = shared.pool.health(number);
+        let worker = || number.to_string();
+        gauge!("strowger_media_running", "worker" => worker()).set(f64::from(u8::from(health.running)));
+        gauge!("strowger_media_heartbeat_age_seconds", "worker" => worker()).set(health.heartbeat_age.as_secs_f64());
+        gauge!("strowger_media_flows", "worker" => worker()).set(count(health.flows));
+        gauge!("strowger_media_queue_depth", "worker" => worker()).set(count(health.queue_depth));
+        gauge!("strowger_media_busy_seconds", "worker" => worker()).set(health.busy.as_secs_f64());
+        counter!("strowger_media_restarts_total", "worker" => worker()).absolute(health.restarts);
+        for (direction, packets) in [("in", health.packets_in), ("out", health.packets_out)] {
+            counter!("strowger_media_packets_total", "worker" => worker(), "direction" => direction).absolute(packets);
+        }
+        let dropped = health.dropped;
+        for (why, packets) in [
+            ("strangers", dropped.strangers),
+            ("malformed", dropped.malformed),
+            ("held", dropped.held),
+            ("unmapped", dropped.unmapped),
+            ("send_failed", dropped.send_failed),
+        ] {
+            counter!("strowger_media_dropped_total", "worker" => worker(), "why" => why).absolute(packets);
+        }
+    }
+}
+
+fn store(shared: &Shared) {
+    let health = shared.store.health();
+    let writable = health.state == StoreState::Running && health.writer_lives;
+    gauge!("strowger_store_writable").set(f64::from(u8::from(writable)));
+    gauge!("strowger_store_queue_depth").set(count(health.queue_depth));
+    gauge!("strowger_store_disk_bytes").set(float(health.bytes_on_disk));
+    gauge!("strowger_store_last_group_seconds").set(float(health.last_group_us) / 1e6);
+    counter!("strowger_store_writes_total").absolute(health.writes);
+    counter!("strowger_store_groups_total").absolute(health.groups);
+    counter!("strowger_store_failed_writes_total").absolute(health.failed_writes);
+    for (tree, records) in [("bindings", health.bindings), ("messages", health.messages), ("calls", health.calls)] {
+        gauge!("strowger_store_records", "tree" => tree).set(float(records));
+    }
+}
+
+/// Gauges are floats: exact up to 2^53, more than any count here.
+#[allow(clippy::cast_precision_loss)]
+fn float(n: u64) -> f64 {
+    n as f64
+}
+
+fn count(n: usize) -> f64 {
+    float(u64::try_from(n).unwrap_or(u64::MAX))
+}

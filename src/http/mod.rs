@@ -1,0 +1,115 @@
+//! The HTTP faces: health, metrics, console, admin API, and SIP over WebSocket.
+//!
+//! | path | who may | what |
+//! | --- | --- | --- |
+//! | `/healthz` | all | the process answers |
+//! | `/readyz` | all | calls are taken, or why not |
+//! | `/metrics` | all | figures for Prometheus |
+//! | `/` | all | the console; it asks for the token |
+//! | `/api/…` | the token | the tree, calls, registrations; kill and drain |
+//! | `/sip` | all | WebSocket (RFC 7118); SIP asks for digest as anywhere |
+//!
+//! All of it is one actor in the tree, [`face::Face`]: it dies and comes back with the same ports.
+
+mod api;
+mod console;
+pub mod face;
+pub mod health;
+mod metrics;
+mod refusal;
+mod token;
+mod websocket;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::middleware::{DefaultHeaders, from_fn};
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpResponse, Resource, Route};
+use actors::shared::Shared;
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::config::Secret;
+use crate::stop::Drain;
+pub use api::sip_addresses;
+use refusal::Refusal;
+pub use websocket::Books;
+
+/// Largest body of a request to the admin API.
+const BODY_BYTES_MAX: usize = 16 << 10;
+/// How long a request line and its headers may take.
+const HEAD_WITHIN: Duration = Duration::from_secs(5);
+/// How long a connection may wait for its next request.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
+/// How long open requests may take when the face ends, s.
+const SHUTDOWN_S: u64 = 1;
+
+/// What the handlers know.
+pub struct Web {
+    /// The switch.
+    pub shared: Arc<Shared>,
+    /// The admin token.
+    pub token: Secret,
+    /// What `/metrics` renders.
+    pub metrics: PrometheusHandle,
+    /// How a drain is asked for.
+    pub drain: Drain,
+    /// When the switch began, and the same on the clock that nobody sets.
+    pub started: (jiff::Timestamp, Instant),
+    /// Where HTTP listens.
+    pub listening: Vec<SocketAddr>,
+    /// WebSocket connections.
+    pub websockets: websocket::Books,
+}
+
+/// The routes.
+fn routes(config: &mut ServiceConfig) {
+    let json = web::JsonConfig::default().limit(BODY_BYTES_MAX).error_handler(|error, _| Refusal::body(&error).into());
+    config
+        .app_data(json)
+        .service(get("/", web::get().to(console::page)))
+        .service(get("/healthz", web::get().to(health::healthz)))
+        .service(get("/readyz", web::get().to(health::readyz)))
+        .service(get("/metrics", web::get().to(metrics::render)))
+        .service(get("/sip", web::get().to(websocket::upgrade)))
+        .service(
+            web::scope("/api")
+                .wrap(from_fn(token::required))
+                .service(get("/status", web::get().to(api::status)))
+                .service(get("/tree", web::get().to(api::tree)))
+                .service(get("/calls", web::get().to(api::calls)))
+                .service(get("/calls/{id}", web::get().to(api::record)))
+                .service(get("/registrations", web::get().to(api::registrations)))
+                .service(resource("/kill", "POST").route(web::post().to(api::kill)))
+                .service(
+                    resource("/drain", "GET, POST")
+                        .route(web::get().to(api::drained))
+                        .route(web::post().to(api::drain)),
+                )
+                .default_service(web::to(unknown)),
+        )
+        .default_service(web::to(unknown));
+}
+
+/// Headers of every answer: nothing here is to be framed, sniffed or kept.
+fn headers() -> DefaultHeaders {
+    DefaultHeaders::new()
+        .add(("X-Content-Type-Options", "nosniff"))
+        .add(("X-Frame-Options", "DENY"))
+        .add(("Referrer-Policy", "no-referrer"))
+        .add(("Cache-Control", "no-store"))
+}
+
+fn get(path: &str, route: Route) -> Resource {
+    resource(path, "GET").route(route)
+}
+
+/// A resource that says 405 to other methods than `allowed` (RFC 9110 section 15.5.6).
+fn resource(path: &str, allowed: &'static str) -> Resource {
+    web::resource(path).default_service(web::to(move || async move { Refusal::method(allowed) }))
+}
+
+async fn unknown() -> HttpResponse {
+    Refusal::unknown_path().response()
+}
