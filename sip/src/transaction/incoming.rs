@@ -14,7 +14,6 @@ impl<O: Copy + PartialEq> Layer<O> {
         if !message.is_request() {
             return self.response(now, message, hop, out);
         }
-        let message = message.stamp_received(&hop);
         if *message.method() == Method::Ack {
             return self.acknowledged(now, message, hop, out);
         }
@@ -29,6 +28,7 @@ impl<O: Copy + PartialEq> Layer<O> {
             };
             return self.carry_out(now, place, effects, None, out);
         }
+        let message = message.stamp_received(&hop);
         if *message.method() == Method::Cancel {
             return self.cancelled(now, key, message, hop, out);
         }
@@ -83,10 +83,8 @@ impl<O: Copy + PartialEq> Layer<O> {
         let timers = self.timers;
         let own = self.keys.server(&message, INVITE);
         let place = own.and_then(|key| self.table.find(key)).or_else(|| {
-            let inside = self.keys.call(&message, INVITE, message.to_tag());
-            let first = self.keys.call(&message, INVITE, None);
-            let found = self.table.find_call(inside);
-            found.or_else(|| self.table.find_call(first))
+            let call = |to_tag| self.table.find_call(self.keys.call(&message, INVITE, to_tag));
+            call(message.to_tag()).or_else(|| call(None))
         });
         let Some((place, transaction)) = place.and_then(|p| Some((p, self.table.get(p)?))) else {
             return out.push(Output::Ack { message, hop });
