@@ -44,9 +44,7 @@ pub struct TlsConfig {
 impl std::fmt::Debug for TlsConfig {
     /// Leaves the key out.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TlsConfig")
-            .field("verify_client", &self.verify_client)
-            .finish_non_exhaustive()
+        f.debug_struct("TlsConfig").field("verify_client", &self.verify_client).finish_non_exhaustive()
     }
 }
 

@@ -21,12 +21,7 @@ pub(crate) struct Core {
 
 impl Core {
     pub(crate) fn new(shared: Arc<Shared>, serial: usize, inbound: Rc<dyn Inbound>) -> Self {
-        Self {
-            shared,
-            serial,
-            inbound,
-            scratch: RefCell::default(),
-        }
+        Self { shared, serial, inbound, scratch: RefCell::default() }
     }
 
     /// Lends the shard's read buffer: connections that wait hold none.

@@ -16,8 +16,7 @@ impl Counter {
 
     pub(crate) fn add(&self, n: usize) {
         // usize is at most 64 bits wide on every platform that tokio runs on.
-        self.0
-            .fetch_add(u64::try_from(n).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.0.fetch_add(u64::try_from(n).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     pub(crate) fn sub_one(&self) {
@@ -87,9 +86,7 @@ impl Counters {
 
     /// Connections closed for each reason.
     pub fn closed(&self) -> impl Iterator<Item = (CloseReason, u64)> + '_ {
-        CloseReason::ALL
-            .into_iter()
-            .zip(self.closed.iter().map(Counter::get))
+        CloseReason::ALL.into_iter().zip(self.closed.iter().map(Counter::get))
     }
 
     pub(crate) fn count_closed(&self, why: CloseReason) {

@@ -39,8 +39,7 @@ impl Framer {
     pub(crate) fn feed(&mut self, chunk: &[u8], mut out: impl FnMut(Piece)) -> Result<(), Broken> {
         if self.pending.is_empty() {
             let used = cut(chunk, &mut out)?;
-            self.pending
-                .extend_from_slice(chunk.get(used..).unwrap_or_default());
+            self.pending.extend_from_slice(chunk.get(used..).unwrap_or_default());
             return Ok(());
         }
         self.pending.extend_from_slice(chunk);

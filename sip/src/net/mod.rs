@@ -135,10 +135,7 @@ impl Network {
             }
             if bind.address.port() != 0 {
                 // A second switch on the same port would take half of the messages of the first.
-                drop(
-                    socket::bind(&bind, false)
-                        .map_err(|source| SetupError::Bind { bind, source })?,
-                );
+                drop(socket::bind(&bind, false).map_err(|source| SetupError::Bind { bind, source })?);
             }
             reserved.push(reserve(bind)?);
         }
@@ -186,12 +183,7 @@ impl Network {
         remote: SocketAddr,
         outgoing: mpsc::Sender<Bytes>,
     ) -> ConnectionId {
-        let hop = Hop {
-            protocol,
-            local,
-            remote,
-            connection: None,
-        };
+        let hop = Hop { protocol, local, remote, connection: None };
         self.0.table.adopted(hop, outgoing)
     }
 

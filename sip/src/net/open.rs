@@ -42,34 +42,16 @@ pub(crate) async fn accept(core: Rc<Core>, listener: TcpListener, protocol: Prot
     }
 }
 
-async fn accepted_one(
-    core: Rc<Core>,
-    stream: TcpStream,
-    remote: SocketAddr,
-    protocol: Protocol,
-    permit: Permit,
-) {
+async fn accepted_one(core: Rc<Core>, stream: TcpStream, remote: SocketAddr, protocol: Protocol, permit: Permit) {
     // A peer that is gone already has no addresses.
     let (Ok(()), Ok(local)) = (stream.set_nodelay(true), stream.local_addr()) else {
         core.shared.counters.count_closed(CloseReason::Reset);
         return;
     };
-    let hop = Hop {
-        protocol,
-        local,
-        remote,
-        connection: None,
-    };
+    let hop = Hop { protocol, local, remote, connection: None };
     let enter = |permit| {
         let (connection, queue) = core.shared.table.accepted(hop, core.serial);
-        Held {
-            core: Rc::clone(&core),
-            connection,
-            queue,
-            batch: Vec::new(),
-            failure: SendError::Lost,
-            _permit: permit,
-        }
+        Held { core: Rc::clone(&core), connection, queue, batch: Vec::new(), failure: SendError::Lost, _permit: permit }
     };
     let (Protocol::Tls, Some(tls)) = (protocol, &core.shared.tls) else {
         return serve(enter(permit), stream).await;
@@ -92,12 +74,7 @@ fn set_facts(connection: &Connection, facts: PeerFacts) {
 }
 
 /// Opens a connection that the table knows already; its messages wait meanwhile.
-pub(crate) async fn open(
-    core: Rc<Core>,
-    connection: Arc<Connection>,
-    queue: mpsc::Receiver<Outgoing>,
-    permit: Permit,
-) {
+pub(crate) async fn open(core: Rc<Core>, connection: Arc<Connection>, queue: mpsc::Receiver<Outgoing>, permit: Permit) {
     let mut held = Held {
         core: Rc::clone(&core),
         connection: Arc::clone(&connection),
@@ -126,10 +103,7 @@ pub(crate) async fn open(
         }
         Ok(Opened::Tls(stream)) => {
             counters.opened.add(1);
-            set_facts(
-                &held.connection,
-                tls::facts(stream.get_ref().1.peer_certificates()),
-            );
+            set_facts(&held.connection, tls::facts(stream.get_ref().1.peer_certificates()));
             serve(held, stream).await;
         }
         Err(error) => {

@@ -55,13 +55,8 @@ impl ShardNet {
         let core = Rc::new(Core::new(Arc::clone(shared), serial, inbound));
         let (notices, mut receiver) = mpsc::channel(NOTICES_MAX);
         shared.shards.insert(serial, notices);
-        let mut inner = Inner {
-            core: Rc::clone(&core),
-            lanes: Vec::new(),
-            routes: Routes::new(),
-            resolver,
-            tasks: Vec::new(),
-        };
+        let mut inner =
+            Inner { core: Rc::clone(&core), lanes: Vec::new(), routes: Routes::new(), resolver, tasks: Vec::new() };
         let telling = Rc::clone(&core);
         inner.run(async move {
             while let Some(notice) = receiver.recv().await {
@@ -126,11 +121,7 @@ impl ShardNet {
     fn send_stream(&self, hop: &Hop, name: Option<&str>, bytes: Bytes) -> Result<(), SendError> {
         let core = &self.0.core;
         let shared = &core.shared;
-        let message = Outgoing {
-            bytes,
-            hop: *hop,
-            shard: core.serial,
-        };
+        let message = Outgoing { bytes, hop: *hop, shard: core.serial };
         if let Some(id) = hop.connection {
             let connection = shared.table.get(id).ok_or(SendError::Closed)?;
             return connection.push(message, &shared.limits);
@@ -188,8 +179,7 @@ impl ShardNet {
         let ours = self.0.core.shared.listening.iter().filter(|bind| {
             bind.protocol == protocol
                 && same_family(bind.address, remote)
-                && (bind.address.ip().is_unspecified()
-                    || bind.address.ip().is_loopback() == remote.ip().is_loopback())
+                && (bind.address.ip().is_unspecified() || bind.address.ip().is_loopback() == remote.ip().is_loopback())
         });
         let source = self.0.routes.source(remote);
         let exact = |bind: &&Bind| Some(bind.address.ip()) == source;

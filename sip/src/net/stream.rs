@@ -66,11 +66,7 @@ pub(crate) async fn serve(mut held: Held, stream: impl AsyncRead + AsyncWrite) {
     let hop = connection.hop;
     let limits = core.shared.limits;
     core.connected(hop);
-    let line = Line {
-        pong: Notify::new(),
-        last_byte: Cell::new(Instant::now()),
-        finishing: Cell::new(false),
-    };
+    let line = Line { pong: Notify::new(), last_byte: Cell::new(Instant::now()), finishing: Cell::new(false) };
     let (mut reader, mut writer) = tokio::io::split(stream);
     let why = {
         let mut writing = pin!(write(&mut held, &mut writer, &line));
@@ -111,12 +107,7 @@ pub(crate) async fn serve(mut held: Held, stream: impl AsyncRead + AsyncWrite) {
     core.closed(hop, why);
 }
 
-async fn read(
-    core: &Core,
-    hop: Hop,
-    reader: &mut (impl AsyncRead + Unpin),
-    line: &Line,
-) -> CloseReason {
+async fn read(core: &Core, hop: Hop, reader: &mut (impl AsyncRead + Unpin), line: &Line) -> CloseReason {
     let limits = core.shared.limits;
     let mut framer = Framer::default();
     let mut began = None;
@@ -193,11 +184,7 @@ async fn discard(core: &Core, reader: &mut (impl AsyncRead + Unpin)) {
 }
 
 /// Writes what is queued, as much in one write as waits; ends only with a reason.
-async fn write(
-    held: &mut Held,
-    writer: &mut (impl AsyncWrite + Unpin),
-    line: &Line,
-) -> CloseReason {
+async fn write(held: &mut Held, writer: &mut (impl AsyncWrite + Unpin), line: &Line) -> CloseReason {
     let core = Rc::clone(&held.core);
     let limits = core.shared.limits;
     let protocol = held.connection.hop.protocol;
@@ -216,8 +203,7 @@ async fn write(
             core.shared.counters.keepalives.add(1);
             write_all(writer, &[PONG], &limits).await
         } else {
-            let parts: SmallVec<[&[u8]; WRITE_MESSAGES_MAX]> =
-                held.batch.iter().map(|o| o.bytes.as_ref()).collect();
+            let parts: SmallVec<[&[u8]; WRITE_MESSAGES_MAX]> = held.batch.iter().map(|o| o.bytes.as_ref()).collect();
             write_all(writer, &parts, &limits).await
         };
         if let Err(why) = written {
@@ -242,8 +228,7 @@ async fn write_all(
     parts: &[&[u8]],
     limits: &Limits,
 ) -> Result<(), CloseReason> {
-    let mut slices: SmallVec<[IoSlice<'_>; WRITE_MESSAGES_MAX]> =
-        parts.iter().map(|part| IoSlice::new(part)).collect();
+    let mut slices: SmallVec<[IoSlice<'_>; WRITE_MESSAGES_MAX]> = parts.iter().map(|part| IoSlice::new(part)).collect();
     let mut left = slices.as_mut_slice();
     // Empty messages would look like a peer that takes nothing.
     IoSlice::advance_slices(&mut left, 0);

@@ -125,9 +125,7 @@ impl Connection {
             let names = &facts.certificate_names;
             names.iter().any(|n| n.eq_ignore_ascii_case(name))
         };
-        self.server_name
-            .as_deref()
-            .is_some_and(|n| n.eq_ignore_ascii_case(name))
+        self.server_name.as_deref().is_some_and(|n| n.eq_ignore_ascii_case(name))
             || self.facts.get().is_some_and(proved)
     }
 }
@@ -201,19 +199,11 @@ impl Table {
             *count += 1;
         }
         counters.open.add(1);
-        Some(Permit {
-            table: Arc::clone(self),
-            counters: Arc::clone(counters),
-            source,
-        })
+        Some(Permit { table: Arc::clone(self), counters: Arc::clone(counters), source })
     }
 
     /// Enters an accepted connection.
-    pub(crate) fn accepted(
-        &self,
-        hop: Hop,
-        shard: usize,
-    ) -> (Arc<Connection>, mpsc::Receiver<Outgoing>) {
+    pub(crate) fn accepted(&self, hop: Hop, shard: usize) -> (Arc<Connection>, mpsc::Receiver<Outgoing>) {
         let (queue, receiver) = mpsc::channel(QUEUE_MESSAGES_MAX);
         let connection = self.enter(hop, shard, None, Queue::Ours(queue));
         let mut peers = self.by_peer.entry((hop.protocol, hop.remote)).or_default();
@@ -306,19 +296,10 @@ impl Table {
         }
     }
 
-    fn enter(
-        &self,
-        hop: Hop,
-        shard: usize,
-        server_name: Option<&str>,
-        queue: Queue,
-    ) -> Arc<Connection> {
+    fn enter(&self, hop: Hop, shard: usize, server_name: Option<&str>, queue: Queue) -> Arc<Connection> {
         let id = ConnectionId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1);
         let connection = Arc::new(Connection {
-            hop: Hop {
-                connection: Some(id),
-                ..hop
-            },
+            hop: Hop { connection: Some(id), ..hop },
             id,
             shard,
             server_name: server_name.map(Box::from),

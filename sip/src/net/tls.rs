@@ -69,11 +69,7 @@ impl Tls {
             .map_err(refused)?
             .with_root_certificates(roots(&config.server_ca)?)
             .with_client_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesClientCert>);
-        Ok(Self {
-            current,
-            server: Arc::new(server),
-            client: Arc::new(client),
-        })
+        Ok(Self { current, server: Arc::new(server), client: Arc::new(client) })
     }
 
     /// New handshakes take the new certificate; connections that stand are not touched.
@@ -84,10 +80,7 @@ impl Tls {
     }
 }
 
-fn verifier(
-    config: &TlsConfig,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ClientCertVerifier>, SetupError> {
+fn verifier(config: &TlsConfig, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, SetupError> {
     if config.verify_client == VerifyClient::Off {
         return Ok(Arc::new(NoClientAuth));
     }
@@ -102,25 +95,17 @@ fn verifier(
 }
 
 /// Reads chain and key and checks that they belong together.
-fn certified(
-    chain: &[u8],
-    key: &[u8],
-    provider: &CryptoProvider,
-) -> Result<CertifiedKey, SetupError> {
+fn certified(chain: &[u8], key: &[u8], provider: &CryptoProvider) -> Result<CertifiedKey, SetupError> {
     let chain = certificates(chain)?;
     if chain.is_empty() {
         return Err(SetupError::Certificate("the chain is empty".into()));
     }
-    let key = PrivateKeyDer::from_pem_slice(key)
-        .map_err(|e| SetupError::Certificate(format!("private key: {e}")))?;
-    CertifiedKey::from_der(chain, key, provider)
-        .map_err(|e| SetupError::Certificate(format!("chain and key: {e}")))
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|e| SetupError::Certificate(format!("private key: {e}")))?;
+    CertifiedKey::from_der(chain, key, provider).map_err(|e| SetupError::Certificate(format!("chain and key: {e}")))
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, SetupError> {
-    CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<_, _>>()
-        .map_err(|e| SetupError::Certificate(e.to_string()))
+    CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|e| SetupError::Certificate(e.to_string()))
 }
 
 fn roots(pem: &[u8]) -> Result<RootCertStore, SetupError> {
@@ -132,10 +117,7 @@ fn roots(pem: &[u8]) -> Result<RootCertStore, SetupError> {
 
 /// The facts that a verified chain tells.
 pub(crate) fn facts(chain: Option<&[CertificateDer<'_>]>) -> PeerFacts {
-    let certificate_names = chain
-        .and_then(<[_]>::first)
-        .map(|leaf| sip_domains(leaf))
-        .unwrap_or_default();
+    let certificate_names = chain.and_then(<[_]>::first).map(|leaf| sip_domains(leaf)).unwrap_or_default();
     PeerFacts { certificate_names }
 }
 
@@ -147,11 +129,7 @@ fn sip_domains(der: &[u8]) -> Vec<String> {
     };
     let Ok(Some(alternatives)) = certificate.subject_alternative_name() else {
         let common = certificate.subject().iter_common_name();
-        return common
-            .filter_map(|n| n.as_str().ok())
-            .map(str::to_ascii_lowercase)
-            .take(NAMES_MAX)
-            .collect();
+        return common.filter_map(|n| n.as_str().ok()).map(str::to_ascii_lowercase).take(NAMES_MAX).collect();
     };
     let names = &alternatives.value.general_names;
     let uris: Vec<String> = names.iter().filter_map(sip_uri).take(NAMES_MAX).collect();

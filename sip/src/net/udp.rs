@@ -58,11 +58,7 @@ impl Lane {
         if waiting.len() >= WAITING_MAX {
             return Err(SendError::Busy);
         }
-        waiting.push_back(Outgoing {
-            bytes,
-            hop,
-            shard: core.serial,
-        });
+        waiting.push_back(Outgoing { bytes, hop, shard: core.serial });
         self.wake.notify_one();
         Ok(())
     }
@@ -124,12 +120,7 @@ impl Lane {
         } else if datagram == b"\r\n\r\n" {
             self.keep_alive(core, b"\r\n", remote);
         } else if datagram.iter().any(|c| !matches!(c, b'\r' | b'\n' | 0)) {
-            let hop = Hop {
-                protocol: Protocol::Udp,
-                local: self.local,
-                remote,
-                connection: None,
-            };
+            let hop = Hop { protocol: Protocol::Udp, local: self.local, remote, connection: None };
             // An allocation of its own size: a message may live as long as its call.
             core.message(Bytes::copy_from_slice(datagram), hop);
         }

@@ -32,12 +32,6 @@ impl Authority {
     /// A switch's certificate by this authority, which trusts it in both directions.
     pub fn config(&self, names: &[&str], verify_client: VerifyClient) -> TlsConfig {
         let (chain, key) = self.issue(names);
-        TlsConfig {
-            chain,
-            key,
-            client_ca: self.pem(),
-            verify_client,
-            server_ca: self.pem(),
-        }
+        TlsConfig { chain, key, client_ca: self.pem(), verify_client, server_ca: self.pem() }
     }
 }

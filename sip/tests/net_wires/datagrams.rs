@@ -35,10 +35,7 @@ fn datagrams_go_both_ways_over_ipv4_and_ipv6() {
 #[test]
 fn a_datagram_leaves_from_the_socket_that_the_hop_names() {
     run(async {
-        let binds = [
-            (Protocol::Udp, "127.0.0.1:0"),
-            (Protocol::Udp, "127.0.0.1:0"),
-        ];
+        let binds = [(Protocol::Udp, "127.0.0.1:0"), (Protocol::Udp, "127.0.0.1:0")];
         let alice = Side::listening(&binds);
         let mut bob = Side::listening(&binds[..1]);
         for bind in alice.network.listening() {
@@ -63,10 +60,7 @@ fn behind_a_wildcard_the_route_names_our_address() {
         let local = alice.net.local_for(Protocol::Udp, remote).unwrap();
         assert_eq!(local.ip().to_string(), "127.0.0.1");
         assert_eq!(local.port(), alice.address(Protocol::Udp).port());
-        let to_bob = Hop {
-            local,
-            ..alice.to(&bob, Protocol::Udp)
-        };
+        let to_bob = Hop { local, ..alice.to(&bob, Protocol::Udp) };
         alice.net.send(&to_bob, message("m", 0)).unwrap();
         let (_, hop) = bob.message().await;
         assert_eq!(hop.remote, local);

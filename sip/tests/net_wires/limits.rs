@@ -15,9 +15,7 @@ fn limited(change: impl FnOnce(&mut Limits)) -> Side {
 }
 
 async fn phone(side: &Side) -> TcpStream {
-    TcpStream::connect(side.address(Protocol::Tcp))
-        .await
-        .unwrap()
+    TcpStream::connect(side.address(Protocol::Tcp)).await.unwrap()
 }
 
 /// Waits until the peer has ended or reset the connection.
@@ -73,10 +71,7 @@ fn a_peer_that_does_not_read_is_closed_when_its_queue_is_full() {
         });
         let phone = phone(&switch).await;
         let id = switch.connected().await;
-        let to_phone = Hop {
-            connection: Some(id),
-            ..hop(Protocol::Tcp, phone.local_addr().unwrap())
-        };
+        let to_phone = Hop { connection: Some(id), ..hop(Protocol::Tcp, phone.local_addr().unwrap()) };
         let bytes = message("m", 60_000);
         let mut sent = 0;
         loop {

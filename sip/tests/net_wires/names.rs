@@ -16,25 +16,13 @@ fn name(text: &str) -> Name {
 }
 
 fn zone() -> Vec<(&'static str, RData)> {
-    let by_tcp = NAPTR::new(
-        10,
-        1,
-        Box::from(*b"s"),
-        Box::from(*b"SIP+D2T"),
-        Box::from(*b""),
-        name("_sip._tcp.example.com."),
-    );
+    let by_tcp =
+        NAPTR::new(10, 1, Box::from(*b"s"), Box::from(*b"SIP+D2T"), Box::from(*b""), name("_sip._tcp.example.com."));
     let server = |priority, port, target| RData::SRV(SRV::new(priority, 1, port, name(target)));
     vec![
         ("example.com.", RData::NAPTR(by_tcp)),
-        (
-            "_sip._tcp.example.com.",
-            server(2, 5070, "two.example.com."),
-        ),
-        (
-            "_sip._tcp.example.com.",
-            server(1, 5060, "one.example.com."),
-        ),
+        ("_sip._tcp.example.com.", server(2, 5070, "two.example.com.")),
+        ("_sip._tcp.example.com.", server(1, 5060, "one.example.com.")),
         ("one.example.com.", RData::A(A([192, 0, 2, 1].into()))),
         ("two.example.com.", RData::A(A([192, 0, 2, 2].into()))),
     ]
@@ -60,19 +48,13 @@ async fn serve(socket: UdpSocket, asked: Rc<Cell<usize>>) {
         } else if response.answers.is_empty() {
             response.metadata.response_code = ResponseCode::NXDomain;
         }
-        socket
-            .send_to(&response.to_vec().unwrap(), from)
-            .await
-            .unwrap();
+        socket.send_to(&response.to_vec().unwrap(), from).await.unwrap();
     }
 }
 
 async fn resolving() -> (Side, Rc<Cell<usize>>) {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let mut config = config(&[
-        (Protocol::Udp, "127.0.0.1:0"),
-        (Protocol::Tcp, "127.0.0.1:0"),
-    ]);
+    let mut config = config(&[(Protocol::Udp, "127.0.0.1:0"), (Protocol::Tcp, "127.0.0.1:0")]);
     config.nameservers = vec![socket.local_addr().unwrap()];
     let asked = Rc::new(Cell::new(0));
     spawn_local(serve(socket, Rc::clone(&asked)));
@@ -84,10 +66,7 @@ fn a_name_is_found_through_naptr_srv_and_addresses_and_then_remembered() {
     run(async {
         let (side, asked) = resolving().await;
         let uri = Uri::parse(b"sip:bob@example.com").unwrap();
-        let wanted: [SocketAddr; 2] = [
-            "192.0.2.1:5060".parse().unwrap(),
-            "192.0.2.2:5070".parse().unwrap(),
-        ];
+        let wanted: [SocketAddr; 2] = ["192.0.2.1:5060".parse().unwrap(), "192.0.2.2:5070".parse().unwrap()];
         let targets = side.net.resolve(&uri).await.unwrap();
         let found: Vec<_> = targets.iter().map(|t| t.address).collect();
         assert_eq!(found, wanted);

@@ -10,10 +10,7 @@ use tokio::time::timeout;
 const TLS: &[(Protocol, &str)] = &[(Protocol::Tls, "127.0.0.1:0")];
 
 fn secured(tls: TlsConfig) -> NetConfig {
-    NetConfig {
-        tls: Some(tls),
-        ..config(TLS)
-    }
+    NetConfig { tls: Some(tls), ..config(TLS) }
 }
 
 fn side(tls: TlsConfig) -> Side {
@@ -29,10 +26,7 @@ fn both_peers_prove_their_names_and_messages_go_both_ways() {
         let mut bob = side(authority.config(&["bob.example.com"], VerifyClient::Required));
         let to_bob = alice.to(&bob, Protocol::Tls);
         let name = Some("bob.example.com");
-        alice
-            .net
-            .send_as(&to_bob, name, message("m", 2_000))
-            .unwrap();
+        alice.net.send_as(&to_bob, name, message("m", 2_000)).unwrap();
         let ours = alice.connected().await;
         let theirs = bob.connected().await;
         let (bytes, back) = bob.message().await;
@@ -114,19 +108,14 @@ fn a_new_certificate_serves_new_connections_while_the_old_ones_live() {
         let mut early = side(authority.config(&["early"], VerifyClient::Off));
         let mut late = side(authority.config(&["late"], VerifyClient::Off));
         let to_bob = early.to(&bob, Protocol::Tls);
-        early
-            .net
-            .send_as(&to_bob, Some("bob"), message("1", 0))
-            .unwrap();
+        early.net.send_as(&to_bob, Some("bob"), message("1", 0)).unwrap();
         let first = early.connected().await;
         bob.connected().await;
         let (_, to_early) = bob.message().await;
 
         let (chain, key) = authority.issue(&["bob", "new"]);
         bob.network.reload_certificates(&chain, &key).unwrap();
-        late.net
-            .send_as(&to_bob, Some("bob"), message("2", 0))
-            .unwrap();
+        late.net.send_as(&to_bob, Some("bob"), message("2", 0)).unwrap();
         let second = late.connected().await;
         bob.connected().await;
         bob.message().await;
@@ -134,10 +123,7 @@ fn a_new_certificate_serves_new_connections_while_the_old_ones_live() {
         assert_eq!(names(&early, first), ["bob", "old"]);
         assert_eq!(names(&late, second), ["bob", "new"]);
 
-        early
-            .net
-            .send_as(&to_bob, Some("bob"), message("3", 0))
-            .unwrap();
+        early.net.send_as(&to_bob, Some("bob"), message("3", 0)).unwrap();
         assert_eq!(bob.message().await.0, message("3", 0));
         bob.net.send(&to_early, message("4", 0)).unwrap();
         assert_eq!(early.message().await.0, message("4", 0));
@@ -158,10 +144,7 @@ fn a_key_that_is_not_the_certificates_is_refused_and_the_old_pair_stays() {
         assert!(matches!(refused, Err(SetupError::Certificate(_))));
         let alice = side(authority.config(&["alice"], VerifyClient::Off));
         let to_bob = alice.to(&bob, Protocol::Tls);
-        alice
-            .net
-            .send_as(&to_bob, Some("bob"), message("m", 0))
-            .unwrap();
+        alice.net.send_as(&to_bob, Some("bob"), message("m", 0)).unwrap();
         bob.connected().await;
         assert_eq!(bob.message().await.0, message("m", 0));
     });
@@ -174,10 +157,7 @@ fn a_proved_peer_is_called_back_over_its_own_connection_by_its_alias() {
         let mut alice = side(authority.config(&["alice"], VerifyClient::Off));
         let mut bob = side(authority.config(&["bob"], VerifyClient::Optional));
         let to_bob = alice.to(&bob, Protocol::Tls);
-        alice
-            .net
-            .send_as(&to_bob, Some("bob"), message("1", 0))
-            .unwrap();
+        alice.net.send_as(&to_bob, Some("bob"), message("1", 0)).unwrap();
         alice.connected().await;
         let accepted = bob.connected().await;
         bob.message().await;
@@ -185,17 +165,13 @@ fn a_proved_peer_is_called_back_over_its_own_connection_by_its_alias() {
         assert!(bob.network.alias(accepted, port));
         assert!(!bob.network.alias(accepted, port + 1), "a second alias");
         let to_alice = bob.to(&alice, Protocol::Tls);
-        bob.net
-            .send_as(&to_alice, Some("alice"), message("2", 0))
-            .unwrap();
+        bob.net.send_as(&to_alice, Some("alice"), message("2", 0)).unwrap();
         assert_eq!(alice.message().await.0, message("2", 0));
         assert_eq!(bob.network.counters().opened.get(), 0);
         bob.network.close(accepted);
         assert_eq!(bob.closed().await, CloseReason::Requested);
         assert_eq!(alice.closed().await, CloseReason::Peer);
-        bob.net
-            .send_as(&to_alice, Some("alice"), message("3", 0))
-            .unwrap();
+        bob.net.send_as(&to_alice, Some("alice"), message("3", 0)).unwrap();
         alice.connected().await;
         assert_eq!(alice.message().await.0, message("3", 0));
         assert_eq!(bob.network.counters().opened.get(), 1);
@@ -209,10 +185,7 @@ fn a_peer_that_proved_nothing_gets_no_alias() {
         let alice = side(authority.config(&["alice"], VerifyClient::Off));
         let mut bob = side(authority.config(&["bob"], VerifyClient::Off));
         let to_bob = alice.to(&bob, Protocol::Tls);
-        alice
-            .net
-            .send_as(&to_bob, Some("bob"), message("1", 0))
-            .unwrap();
+        alice.net.send_as(&to_bob, Some("bob"), message("1", 0)).unwrap();
         let accepted = bob.connected().await;
         assert!(!bob.network.alias(accepted, 5061));
     });
@@ -225,9 +198,7 @@ fn a_silent_handshake_ends_in_time() {
         let mut config = secured(tls);
         config.limits.handshake_time = Duration::from_millis(50);
         let bob = Side::new(config);
-        let mut phone = TcpStream::connect(bob.address(Protocol::Tls))
-            .await
-            .unwrap();
+        let mut phone = TcpStream::connect(bob.address(Protocol::Tls)).await.unwrap();
         let mut buffer = [0; 10];
         let end = timeout(PATIENCE, phone.read(&mut buffer)).await;
         assert_eq!(end.expect("not closed").unwrap(), 0);

@@ -5,10 +5,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::mpsc;
 
-const BOTH: &[(Protocol, &str)] = &[
-    (Protocol::Udp, "127.0.0.1:0"),
-    (Protocol::Tcp, "127.0.0.1:0"),
-];
+const BOTH: &[(Protocol, &str)] = &[(Protocol::Udp, "127.0.0.1:0"), (Protocol::Tcp, "127.0.0.1:0")];
 
 fn two() -> (Side, Side) {
     let network = Network::new(config(BOTH)).unwrap();
@@ -130,10 +127,7 @@ fn a_second_switch_on_the_same_port_is_refused_at_start() {
     run(async {
         let first = Side::listening(BOTH);
         for bind in first.network.listening() {
-            let config = NetConfig {
-                binds: vec![*bind],
-                ..NetConfig::default()
-            };
+            let config = NetConfig { binds: vec![*bind], ..NetConfig::default() };
             let refused = Network::new(config);
             assert!(matches!(refused, Err(SetupError::Bind { .. })), "{bind:?}");
         }
@@ -160,30 +154,19 @@ fn the_shard_that_sent_is_told_of_a_failure_on_another_shards_connection() {
 fn a_shard_that_ends_closes_its_connections_and_its_successor_takes_the_port() {
     run(async {
         let mut first = Side::listening(BOTH);
-        let mut phone = TcpStream::connect(first.address(Protocol::Tcp))
-            .await
-            .unwrap();
+        let mut phone = TcpStream::connect(first.address(Protocol::Tcp)).await.unwrap();
         first.connected().await;
-        let Side {
-            network,
-            net,
-            mut events,
-        } = first;
+        let Side { network, net, mut events } = first;
         drop(net);
         let closed = tokio::time::timeout(PATIENCE, events.recv()).await.unwrap();
-        assert!(matches!(
-            closed,
-            Some(Event::Closed(_, CloseReason::Shutdown))
-        ));
+        assert!(matches!(closed, Some(Event::Closed(_, CloseReason::Shutdown))));
         assert_eq!(phone.read(&mut [0; 8]).await.unwrap(), 0);
         let mut second = Side::shard_of(&network);
         let to_second = second.address(Protocol::Udp);
         let phone = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         phone.send_to(&message("m", 0), to_second).await.unwrap();
         assert_eq!(second.message().await.0, message("m", 0));
-        let _phone = TcpStream::connect(second.address(Protocol::Tcp))
-            .await
-            .unwrap();
+        let _phone = TcpStream::connect(second.address(Protocol::Tcp)).await.unwrap();
         second.connected().await;
     });
 }
@@ -195,27 +178,16 @@ fn a_websocket_connection_is_sent_to_like_any_other_until_it_is_released() {
         let (sender, mut frames) = mpsc::channel(1);
         let local = "127.0.0.1:8080".parse().unwrap();
         let remote = "192.0.2.1:40000".parse().unwrap();
-        let id = side
-            .network
-            .adopt_connection(Protocol::Ws, local, remote, sender);
+        let id = side.network.adopt_connection(Protocol::Ws, local, remote, sender);
         let by_peer = hop(Protocol::Ws, remote);
         side.net.send(&by_peer, message("m", 0)).unwrap();
         assert_eq!(frames.recv().await, Some(message("m", 0)));
-        let by_id = Hop {
-            connection: Some(id),
-            ..by_peer
-        };
+        let by_id = Hop { connection: Some(id), ..by_peer };
         side.net.send(&by_id, message("1", 0)).unwrap();
         let busy = side.net.send(&by_id, message("2", 0));
         assert_eq!(busy, Err(SendError::Busy));
         side.network.release_connection(id);
-        assert_eq!(
-            side.net.send(&by_id, message("3", 0)),
-            Err(SendError::Closed)
-        );
-        assert_eq!(
-            side.net.send(&by_peer, message("4", 0)),
-            Err(SendError::Closed)
-        );
+        assert_eq!(side.net.send(&by_id, message("3", 0)), Err(SendError::Closed));
+        assert_eq!(side.net.send(&by_peer, message("4", 0)), Err(SendError::Closed));
     });
 }

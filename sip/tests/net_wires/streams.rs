@@ -9,9 +9,7 @@ use tokio::time::timeout;
 const TCP: &[(Protocol, &str)] = &[(Protocol::Tcp, "127.0.0.1:0")];
 
 async fn phone(side: &Side) -> TcpStream {
-    let phone = TcpStream::connect(side.address(Protocol::Tcp))
-        .await
-        .unwrap();
+    let phone = TcpStream::connect(side.address(Protocol::Tcp)).await.unwrap();
     phone.set_nodelay(true).unwrap();
     phone
 }

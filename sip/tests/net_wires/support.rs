@@ -71,11 +71,7 @@ impl Side {
 
     pub fn shard_of(network: &Network) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
-        Self {
-            network: network.clone(),
-            net: network.attach_shard(Rc::new(Recorder(sender))).unwrap(),
-            events,
-        }
+        Self { network: network.clone(), net: network.attach_shard(Rc::new(Recorder(sender))).unwrap(), events }
     }
 
     pub fn address(&self, protocol: Protocol) -> SocketAddr {
@@ -123,12 +119,7 @@ impl Side {
 }
 
 pub fn hop(protocol: Protocol, remote: SocketAddr) -> Hop {
-    Hop {
-        protocol,
-        local: any(),
-        remote,
-        connection: None,
-    }
+    Hop { protocol, local: any(), remote, connection: None }
 }
 
 pub fn any() -> SocketAddr {
@@ -136,14 +127,8 @@ pub fn any() -> SocketAddr {
 }
 
 pub fn config(binds: &[(Protocol, &str)]) -> NetConfig {
-    let bind = |(protocol, address): &(Protocol, &str)| Bind {
-        protocol: *protocol,
-        address: address.parse().unwrap(),
-    };
-    NetConfig {
-        binds: binds.iter().map(bind).collect(),
-        ..NetConfig::default()
-    }
+    let bind = |(protocol, address): &(Protocol, &str)| Bind { protocol: *protocol, address: address.parse().unwrap() };
+    NetConfig { binds: binds.iter().map(bind).collect(), ..NetConfig::default() }
 }
 
 /// A whole message with a body of `len` bytes.
@@ -154,9 +139,6 @@ pub fn message(mark: &str, len: usize) -> Bytes {
 
 /// Runs a test as a shard runs.
 pub fn run(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, test);
 }

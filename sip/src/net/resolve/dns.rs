@@ -42,10 +42,7 @@ struct Dns {
 
 impl Resolver {
     /// `nameservers` empty: those of the system. `listening` decides which transports and families are of use.
-    pub(crate) fn new(
-        nameservers: &[SocketAddr],
-        listening: &[super::super::Bind],
-    ) -> Result<Self, NetError> {
+    pub(crate) fn new(nameservers: &[SocketAddr], listening: &[super::super::Bind]) -> Result<Self, NetError> {
         let mut offered: Vec<Protocol> = listening.iter().map(|b| b.protocol).collect();
         offered.sort_unstable();
         offered.dedup();
@@ -54,18 +51,10 @@ impl Resolver {
             v4: listening.iter().any(|b| b.address.is_ipv4()),
             v6: listening.iter().any(|b| b.address.is_ipv6()),
         };
-        Ok(Self {
-            dns,
-            offered,
-            under_way: Cell::new(0),
-            failures: RefCell::default(),
-        })
+        Ok(Self { dns, offered, under_way: Cell::new(0), failures: RefCell::default() })
     }
 
-    pub(crate) async fn locate(
-        &self,
-        question: &Question<'_>,
-    ) -> Result<Vec<Target>, ResolveError> {
+    pub(crate) async fn locate(&self, question: &Question<'_>) -> Result<Vec<Target>, ResolveError> {
         let key = format!("{question:?}").to_ascii_lowercase();
         if let Some((since, error)) = self.failures.borrow().get(&key)
             && since.elapsed() < FAILURE_TIME
@@ -143,11 +132,7 @@ impl Dns {
         read: impl Fn(&RData) -> Option<T>,
     ) -> Result<Vec<T>, ResolveError> {
         match self.resolver.lookup(qualified(name), kind).await {
-            Ok(found) => Ok(found
-                .answers()
-                .iter()
-                .filter_map(|r| read(&r.data))
-                .collect()),
+            Ok(found) => Ok(found.answers().iter().filter_map(|r| read(&r.data)).collect()),
             Err(error) if error.is_no_records_found() => Ok(Vec::new()),
             Err(NetError::Timeout) => Err(ResolveError::TimedOut),
             Err(NetError::Busy) => Err(ResolveError::Busy),
@@ -174,12 +159,9 @@ impl Lookup for Dns {
 
     async fn srv(&self, name: &str) -> Result<Vec<Srv>, ResolveError> {
         self.records(name, RecordType::SRV, |data| match data {
-            RData::SRV(r) => Some(Srv {
-                priority: r.priority,
-                weight: r.weight,
-                port: r.port,
-                target: plain(&r.target),
-            }),
+            RData::SRV(r) => {
+                Some(Srv { priority: r.priority, weight: r.weight, port: r.port, target: plain(&r.target) })
+            }
             _ => None,
         })
         .await
@@ -217,11 +199,7 @@ impl Lookup for Dns {
 
 /// A name with a dot is whole; one without may be completed by the system's search list.
 fn qualified(name: &str) -> String {
-    if name.contains('.') && !name.ends_with('.') {
-        format!("{name}.")
-    } else {
-        name.to_owned()
-    }
+    if name.contains('.') && !name.ends_with('.') { format!("{name}.") } else { name.to_owned() }
 }
 
 fn plain(name: &Name) -> String {

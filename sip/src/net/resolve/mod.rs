@@ -74,12 +74,7 @@ impl<'a> Question<'a> {
             None => None,
             Some(token) => Some(transport(token, secure)?),
         };
-        Ok(Self {
-            host,
-            port: uri.port,
-            transport,
-            secure,
-        })
+        Ok(Self { host, port: uri.port, transport, secure })
     }
 
     /// The transport where nothing else decides (RFC 3263 section 4.1).
@@ -113,8 +108,5 @@ pub fn literal(uri: &Uri<'_>) -> Result<Option<Target>, ResolveError> {
     };
     let protocol = question.fallback();
     let port = question.port.unwrap_or(protocol.default_port());
-    Ok(Some(Target {
-        protocol,
-        address: SocketAddr::new(ip, port),
-    }))
+    Ok(Some(Target { protocol, address: SocketAddr::new(ip, port) }))
 }

@@ -46,17 +46,12 @@ pub(crate) fn srv(mut records: Vec<Srv>, mut random: impl FnMut(u32) -> u32) -> 
 }
 
 /// The services to ask for, in order: those of ours that the first order with any of ours names.
-pub(crate) fn naptr(
-    mut records: Vec<Naptr>,
-    secure: bool,
-    offered: &[Protocol],
-) -> Vec<(Protocol, String)> {
+pub(crate) fn naptr(mut records: Vec<Naptr>, secure: bool, offered: &[Protocol]) -> Vec<(Protocol, String)> {
     records.sort_by_key(|r| (r.order, r.preference));
     let ours = records.into_iter().filter_map(|r| {
         let protocol = service(&r.service)?;
-        let usable = r.flags.eq_ignore_ascii_case("s")
-            && offered.contains(&protocol)
-            && (protocol.is_secure() || !secure);
+        let usable =
+            r.flags.eq_ignore_ascii_case("s") && offered.contains(&protocol) && (protocol.is_secure() || !secure);
         usable.then_some((r.order, protocol, r.replacement))
     });
     let mut first = None;

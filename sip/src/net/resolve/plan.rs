@@ -56,10 +56,7 @@ pub(crate) async fn locate(
                 continue;
             }
             let found = lookup.addresses(&server.target).await.unwrap_or_default();
-            targets.extend(found.into_iter().map(|ip| Target {
-                protocol,
-                address: SocketAddr::new(ip, server.port),
-            }));
+            targets.extend(found.into_iter().map(|ip| Target { protocol, address: SocketAddr::new(ip, server.port) }));
         }
     }
     targets.truncate(TARGETS_MAX);
@@ -108,19 +105,11 @@ fn srv_name(protocol: Protocol, name: &str) -> Option<(Protocol, String)> {
     Some((protocol, format!("{prefix}.{name}")))
 }
 
-async fn hosts(
-    lookup: &impl Lookup,
-    name: &str,
-    protocol: Protocol,
-    port: u16,
-) -> Result<Vec<Target>, ResolveError> {
+async fn hosts(lookup: &impl Lookup, name: &str, protocol: Protocol, port: u16) -> Result<Vec<Target>, ResolveError> {
     let found = lookup.addresses(name).await?;
     if found.is_empty() {
         return Err(ResolveError::NotFound);
     }
-    let place = |ip| Target {
-        protocol,
-        address: SocketAddr::new(ip, port),
-    };
+    let place = |ip| Target { protocol, address: SocketAddr::new(ip, port) };
     Ok(found.into_iter().map(place).take(TARGETS_MAX).collect())
 }

@@ -45,22 +45,11 @@ impl Lookup for Zone {
 }
 
 fn naptr(order: u16, preference: u16, service: &str, replacement: &str) -> Naptr {
-    Naptr {
-        order,
-        preference,
-        flags: "s".into(),
-        service: service.into(),
-        replacement: replacement.into(),
-    }
+    Naptr { order, preference, flags: "s".into(), service: service.into(), replacement: replacement.into() }
 }
 
 fn srv(priority: u16, weight: u16, port: u16, target: &str) -> Srv {
-    Srv {
-        priority,
-        weight,
-        port,
-        target: target.into(),
-    }
+    Srv { priority, weight, port, target: target.into() }
 }
 
 /// The example of RFC 3263 section 4.1 with two servers for each transport.
@@ -75,21 +64,9 @@ fn example() -> Zone {
             ],
         )]),
         srv: HashMap::from([
-            (
-                "_sips._tcp.example.com",
-                vec![srv(0, 1, 5061, "one.example.com")],
-            ),
-            (
-                "_sip._tcp.example.com",
-                vec![
-                    srv(1, 1, 5070, "two.example.com"),
-                    srv(0, 1, 5060, "one.example.com"),
-                ],
-            ),
-            (
-                "_sip._udp.example.com",
-                vec![srv(0, 1, 5060, "one.example.com")],
-            ),
+            ("_sips._tcp.example.com", vec![srv(0, 1, 5061, "one.example.com")]),
+            ("_sip._tcp.example.com", vec![srv(1, 1, 5070, "two.example.com"), srv(0, 1, 5060, "one.example.com")]),
+            ("_sip._udp.example.com", vec![srv(0, 1, 5060, "one.example.com")]),
             ("_sip._udp.closed.example.com", vec![srv(0, 0, 0, "")]),
         ]),
         addresses: HashMap::from([
@@ -117,26 +94,14 @@ async fn a_uri_leads_where_rfc_3263_section_4_says() {
         // A literal address: no question at all.
         ("sip:192.0.2.5", "udp:192.0.2.5:5060"),
         ("sips:192.0.2.5", "tls:192.0.2.5:5061"),
-        (
-            "sip:[2001:db8::5]:5080;transport=tcp",
-            "tcp:[2001:db8::5]:5080",
-        ),
+        ("sip:[2001:db8::5]:5080;transport=tcp", "tcp:[2001:db8::5]:5080"),
         ("sip:a@nowhere;maddr=192.0.2.6", "udp:192.0.2.6:5060"),
         ("sips:192.0.2.5;transport=tcp", "tls:192.0.2.5:5061"),
         // NAPTR: only the first order that has something for us.
-        (
-            "sip:example.com",
-            "tls:[2001:db8::1]:5061 tls:192.0.2.1:5061",
-        ),
-        (
-            "sips:example.com",
-            "tls:[2001:db8::1]:5061 tls:192.0.2.1:5061",
-        ),
+        ("sip:example.com", "tls:[2001:db8::1]:5061 tls:192.0.2.1:5061"),
+        ("sips:example.com", "tls:[2001:db8::1]:5061 tls:192.0.2.1:5061"),
         // The transport is given: SRV by priority, all addresses of each.
-        (
-            "sip:example.com;transport=tcp",
-            "tcp:[2001:db8::1]:5060 tcp:192.0.2.1:5060 tcp:192.0.2.2:5070",
-        ),
+        ("sip:example.com;transport=tcp", "tcp:[2001:db8::1]:5060 tcp:192.0.2.1:5060 tcp:192.0.2.2:5070"),
         // The port is given: addresses only.
         ("sip:example.com:5062", "udp:192.0.2.9:5062"),
         ("sips:example.com:5062", "tls:192.0.2.9:5062"),
@@ -183,8 +148,7 @@ async fn what_leads_nowhere_says_why() {
 async fn a_server_that_fails_on_naptr_and_srv_does_not_hide_the_address() {
     let mut zone = example();
     zone.addresses.insert("old.example.com", vec!["192.0.2.7"]);
-    zone.failing
-        .extend(["_sip._udp.old.example.com", "_sips._tcp.old.example.com"]);
+    zone.failing.extend(["_sip._udp.old.example.com", "_sips._tcp.old.example.com"]);
     let got = places(&zone, "sip:old.example.com", ALL).await;
     assert_eq!(got.as_deref(), Ok("udp:192.0.2.7:5060"));
     let asked = zone.asked.borrow().join(", ");
@@ -198,23 +162,15 @@ async fn an_answer_of_any_size_gives_a_bounded_list() {
     let mut zone = example();
     let many = (0..500).map(|n| srv(n, 0, 5060, "one.example.com"));
     zone.srv.insert("_sip._tcp.example.com", many.collect());
-    let got = places(&zone, "sip:example.com;transport=tcp", ALL)
-        .await
-        .unwrap();
+    let got = places(&zone, "sip:example.com;transport=tcp", ALL).await.unwrap();
     assert_eq!(got.split(' ').count(), TARGETS_MAX);
     assert!(zone.asked.borrow().len() <= 20);
 }
 
 #[test]
 fn srv_weights_choose_as_rfc_2782_says() {
-    let records = || {
-        vec![
-            srv(10, 60, 1, "sixty"),
-            srv(5, 0, 2, "first"),
-            srv(10, 0, 3, "zero"),
-            srv(10, 40, 4, "forty"),
-        ]
-    };
+    let records =
+        || vec![srv(10, 60, 1, "sixty"), srv(5, 0, 2, "first"), srv(10, 0, 3, "zero"), srv(10, 40, 4, "forty")];
     // The weights of priority 10 run 0, 40, 100: the random number falls into one of them.
     let cases = [
         (0, "first zero forty sixty"),
@@ -253,10 +209,7 @@ fn naptr_records_of_other_services_and_flags_are_passed_over() {
         naptr(1, 1, "E2U+email", "mail"),
     ];
     let got = order::naptr(records.clone(), false, ALL);
-    let udp_then_tcp = vec![
-        (Protocol::Udp, "udp".to_owned()),
-        (Protocol::Tcp, "tcp".to_owned()),
-    ];
+    let udp_then_tcp = vec![(Protocol::Udp, "udp".to_owned()), (Protocol::Tcp, "tcp".to_owned())];
     assert_eq!(got, udp_then_tcp);
     let secure = order::naptr(records, true, ALL);
     assert_eq!(secure, vec![(Protocol::Tls, "tls".to_owned())]);
