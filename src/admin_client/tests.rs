@@ -7,10 +7,7 @@ use std::thread::{self, JoinHandle};
 use super::*;
 
 /// Answers one request with `status` and `body`; gives back the request's first line, its Authorization and its body.
-fn switch_that_answers(
-    status: &'static str,
-    body: &'static str,
-) -> (String, JoinHandle<[String; 3]>) {
+fn switch_that_answers(status: &'static str, body: &'static str) -> (String, JoinHandle<[String; 3]>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap().to_string();
     let served = thread::spawn(move || {
@@ -34,24 +31,16 @@ fn switch_that_answers(
         }
         let mut sent = vec![0; length];
         reader.read_exact(&mut sent).unwrap();
-        let answer = format!(
-            "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            body.len()
-        );
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
         reader.get_mut().write_all(answer.as_bytes()).unwrap();
-        [
-            first.trim().to_owned(),
-            authorization,
-            String::from_utf8(sent).unwrap(),
-        ]
+        [first.trim().to_owned(), authorization, String::from_utf8(sent).unwrap()]
     });
     (at, served)
 }
 
 fn data_folder(http: &str) -> tempfile::TempDir {
     let data = tempfile::tempdir().unwrap();
-    let file =
-        serde_json::json!({ "pid": 7, "http": http, "token_file": "admin.token", "sip": {} });
+    let file = serde_json::json!({ "pid": 7, "http": http, "token_file": "admin.token", "sip": {} });
     std::fs::write(data.path().join(SWITCH_FILE), file.to_string()).unwrap();
     std::fs::write(data.path().join(TOKEN_FILE), "the-token\n").unwrap();
     data
@@ -63,26 +52,17 @@ fn the_switch_is_found_by_its_data_folder_and_asked_with_its_token() {
     let data = data_folder(&at);
     let answer = AdminClient::find(data.path()).unwrap().tree().unwrap();
     assert_eq!(answer, serde_json::json!({ "nodes": [] }));
-    assert_eq!(
-        served.join().unwrap(),
-        ["GET /api/tree HTTP/1.1", "Bearer the-token", ""]
-    );
+    assert_eq!(served.join().unwrap(), ["GET /api/tree HTTP/1.1", "Bearer the-token", ""]);
 }
 
 #[test]
 fn a_kill_says_which_and_how() {
     let (at, served) = switch_that_answers("200 OK", r#"{"killed":"a/b"}"#);
     let data = data_folder(&at);
-    AdminClient::find(data.path())
-        .unwrap()
-        .kill("a/b", Kill::Panic)
-        .unwrap();
+    AdminClient::find(data.path()).unwrap().kill("a/b", Kill::Panic).unwrap();
     let [first, _, body] = served.join().unwrap();
     assert_eq!(first, "POST /api/kill HTTP/1.1");
-    assert_eq!(
-        serde_json::from_str::<Value>(&body).unwrap(),
-        serde_json::json!({ "path": "a/b", "how": "panic" })
-    );
+    assert_eq!(serde_json::from_str::<Value>(&body).unwrap(), serde_json::json!({ "path": "a/b", "how": "panic" }));
 }
 
 #[test]
@@ -95,67 +75,37 @@ fn without_a_switch_the_error_says_how_to_start_or_find_one() {
     let data = tempfile::tempdir().unwrap();
     let folder = data.path().display();
     let error = AdminClient::find(data.path()).err().unwrap().to_string();
-    let wanted = format!(
-        "no switch is running on {folder}: start one with `strowger run`, or name its data folder with --data"
-    );
+    let wanted =
+        format!("no switch is running on {folder}: start one with `strowger run`, or name its data folder with --data");
     assert_eq!(error, wanted);
 }
 
 #[test]
 fn a_switch_that_was_killed_is_named_with_its_process() {
     // A port that was just given back has no listener.
-    let at = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .to_string();
+    let at = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let data = data_folder(&at);
-    let error = AdminClient::find(data.path())
-        .unwrap()
-        .calls()
-        .err()
-        .unwrap()
-        .to_string();
-    assert!(
-        error.starts_with(&format!("no switch answers at http://{at}")),
-        "{error}"
-    );
+    let error = AdminClient::find(data.path()).unwrap().calls().err().unwrap().to_string();
+    assert!(error.starts_with(&format!("no switch answers at http://{at}")), "{error}");
     assert!(error.contains("process 7"), "{error}");
 }
 
 #[test]
 fn a_refused_token_and_an_error_are_told_apart() {
     let (at, served) = switch_that_answers("401 Unauthorized", "");
-    let error = AdminClient::find(data_folder(&at).path())
-        .unwrap()
-        .tree()
-        .err()
-        .unwrap()
-        .to_string();
+    let error = AdminClient::find(data_folder(&at).path()).unwrap().tree().err().unwrap().to_string();
     assert!(error.contains("refuses the admin token"), "{error}");
     served.join().unwrap();
 
     let (at, served) = switch_that_answers("404 Not Found", r#"{"error":"no actor a/b"}"#);
-    let error = AdminClient::find(data_folder(&at).path())
-        .unwrap()
-        .kill("a/b", Kill::Kill)
-        .err()
-        .unwrap()
-        .to_string();
+    let error = AdminClient::find(data_folder(&at).path()).unwrap().kill("a/b", Kill::Kill).err().unwrap().to_string();
     assert_eq!(error, "no actor a/b");
     served.join().unwrap();
 }
 
 #[test]
 fn the_end_of_a_draining_switch_is_no_error() {
-    let at = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .to_string();
+    let at = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let data = data_folder(&at);
-    assert_eq!(
-        AdminClient::find(data.path()).unwrap().drained().unwrap(),
-        None
-    );
+    assert_eq!(AdminClient::find(data.path()).unwrap().drained().unwrap(), None);
 }

@@ -2,11 +2,7 @@
 
 /// `count` things: `1 user`, `2 users`.
 pub fn count(count: usize, noun: &str) -> String {
-    if count == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{count} {noun}s")
-    }
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 /// A duration in its two largest units: `3d 4h`, `12m 5s`, `430ms`.
@@ -26,14 +22,9 @@ pub fn duration_ms(millis: u64) -> String {
 pub fn safe(text: &str, chars_max: usize) -> String {
     // Direction marks can make one text look like another (Unicode TR 36 section 2.5).
     let steers = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    let mut shown: String = text
-        .chars()
-        .take(chars_max)
-        .map(|c| if steers(c) { '\u{fffd}' } else { c })
-        .collect();
+    let mut shown: String = text.chars().take(chars_max).map(|c| if steers(c) { '\u{fffd}' } else { c }).collect();
     if text.chars().nth(chars_max).is_some() {
         shown.pop();
         shown.push('…');
@@ -59,9 +50,6 @@ mod tests {
 
     #[test]
     fn one_thing_has_no_plural() {
-        assert_eq!(
-            [count(0, "call"), count(1, "call"), count(2, "call")],
-            ["0 calls", "1 call", "2 calls"]
-        );
+        assert_eq!([count(0, "call"), count(1, "call"), count(2, "call")], ["0 calls", "1 call", "2 calls"]);
     }
 }

@@ -16,12 +16,7 @@ pub fn render(nodes: &[TreeNode]) -> String {
     let mut root = Branch::default();
     for node in nodes {
         let mut branch = &mut root;
-        for name in node
-            .path
-            .split('/')
-            .filter(|name| !name.is_empty())
-            .take(DEPTH_MAX)
-        {
+        for name in node.path.split('/').filter(|name| !name.is_empty()).take(DEPTH_MAX) {
             branch = branch.children.entry(natural_key(name)).or_default();
             branch.name = name;
         }
@@ -29,20 +24,12 @@ pub fn render(nodes: &[TreeNode]) -> String {
     }
     let mut lines = Vec::new();
     draw(&root, "", &mut lines);
-    let width = lines
-        .iter()
-        .map(|(drawing, _)| drawing.chars().count())
-        .max()
-        .unwrap_or(0);
+    let width = lines.iter().map(|(drawing, _)| drawing.chars().count()).max().unwrap_or(0);
     let mut out = String::new();
     for (drawing, node) in lines {
         let details = node.map_or(String::new(), details);
         // Writing to a String cannot fail.
-        let _ = writeln!(
-            out,
-            "{}",
-            format!("{drawing:<width$}  {details}").trim_end()
-        );
+        let _ = writeln!(out, "{}", format!("{drawing:<width$}  {details}").trim_end());
     }
     out
 }
@@ -57,10 +44,7 @@ struct Branch<'a> {
 /// Sorts `shard-2` before `shard-10`.
 fn natural_key(name: &str) -> (String, u64, String) {
     let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
-    let number = name
-        .strip_prefix(stem)
-        .and_then(|digits| digits.parse().ok())
-        .unwrap_or(0);
+    let number = name.strip_prefix(stem).and_then(|digits| digits.parse().ok()).unwrap_or(0);
     (stem.to_owned(), number, name.to_owned())
 }
 
@@ -73,48 +57,28 @@ fn draw<'a>(branch: &Branch<'a>, indent: &str, lines: &mut Vec<(String, Option<&
             (false, true) => ("└─ ", "   "),
             (false, false) => ("├─ ", "│  "),
         };
-        lines.push((
-            format!(
-                "{indent}{joint}{}",
-                humane::safe(child.name, TEXT_CHARS_MAX)
-            ),
-            child.node,
-        ));
+        lines.push((format!("{indent}{joint}{}", humane::safe(child.name, TEXT_CHARS_MAX)), child.node));
         draw(child, &format!("{indent}{below}"), lines);
     }
 }
 
 fn details(node: &TreeNode) -> String {
-    let mut parts = vec![
-        node.kind.clone(),
-        node.state.clone(),
-        format!("up {}", humane::duration_ms(node.uptime_ms)),
-    ];
+    let mut parts = vec![node.kind.clone(), node.state.clone(), format!("up {}", humane::duration_ms(node.uptime_ms))];
     if node.restarts > 0 {
         let cause = node.last_cause.as_deref().unwrap_or("cause unknown");
-        let restarts = humane::count(
-            usize::try_from(node.restarts).unwrap_or(usize::MAX),
-            "restart",
-        );
+        let restarts = humane::count(usize::try_from(node.restarts).unwrap_or(usize::MAX), "restart");
         parts.push(format!("{restarts} ({cause})"));
     }
     if node.mailbox_capacity > 0 {
         let mut mailbox = format!("mailbox {}/{}", node.mailbox_depth, node.mailbox_capacity);
         if node.mailbox_age_ms > 0 {
-            let _ = write!(
-                mailbox,
-                ", oldest {}",
-                humane::duration_ms(node.mailbox_age_ms)
-            );
+            let _ = write!(mailbox, ", oldest {}", humane::duration_ms(node.mailbox_age_ms));
         }
         parts.push(mailbox);
     }
     parts.extend(node.description.clone());
-    let shown: Vec<String> = parts
-        .iter()
-        .filter(|part| !part.is_empty())
-        .map(|part| humane::safe(part, TEXT_CHARS_MAX))
-        .collect();
+    let shown: Vec<String> =
+        parts.iter().filter(|part| !part.is_empty()).map(|part| humane::safe(part, TEXT_CHARS_MAX)).collect();
     shown.join(" · ")
 }
 
@@ -139,12 +103,7 @@ mod tests {
         killed.last_cause = Some("panicked: boom".to_owned());
         killed.mailbox_depth = 3;
         killed.mailbox_capacity = 64;
-        let nodes = [
-            node("switch"),
-            killed,
-            node("switch/shard-2"),
-            node("switch/shard-2/call-a"),
-        ];
+        let nodes = [node("switch"), killed, node("switch/shard-2"), node("switch/shard-2/call-a")];
         let drawn = "\
 switch        k · up · up 1s
 ├─ shard-2    k · up · up 1s
@@ -161,9 +120,6 @@ switch        k · up · up 1s
 
     #[test]
     fn two_roots_hang_side_by_side() {
-        assert_eq!(
-            render(&[node("a"), node("b")]),
-            "├─ a  k · up · up 1s\n└─ b  k · up · up 1s\n"
-        );
+        assert_eq!(render(&[node("a"), node("b")]), "├─ a  k · up · up 1s\n└─ b  k · up · up 1s\n");
     }
 }

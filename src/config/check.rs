@@ -14,16 +14,8 @@ use super::units::duration_words;
 pub(super) type Places = BTreeMap<String, Range<usize>>;
 
 /// All mistakes between the settings of `config`, except for those that concern an `unsound` one.
-pub(super) fn relations(
-    config: &Config,
-    places: &Places,
-    unsound: &BTreeSet<String>,
-) -> Vec<Finding> {
-    let mut checker = Checker {
-        places,
-        unsound,
-        findings: Vec::new(),
-    };
+pub(super) fn relations(config: &Config, places: &Places, unsound: &BTreeSet<String>) -> Vec<Finding> {
+    let mut checker = Checker { places, unsound, findings: Vec::new() };
     checker.dialled(config);
     checker.credentials(config);
     checker.listeners(config);
@@ -48,12 +40,7 @@ pub(super) fn relations(
             .algorithms
             .iter()
             .enumerate()
-            .map(|(index, algorithm)| {
-                (
-                    algorithm.name().to_owned(),
-                    format!("auth.algorithms[{index}]"),
-                )
-            }),
+            .map(|(index, algorithm)| (algorithm.name().to_owned(), format!("auth.algorithms[{index}]"))),
     );
     checker.findings
 }
@@ -71,44 +58,22 @@ impl Checker<'_> {
         let mut dialled = Vec::new();
         for (index, user) in config.users.iter().enumerate() {
             dialled.push((user.name.clone(), format!("user[{index}].name")));
-            dialled.extend(
-                user.extension
-                    .iter()
-                    .map(|number| (number.clone(), format!("user[{index}].extension"))),
-            );
+            dialled.extend(user.extension.iter().map(|number| (number.clone(), format!("user[{index}].extension"))));
             let tel = user.tel.iter().enumerate();
-            dialled.extend(
-                tel.map(|(at, number)| (number.clone(), format!("user[{index}].tel[{at}]"))),
-            );
+            dialled.extend(tel.map(|(at, number)| (number.clone(), format!("user[{index}].tel[{at}]"))));
         }
         let services = config.services.iter().enumerate();
-        dialled.extend(
-            services.map(|(index, service)| {
-                (service.number.clone(), format!("service[{index}].number"))
-            }),
-        );
-        self.unique(
-            "a name or number",
-            "give each user and service its own",
-            dialled.into_iter(),
-        );
+        dialled.extend(services.map(|(index, service)| (service.number.clone(), format!("service[{index}].number"))));
+        self.unique("a name or number", "give each user and service its own", dialled.into_iter());
 
         let gateways = || config.gateways.iter().enumerate();
-        let names = gateways()
-            .map(|(index, gateway)| (gateway.name.clone(), format!("gateway[{index}].name")));
+        let names = gateways().map(|(index, gateway)| (gateway.name.clone(), format!("gateway[{index}].name")));
         self.unique("a gateway", "give each gateway its own name", names);
         // A request is matched by its source address and transport.
         let addresses = gateways().map(|(index, gateway)| {
-            (
-                format!("{} over {:?}", gateway.address.ip, gateway.transport),
-                format!("gateway[{index}].address"),
-            )
+            (format!("{} over {:?}", gateway.address.ip, gateway.transport), format!("gateway[{index}].address"))
         });
-        self.unique(
-            "a gateway's address",
-            "its requests could not be told apart: keep one",
-            addresses,
-        );
+        self.unique("a gateway's address", "its requests could not be told apart: keep one", addresses);
     }
 
     fn credentials(&mut self, config: &Config) {
@@ -119,11 +84,9 @@ impl Checker<'_> {
                 continue;
             }
             match (&user.password, &user.ha1) {
-                (None, None) => self.wrong(
-                    &path,
-                    "this user has no credentials".to_owned(),
-                    "add `password = …` or `ha1 = { … }`",
-                ),
+                (None, None) => {
+                    self.wrong(&path, "this user has no credentials".to_owned(), "add `password = …` or `ha1 = { … }`")
+                }
                 (Some(_), Some(_)) => {
                     let what = "this user has a password and hashed credentials".to_owned();
                     self.wrong(&ha1, what, "keep `password` or `ha1`");
@@ -138,11 +101,7 @@ impl Checker<'_> {
                     if !missing.is_empty() {
                         let missing = missing.join(", ");
                         let what = format!("`ha1` lacks {missing}, which [auth] algorithms offers");
-                        self.wrong(
-                            &ha1,
-                            what,
-                            format!("add {missing}, or take it out of [auth] algorithms"),
-                        );
+                        self.wrong(&ha1, what, format!("add {missing}, or take it out of [auth] algorithms"));
                     }
                 }
             }
@@ -151,27 +110,18 @@ impl Checker<'_> {
 
     fn listeners(&mut self, config: &Config) {
         let listed = |name: &str, list: &[SocketAddr]| -> Vec<_> {
-            let paths = list
-                .iter()
-                .enumerate()
-                .map(|(index, at)| (*at, format!("sip.{name}[{index}]")));
+            let paths = list.iter().enumerate().map(|(index, at)| (*at, format!("sip.{name}[{index}]")));
             paths.collect()
         };
         let udp = listed("udp", &config.sip.udp);
         let mut streams = listed("tcp", &config.sip.tcp);
         streams.extend(listed("tls", &config.sip.tls));
-        if udp.is_empty() && streams.is_empty() && self.is_sound(&["sip.udp", "sip.tcp", "sip.tls"])
-        {
+        if udp.is_empty() && streams.is_empty() && self.is_sound(&["sip.udp", "sip.tcp", "sip.tls"]) {
             let remedy = "add `udp = [\"127.0.0.1:5060\"]`, `tcp` or `tls`";
             self.wrong("sip", "SIP listens nowhere".to_owned(), remedy);
         }
         streams.push((config.http.listen, "http.listen".to_owned()));
-        streams.extend(
-            config
-                .http
-                .tls_listen
-                .map(|at| (at, "http.tls_listen".to_owned())),
-        );
+        streams.extend(config.http.tls_listen.map(|at| (at, "http.tls_listen".to_owned())));
         for (protocol, mut group) in [("UDP", udp), ("TCP", streams)] {
             // The kernel gives every port 0 another port.
             group.retain(|(at, _)| at.port() != 0);
@@ -188,49 +138,30 @@ impl Checker<'_> {
     fn advertised(&mut self, config: &Config) {
         let sip = &config.sip;
         let any = |list: &[SocketAddr]| list.iter().any(|at| at.ip().is_unspecified());
-        let open = [
-            ("sip.udp", &sip.udp),
-            ("sip.tcp", &sip.tcp),
-            ("sip.tls", &sip.tls),
-        ];
+        let open = [("sip.udp", &sip.udp), ("sip.tcp", &sip.tcp), ("sip.tls", &sip.tls)];
         if sip.advertised.is_none()
             && self.is_sound(&["sip.advertised"])
             && let Some((path, _)) = open.into_iter().find(|(_, list)| any(list))
         {
-            let remedy =
-                "add `advertised = \"sip.example.com\"` to [sip], or listen on one address";
-            self.wrong(
-                path,
-                "SIP listens on all addresses and has none to tell its peers".to_owned(),
-                remedy,
-            );
+            let remedy = "add `advertised = \"sip.example.com\"` to [sip], or listen on one address";
+            self.wrong(path, "SIP listens on all addresses and has none to tell its peers".to_owned(), remedy);
         }
         match (config.media.ip.is_unspecified(), config.media.advertised) {
             (true, None) if self.is_sound(&["media.ip", "media.advertised"]) => {
                 let remedy = "add `advertised = \"192.0.2.10\"` to [media], or name one address";
-                self.wrong(
-                    "media.ip",
-                    "media is on all addresses and has none to tell its peers".to_owned(),
-                    remedy,
-                );
+                self.wrong("media.ip", "media is on all addresses and has none to tell its peers".to_owned(), remedy);
             }
             (_, Some(ip)) if ip.is_unspecified() || is_multicast(ip) => {
                 let what = format!("`{ip}` is no address that a peer can send to");
-                self.wrong(
-                    "media.advertised",
-                    what,
-                    "name the address that peers reach",
-                );
+                self.wrong("media.advertised", what, "name the address that peers reach");
             }
             _ => {}
         }
     }
 
     fn certificates(&mut self, config: &Config) {
-        let pairs = [
-            ("tls", &config.tls.certificate, &config.tls.key),
-            ("http", &config.http.certificate, &config.http.key),
-        ];
+        let pairs =
+            [("tls", &config.tls.certificate, &config.tls.key), ("http", &config.http.certificate, &config.http.key)];
         for (section, certificate, key) in pairs {
             let (given, lacking) = match (certificate, key) {
                 (Some(_), None) => ("certificate", "key"),
@@ -250,11 +181,7 @@ impl Checker<'_> {
         let verifies = config.tls.verify_client != VerifyClient::Off;
         if verifies && config.tls.client_ca.is_none() && self.is_sound(&["tls.client_ca"]) {
             let what = "client certificates are verified against nothing".to_owned();
-            self.wrong(
-                "tls.verify_client",
-                what,
-                "add `client_ca = …` to [tls], or write \"off\"",
-            );
+            self.wrong("tls.verify_client", what, "add `client_ca = …` to [tls], or write \"off\"");
         }
         let files = [
             ("tls.certificate", &config.tls.certificate),
@@ -277,34 +204,12 @@ impl Checker<'_> {
     fn bounds(&mut self, config: &Config) {
         let (registrar, sip, auth) = (&config.registrar, &config.sip, &config.auth);
         let ordered: [(&str, Duration, &str, Duration); 4] = [
-            (
-                "registrar.expires_min",
-                registrar.expires_min,
-                "registrar.expires_default",
-                registrar.expires_default,
-            ),
-            (
-                "registrar.expires_default",
-                registrar.expires_default,
-                "registrar.expires_max",
-                registrar.expires_max,
-            ),
-            (
-                "sip.min_se",
-                sip.min_se,
-                "sip.session_expires",
-                sip.session_expires,
-            ),
-            (
-                "auth.delay_first",
-                auth.delay_first,
-                "auth.delay_max",
-                auth.delay_max,
-            ),
+            ("registrar.expires_min", registrar.expires_min, "registrar.expires_default", registrar.expires_default),
+            ("registrar.expires_default", registrar.expires_default, "registrar.expires_max", registrar.expires_max),
+            ("sip.min_se", sip.min_se, "sip.session_expires", sip.session_expires),
+            ("auth.delay_first", auth.delay_first, "auth.delay_max", auth.delay_max),
         ];
-        for (low_path, low, high_path, high) in
-            ordered.into_iter().filter(|(_, low, _, high)| low > high)
-        {
+        for (low_path, low, high_path, high) in ordered.into_iter().filter(|(_, low, _, high)| low > high) {
             if !self.is_sound(&[low_path, high_path]) {
                 continue;
             }
@@ -316,16 +221,8 @@ impl Checker<'_> {
                 duration_words(high)
             );
             // The mistake is shown at what was written; the other one may be a default.
-            let path = if self.places.contains_key(low_path) {
-                low_path
-            } else {
-                high_path
-            };
-            self.wrong(
-                path,
-                what,
-                format!("make `{high_name}` at least `{low_name}`"),
-            );
+            let path = if self.places.contains_key(low_path) { low_path } else { high_path };
+            self.wrong(path, what, format!("make `{high_name}` at least `{low_name}`"));
         }
     }
 
@@ -338,10 +235,7 @@ impl Checker<'_> {
                 continue;
             };
             let what = format!("{} is already {noun}: {first}", quoted(&value));
-            let also = self
-                .places
-                .get(first)
-                .map(|span| (span.clone(), format!("{} is first here", quoted(&value))));
+            let also = self.places.get(first).map(|span| (span.clone(), format!("{} is first here", quoted(&value))));
             let mut finding = Finding::new(self.place(&path), &path, what, remedy);
             finding.also.extend(also);
             self.findings.push(finding);
@@ -349,8 +243,7 @@ impl Checker<'_> {
     }
 
     fn wrong(&mut self, path: &str, what: String, remedy: impl Into<String>) {
-        self.findings
-            .push(Finding::new(self.place(path), path, what, remedy));
+        self.findings.push(Finding::new(self.place(path), path, what, remedy));
     }
 
     /// Whether something was read from each of these settings, or rightly nothing.
@@ -360,15 +253,8 @@ impl Checker<'_> {
 
     /// Where a setting stands; what was not given stands where its section does.
     fn place(&self, path: &str) -> Range<usize> {
-        let parent = || {
-            path.rsplit_once('.')
-                .and_then(|(section, _)| self.places.get(section))
-        };
-        self.places
-            .get(path)
-            .or_else(parent)
-            .cloned()
-            .unwrap_or(0..0)
+        let parent = || path.rsplit_once('.').and_then(|(section, _)| self.places.get(section));
+        self.places.get(path).or_else(parent).cloned().unwrap_or(0..0)
     }
 }
 
@@ -377,7 +263,5 @@ fn is_multicast(ip: IpAddr) -> bool {
 }
 
 fn is_readable(file: &Path) -> bool {
-    std::fs::File::open(file)
-        .and_then(|file| file.metadata())
-        .is_ok_and(|metadata| metadata.is_file())
+    std::fs::File::open(file).and_then(|file| file.metadata()).is_ok_and(|metadata| metadata.is_file())
 }

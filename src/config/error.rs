@@ -52,11 +52,7 @@ pub struct Place {
 impl fmt::Display for ConfigError {
     /// The mistake on one line: `file:line:column: what is wrong; what would be right`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}:{}:{}: {}; {}",
-            self.file, self.line, self.column, self.what, self.remedy
-        )
+        write!(f, "{}:{}:{}: {}; {}", self.file, self.line, self.column, self.what, self.remedy)
     }
 }
 
@@ -70,11 +66,7 @@ pub fn render_text(errors: &[ConfigError]) -> String {
         let _ = writeln!(out, "{error}");
         out.push_str(&error.excerpt);
         for place in &error.also {
-            let _ = writeln!(
-                out,
-                "{}:{}:{}: {}",
-                error.file, place.line, place.column, place.what
-            );
+            let _ = writeln!(out, "{}:{}:{}: {}", error.file, place.line, place.column, place.what);
         }
     }
     let _ = match errors.len() {
@@ -103,20 +95,8 @@ pub(super) struct Finding {
 
 impl Finding {
     /// A mistake at `span` that concerns the setting `key`.
-    pub(super) fn new(
-        span: Range<usize>,
-        key: &str,
-        what: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Self {
-        Self {
-            span,
-            key: key.to_owned(),
-            what: what.into(),
-            remedy: remedy.into(),
-            also: Vec::new(),
-            hide_rest: false,
-        }
+    pub(super) fn new(span: Range<usize>, key: &str, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { span, key: key.to_owned(), what: what.into(), remedy: remedy.into(), also: Vec::new(), hide_rest: false }
     }
 }
 
@@ -130,14 +110,8 @@ pub(super) struct Source<'a> {
 impl<'a> Source<'a> {
     /// Indexes the lines of `text`, which was read from `file`.
     pub(super) fn new(file: &'a str, text: &'a str) -> Self {
-        let line_starts = std::iter::once(0)
-            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
-            .collect();
-        Self {
-            file,
-            text,
-            line_starts,
-        }
+        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { file, text, line_starts }
     }
 
     /// The finding with its place and excerpt.
@@ -161,62 +135,36 @@ impl<'a> Source<'a> {
 
     /// The line of a byte offset, from 1.
     pub(super) fn line(&self, offset: usize) -> usize {
-        self.line_starts
-            .partition_point(|start| *start <= offset)
-            .max(1)
+        self.line_starts.partition_point(|start| *start <= offset).max(1)
     }
 
     fn line_and_column(&self, offset: usize) -> (usize, usize) {
         let line = self.line(offset);
         let start = self.line_starts.get(line - 1).copied().unwrap_or(0);
-        let column = self
-            .text
-            .get(start..offset)
-            .map_or(1, |before| before.chars().count() + 1);
+        let column = self.text.get(start..offset).map_or(1, |before| before.chars().count() + 1);
         (line, column)
     }
 
     fn line_text(&self, line: usize) -> Option<&str> {
-        self.text
-            .get(*self.line_starts.get(line - 1)?..)?
-            .lines()
-            .next()
+        self.text.get(*self.line_starts.get(line - 1)?..)?.lines().next()
     }
 
     fn excerpt(&self, span: &Range<usize>, line: usize, column: usize, hide_rest: bool) -> String {
-        let Some(whole) = self
-            .line_text(line)
-            .filter(|whole| !whole.trim().is_empty())
-        else {
+        let Some(whole) = self.line_text(line).filter(|whole| !whole.trim().is_empty()) else {
             return String::new();
         };
-        let marked = self
-            .text
-            .get(span.clone())
-            .and_then(|words| words.lines().next())
-            .unwrap_or("");
+        let marked = self.text.get(span.clone()).and_then(|words| words.lines().next()).unwrap_or("");
         let width = marked.chars().count().max(1);
-        let cut = if hide_rest {
-            Some(column - 1 + width)
-        } else {
-            secret_cut(whole)
-        };
+        let cut = if hide_rest { Some(column - 1 + width) } else { secret_cut(whole) };
         let shown_max = cut.unwrap_or(usize::MAX).min(EXCERPT_CHARS_MAX);
-        let mut shown: String = whole
-            .chars()
-            .take(shown_max)
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
+        let mut shown: String = whole.chars().take(shown_max).map(|c| if c.is_control() { ' ' } else { c }).collect();
         if whole.chars().count() > shown_max {
             shown.push_str(" …");
         }
         let shown_chars = shown.chars().count();
         let from = (column - 1).min(shown_chars);
         let carets = "^".repeat(width.min(shown_chars.saturating_sub(from)).max(1));
-        format!(
-            "{line:>5} | {shown}\n      | {}{carets}\n",
-            " ".repeat(from)
-        )
+        format!("{line:>5} | {shown}\n      | {}{carets}\n", " ".repeat(from))
     }
 }
 
@@ -225,23 +173,15 @@ fn secret_cut(line: &str) -> Option<usize> {
     let ends = SECRET_KEYS.iter().filter_map(|key| {
         let end = line.find(key)? + key.len();
         let rest = line.get(end..)?;
-        let is_longer_word =
-            rest.starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == '-');
-        (!is_longer_word && !rest.trim().is_empty() && !rest.trim_start().starts_with(']'))
-            .then_some(end)
+        let is_longer_word = rest.starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == '-');
+        (!is_longer_word && !rest.trim().is_empty() && !rest.trim_start().starts_with(']')).then_some(end)
     });
-    ends.min()
-        .and_then(|end| line.get(..end))
-        .map(|shown| shown.chars().count())
+    ends.min().and_then(|end| line.get(..end)).map(|shown| shown.chars().count())
 }
 
 /// A wrong value for a message: in back-quotes, shortened, control characters escaped.
 pub(super) fn quoted(value: &str) -> String {
-    let mut shown: String = value
-        .chars()
-        .take(QUOTED_CHARS_MAX)
-        .flat_map(char::escape_debug)
-        .collect();
+    let mut shown: String = value.chars().take(QUOTED_CHARS_MAX).flat_map(char::escape_debug).collect();
     if value.chars().count() > QUOTED_CHARS_MAX {
         shown.push('…');
     }

@@ -12,8 +12,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 pub use words::{
-    ALGORITHM, DIALLED, GATEWAY_ADDRESS, HOST, IP, LABEL, LISTEN, LOG_FILTER, NAME, PASSWORD,
-    PORTS, TEL, TOKEN,
+    ALGORITHM, DIALLED, GATEWAY_ADDRESS, HOST, IP, LABEL, LISTEN, LOG_FILTER, NAME, PASSWORD, PORTS, TEL, TOKEN,
 };
 
 use super::error::quoted;
@@ -100,9 +99,7 @@ impl<K: Kind> Kind for Optional<K> {
     }
 
     fn json(&self, value: &Self::Value) -> Value {
-        value
-            .as_ref()
-            .map_or(Value::Null, |value| self.0.json(value))
+        value.as_ref().map_or(Value::Null, |value| self.0.json(value))
     }
 
     fn absent(&self) -> Option<Self::Value> {
@@ -125,22 +122,14 @@ impl<K: Kind> Kind for List<K> {
         let wanted = self.words();
         let list = at.each(&wanted, |element| self.of.read(element))?;
         if !self.lengths.contains(&list.len()) {
-            at.wrong(
-                format!("a list of {}", list.len()),
-                format!("write {wanted}"),
-            );
+            at.wrong(format!("a list of {}", list.len()), format!("write {wanted}"));
             return None;
         }
         Some(list)
     }
 
     fn words(&self) -> String {
-        format!(
-            "a list of {} to {}: {}",
-            self.lengths.start(),
-            self.lengths.end(),
-            self.of.words()
-        )
+        format!("a list of {} to {}: {}", self.lengths.start(), self.lengths.end(), self.of.words())
     }
 
     fn json(&self, value: &Self::Value) -> Value {
@@ -157,10 +146,7 @@ pub struct Count<T> {
 impl<T> Count<T> {
     /// Accepts `least` to `greatest`, both included; both fit into `T`.
     pub const fn new(least: u64, greatest: u64) -> Self {
-        Self {
-            range: least..=greatest,
-            number: PhantomData,
-        }
+        Self { range: least..=greatest, number: PhantomData }
     }
 }
 
@@ -174,24 +160,15 @@ impl<T: TryFrom<u64> + Serialize> Kind for Count<T> {
         };
         let shown = integer.to_string();
         let number = u64::from_str_radix(integer.as_str(), integer.radix()).ok();
-        let number = number
-            .filter(|number| self.range.contains(number))
-            .and_then(|number| T::try_from(number).ok());
+        let number = number.filter(|number| self.range.contains(number)).and_then(|number| T::try_from(number).ok());
         if number.is_none() {
-            at.wrong(
-                format!("{} is out of range", quoted(&shown)),
-                format!("write {}", self.words()),
-            );
+            at.wrong(format!("{} is out of range", quoted(&shown)), format!("write {}", self.words()));
         }
         number
     }
 
     fn words(&self) -> String {
-        format!(
-            "a whole number from {} to {}",
-            self.range.start(),
-            self.range.end()
-        )
+        format!("a whole number from {} to {}", self.range.start(), self.range.end())
     }
 
     fn json(&self, value: &T) -> Value {
@@ -210,10 +187,7 @@ impl Kind for Period {
     }
 
     fn words(&self) -> String {
-        let (least, most) = (
-            units::duration_words(*self.0.start()),
-            units::duration_words(*self.0.end()),
-        );
+        let (least, most) = (units::duration_words(*self.0.start()), units::duration_words(*self.0.end()));
         format!("a duration from \"{least}\" to \"{most}\"")
     }
 
@@ -233,10 +207,7 @@ impl Kind for Size {
     }
 
     fn words(&self) -> String {
-        let (least, most) = (
-            units::size_words(*self.0.start()),
-            units::size_words(*self.0.end()),
-        );
+        let (least, most) = (units::size_words(*self.0.start()), units::size_words(*self.0.end()));
         format!("a size from \"{least}\" to \"{most}\"")
     }
 
@@ -260,17 +231,11 @@ fn ranged<T: PartialOrd>(
     match value {
         Some(value) if range.contains(&value) => Some(value),
         Some(_) => {
-            at.wrong(
-                format!("{shown} is out of range"),
-                format!("write {wanted}"),
-            );
+            at.wrong(format!("{shown} is out of range"), format!("write {wanted}"));
             None
         }
         None => {
-            at.wrong(
-                format!("{shown} is no {noun}"),
-                format!("write {wanted}, a whole number with its unit"),
-            );
+            at.wrong(format!("{shown} is no {noun}"), format!("write {wanted}, a whole number with its unit"));
             None
         }
     }
@@ -287,11 +252,7 @@ impl<T: Copy + PartialEq> Kind for OneOf<T> {
             at.wrong_type(&self.words());
             return None;
         };
-        let found = self
-            .0
-            .iter()
-            .find(|(name, _)| *name == text)
-            .map(|(_, value)| *value);
+        let found = self.0.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
         if found.is_none() {
             let what = format!("{} is none of the choices", quoted(text));
             at.wrong(what, format!("write {}", self.words()));
@@ -300,21 +261,12 @@ impl<T: Copy + PartialEq> Kind for OneOf<T> {
     }
 
     fn words(&self) -> String {
-        let names: Vec<_> = self
-            .0
-            .iter()
-            .map(|(name, _)| format!("\"{name}\""))
-            .collect();
+        let names: Vec<_> = self.0.iter().map(|(name, _)| format!("\"{name}\"")).collect();
         names.join(" or ")
     }
 
     fn json(&self, value: &T) -> Value {
-        json!(
-            self.0
-                .iter()
-                .find(|(_, known)| known == value)
-                .map(|(name, _)| name)
-        )
+        json!(self.0.iter().find(|(_, known)| known == value).map(|(name, _)| name))
     }
 }
 
@@ -358,11 +310,7 @@ impl Kind for FilePath {
         }
         let path = Path::new(text);
         // "./data" keeps its look where the configuration lies in the working folder.
-        Some(if at.base().as_os_str().is_empty() {
-            path.to_owned()
-        } else {
-            at.base().join(path)
-        })
+        Some(if at.base().as_os_str().is_empty() { path.to_owned() } else { at.base().join(path) })
     }
 
     fn words(&self) -> String {
@@ -383,24 +331,17 @@ impl Kind for Ha1Table {
     fn read(&self, at: &mut At<'_, '_>) -> Option<Self::Value> {
         let wanted = self.words();
         let table = at.entries(&wanted, |name, at| {
-            let Some((_, algorithm)) = Algorithm::NAMES.iter().find(|(known, _)| *known == name)
-            else {
-                at.wrong(
-                    format!("{} is no digest algorithm", quoted(name)),
-                    format!("write {}", ALGORITHM.words()),
-                );
+            let Some((_, algorithm)) = Algorithm::NAMES.iter().find(|(known, _)| *known == name) else {
+                at.wrong(format!("{} is no digest algorithm", quoted(name)), format!("write {}", ALGORITHM.words()));
                 return None;
             };
             let digits = algorithm.hex_digits();
-            let hex = at
-                .value()
-                .as_str()
-                .filter(|hex| hex.len() == digits && hex.bytes().all(|c| c.is_ascii_hexdigit()));
+            let hex =
+                at.value().as_str().filter(|hex| hex.len() == digits && hex.bytes().all(|c| c.is_ascii_hexdigit()));
             let secret = hex.map(|hex| Secret::new(hex.to_ascii_lowercase()));
             if secret.is_none() {
                 // The value is a credential: it is not repeated.
-                let remedy =
-                    format!("write {digits} hexadecimal digits: {name}(user:realm:password)");
+                let remedy = format!("write {digits} hexadecimal digits: {name}(user:realm:password)");
                 at.wrong(format!("this is no {name} HA1"), remedy);
             }
             secret.map(|secret| (*algorithm, secret))
@@ -413,9 +354,6 @@ impl Kind for Ha1Table {
     }
 
     fn json(&self, value: &Self::Value) -> Value {
-        value
-            .keys()
-            .map(|algorithm| ALGORITHM.json(algorithm))
-            .collect()
+        value.keys().map(|algorithm| ALGORITHM.json(algorithm)).collect()
     }
 }

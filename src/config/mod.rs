@@ -62,18 +62,10 @@ pub const SCHEMAS: [&SectionSchema; 13] = [
 /// Every mistake of the file, in the order of its lines; also that it cannot be read, is too large or is not UTF-8.
 pub fn load(path: &Path) -> Result<Config, Vec<ConfigError>> {
     let file = path.display().to_string();
-    let unreadable = |what: String, remedy: &str| {
-        Err(vec![Source::new(&file, "").error(Finding::new(
-            0..0,
-            "",
-            what,
-            remedy,
-        ))])
-    };
+    let unreadable =
+        |what: String, remedy: &str| Err(vec![Source::new(&file, "").error(Finding::new(0..0, "", what, remedy))]);
     let mut bytes = Vec::new();
-    let limit = u64::try_from(FILE_BYTES_MAX)
-        .unwrap_or(u64::MAX)
-        .saturating_add(1);
+    let limit = u64::try_from(FILE_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
     if let Err(error) = File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)) {
         return unreadable(
             format!("this file cannot be read: {error}"),
@@ -81,24 +73,14 @@ pub fn load(path: &Path) -> Result<Config, Vec<ConfigError>> {
         );
     }
     if bytes.len() > FILE_BYTES_MAX {
-        return unreadable(
-            format!("this file has more than {FILE_BYTES_MAX} bytes"),
-            "make it smaller",
-        );
+        return unreadable(format!("this file has more than {FILE_BYTES_MAX} bytes"), "make it smaller");
     }
     match str::from_utf8(&bytes) {
-        Ok(text) => parse(
-            &file,
-            path.parent().unwrap_or(Path::new("")),
-            text,
-            Origin::File(path.to_owned()),
-        ),
+        Ok(text) => parse(&file, path.parent().unwrap_or(Path::new("")), text, Origin::File(path.to_owned())),
         Err(error) => {
-            let good = str::from_utf8(bytes.get(..error.valid_up_to()).unwrap_or_default())
-                .unwrap_or_default();
+            let good = str::from_utf8(bytes.get(..error.valid_up_to()).unwrap_or_default()).unwrap_or_default();
             let span = good.len()..good.len();
-            let finding =
-                Finding::new(span, "", "this byte is not UTF-8", "save the file as UTF-8");
+            let finding = Finding::new(span, "", "this byte is not UTF-8", "save the file as UTF-8");
             Err(vec![Source::new(&file, good).error(finding)])
         }
     }
@@ -109,12 +91,7 @@ pub fn load(path: &Path) -> Result<Config, Vec<ConfigError>> {
 /// # Errors
 ///
 /// Every mistake of the text, in the order of its lines.
-pub fn parse(
-    file: &str,
-    base: &Path,
-    text: &str,
-    origin: Origin,
-) -> Result<Config, Vec<ConfigError>> {
+pub fn parse(file: &str, base: &Path, text: &str, origin: Origin) -> Result<Config, Vec<ConfigError>> {
     let (root, syntax) = DeTable::parse_recoverable(text);
     let mut reader = Reader::new(base, !syntax.is_empty());
     let config = read(&mut reader, root.get_ref(), origin);
@@ -136,11 +113,8 @@ pub fn parse(
         Some(config) if findings.is_empty() => Ok(config),
         _ => {
             let all = findings.len();
-            let mut errors: Vec<_> = findings
-                .into_iter()
-                .take(ERRORS_MAX)
-                .map(|finding| source.error(finding))
-                .collect();
+            let mut errors: Vec<_> =
+                findings.into_iter().take(ERRORS_MAX).map(|finding| source.error(finding)).collect();
             if all > ERRORS_MAX {
                 let what = format!("{} more mistakes", all - ERRORS_MAX);
                 let end = text.len()..text.len();

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kind::{
-    ALGORITHM, Count, DIALLED, FilePath, Flag, GATEWAY_ADDRESS, HOST, Ha1Table, IP, LABEL, LISTEN,
-    LOG_FILTER, List, NAME, OneOf, Optional, PASSWORD, PORTS, Period, Size, TEL, TOKEN,
+    ALGORITHM, Count, DIALLED, FilePath, Flag, GATEWAY_ADDRESS, HOST, Ha1Table, IP, LABEL, LISTEN, LOG_FILTER, List,
+    NAME, OneOf, Optional, PASSWORD, PORTS, Period, Size, TEL, TOKEN,
 };
 use super::schema::section;
 
@@ -98,11 +98,8 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// The names on the wire (RFC 7616 section 6.1).
-    pub const NAMES: [(&'static str, Self); 3] = [
-        ("SHA-512-256", Self::Sha512_256),
-        ("SHA-256", Self::Sha256),
-        ("MD5", Self::Md5),
-    ];
+    pub const NAMES: [(&'static str, Self); 3] =
+        [("SHA-512-256", Self::Sha512_256), ("SHA-256", Self::Sha256), ("MD5", Self::Md5)];
 
     /// The name on the wire.
     pub fn name(self) -> &'static str {

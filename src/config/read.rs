@@ -33,13 +33,7 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// A reader for a document in the folder `base`; `is_broken` if its end could not be parsed.
     pub(super) fn new(base: &'a Path, is_broken: bool) -> Self {
-        Self {
-            base,
-            findings: Vec::new(),
-            places: BTreeMap::new(),
-            unsound: BTreeSet::new(),
-            is_broken,
-        }
+        Self { base, findings: Vec::new(), places: BTreeMap::new(), unsound: BTreeSet::new(), is_broken }
     }
 
     /// Reads a section that is written once; an absent one has its defaults.
@@ -49,16 +43,8 @@ impl<'a> Reader<'a> {
             return self.table::<S>(&DeTable::new(), 0..0, name);
         };
         let Some(values) = value.get_ref().as_table() else {
-            let what = format!(
-                "[{name}] is {}, not a section",
-                with_article(value.get_ref().type_str())
-            );
-            self.findings.push(Finding::new(
-                value.span(),
-                name,
-                what,
-                format!("write `{}` once", S::SCHEMA.header),
-            ));
+            let what = format!("[{name}] is {}, not a section", with_article(value.get_ref().type_str()));
+            self.findings.push(Finding::new(value.span(), name, what, format!("write `{}` once", S::SCHEMA.header)));
             return self.stand_in::<S>(name);
         };
         self.places.insert(name.to_owned(), value.span());
@@ -73,22 +59,13 @@ impl<'a> Reader<'a> {
         };
         let remedy = || format!("write `{}` before each entry", S::SCHEMA.header);
         let Some(entries) = value.get_ref().as_array() else {
-            let what = format!(
-                "`{name}` is one {}, not a list of sections",
-                value.get_ref().type_str()
-            );
-            self.findings
-                .push(Finding::new(value.span(), name, what, remedy()));
+            let what = format!("`{name}` is one {}, not a list of sections", value.get_ref().type_str());
+            self.findings.push(Finding::new(value.span(), name, what, remedy()));
             return Some(Vec::new());
         };
         if entries.len() > ENTRIES_MAX {
             let what = format!("{} entries of `{}`", entries.len(), S::SCHEMA.header);
-            self.findings.push(Finding::new(
-                value.span(),
-                name,
-                what,
-                format!("write at most {ENTRIES_MAX}"),
-            ));
+            self.findings.push(Finding::new(value.span(), name, what, format!("write at most {ENTRIES_MAX}")));
             return Some(Vec::new());
         }
         let mut sections = Vec::with_capacity(entries.len());
@@ -98,12 +75,8 @@ impl<'a> Reader<'a> {
                 self.places.insert(path.clone(), entry.span());
                 sections.push(self.table::<S>(values, entry.span(), &path)?);
             } else {
-                let what = format!(
-                    "this entry is {}, not a section",
-                    with_article(entry.get_ref().type_str())
-                );
-                self.findings
-                    .push(Finding::new(entry.span(), &path, what, remedy()));
+                let what = format!("this entry is {}, not a section", with_article(entry.get_ref().type_str()));
+                self.findings.push(Finding::new(entry.span(), &path, what, remedy()));
                 sections.push(self.stand_in::<S>(&path)?);
             }
         }
@@ -112,32 +85,19 @@ impl<'a> Reader<'a> {
 
     /// A section that only holds its place: every setting of it is unsound.
     fn stand_in<S: Section>(&mut self, path: &str) -> Option<S> {
-        self.unsound.extend(
-            S::SCHEMA
-                .keys
-                .iter()
-                .map(|key| format!("{path}.{}", key.name)),
-        );
+        self.unsound.extend(S::SCHEMA.keys.iter().map(|key| format!("{path}.{}", key.name)));
         let mut aside = Reader::new(self.base, true);
         aside.table(&DeTable::new(), 0..0, path)
     }
 
     /// Reports the sections that do not exist.
-    pub(super) fn unknown_sections(
-        &mut self,
-        root: &DeTable<'_>,
-        schemas: &[&'static SectionSchema],
-    ) {
-        for (key, _) in root.iter().filter(|(key, _)| {
-            schemas
-                .iter()
-                .all(|schema| schema.name() != key.get_ref().as_ref())
-        }) {
+    pub(super) fn unknown_sections(&mut self, root: &DeTable<'_>, schemas: &[&'static SectionSchema]) {
+        for (key, _) in
+            root.iter().filter(|(key, _)| schemas.iter().all(|schema| schema.name() != key.get_ref().as_ref()))
+        {
             let name = key.get_ref().as_ref();
             let what = format!("unknown section {}", quoted(name));
-            let owner = schemas
-                .iter()
-                .find(|schema| schema.keys.iter().any(|known| known.name == name));
+            let owner = schemas.iter().find(|schema| schema.keys.iter().any(|known| known.name == name));
             let nearest = nearest(name, schemas.iter().map(|schema| schema.name()));
             let nearest = schemas.iter().find(|schema| Some(schema.name()) == nearest);
             let remedy = match (nearest, owner) {
@@ -154,26 +114,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn table<S: Section>(
-        &mut self,
-        values: &DeTable<'_>,
-        span: Range<usize>,
-        path: &str,
-    ) -> Option<S> {
-        let mut table = TableReader {
-            reader: self,
-            values,
-            span,
-            path,
-            header: S::SCHEMA.header,
-        };
+    fn table<S: Section>(&mut self, values: &DeTable<'_>, span: Range<usize>, path: &str) -> Option<S> {
+        let mut table = TableReader { reader: self, values, span, path, header: S::SCHEMA.header };
         let section = S::read(&mut table);
-        let unknown = values.iter().filter(|(key, _)| {
-            S::SCHEMA
-                .keys
-                .iter()
-                .all(|known| known.name != key.get_ref().as_ref())
-        });
+        let unknown =
+            values.iter().filter(|(key, _)| S::SCHEMA.keys.iter().all(|known| known.name != key.get_ref().as_ref()));
         for (key, _) in unknown {
             let name = key.get_ref().as_ref();
             let what = format!("unknown key {} in `{}`", quoted(name), S::SCHEMA.header);
@@ -204,20 +149,11 @@ pub struct TableReader<'r, 'a> {
 impl TableReader<'_, '_> {
     /// Reads the setting `name`. A mistake is collected, and what holds otherwise stands in for it; `None` only if that
     /// cannot be read.
-    pub(super) fn key<K: Kind>(
-        &mut self,
-        name: &'static str,
-        otherwise: Otherwise,
-        kind: &K,
-    ) -> Option<K::Value> {
+    pub(super) fn key<K: Kind>(&mut self, name: &'static str, otherwise: Otherwise, kind: &K) -> Option<K::Value> {
         let path = format!("{}.{name}", self.path);
         if let Some(value) = self.values.get(name) {
             self.reader.places.insert(path.clone(), value.span());
-            let read = kind.read(&mut At {
-                reader: self.reader,
-                value,
-                path: path.clone(),
-            });
+            let read = kind.read(&mut At { reader: self.reader, value, path: path.clone() });
             if read.is_some() {
                 return read;
             }
@@ -227,9 +163,7 @@ impl TableReader<'_, '_> {
             if !self.reader.is_broken {
                 let what = format!("`{}` without `{name}`", self.header);
                 let remedy = format!("add `{name} = {example}`: {}", kind.words());
-                self.reader
-                    .findings
-                    .push(Finding::new(self.span.clone(), &path, what, remedy));
+                self.reader.findings.push(Finding::new(self.span.clone(), &path, what, remedy));
             }
             self.reader.unsound.insert(path);
         }
@@ -245,11 +179,7 @@ impl TableReader<'_, '_> {
         let (table, _) = DeTable::parse_recoverable(&document);
         let value = table.get_ref().get("value")?;
         let mut aside = Reader::new(self.reader.base, false);
-        kind.read(&mut At {
-            reader: &mut aside,
-            value,
-            path: String::new(),
-        })
+        kind.read(&mut At { reader: &mut aside, value, path: String::new() })
     }
 }
 
@@ -273,18 +203,13 @@ impl At<'_, '_> {
 
     /// Collects a mistake of this value.
     pub(super) fn wrong(&mut self, what: impl Into<String>, remedy: impl Into<String>) {
-        self.reader
-            .findings
-            .push(Finding::new(self.value.span(), &self.path, what, remedy));
+        self.reader.findings.push(Finding::new(self.value.span(), &self.path, what, remedy));
     }
 
     /// Collects that this value has another type than `wanted`, which says what would be right.
     pub(super) fn wrong_type(&mut self, wanted: &str) {
         let name = self.path.rsplit('.').next().unwrap_or(&self.path);
-        let what = format!(
-            "`{name}` is {}",
-            with_article(self.value.get_ref().type_str())
-        );
+        let what = format!("`{name}` is {}", with_article(self.value.get_ref().type_str()));
         self.wrong(what, format!("write {wanted}"));
     }
 
@@ -302,11 +227,7 @@ impl At<'_, '_> {
         for (index, value) in elements.iter().enumerate() {
             let path = format!("{}[{index}]", self.path);
             self.reader.places.insert(path.clone(), value.span());
-            let element = read(&mut At {
-                reader: &mut *self.reader,
-                value,
-                path,
-            });
+            let element = read(&mut At { reader: &mut *self.reader, value, path });
             all = all.zip(element).map(|(mut list, element)| {
                 list.push(element);
                 list
@@ -328,14 +249,7 @@ impl At<'_, '_> {
         let mut all = Some(Vec::new());
         for (key, value) in table.iter() {
             let path = format!("{}.{}", self.path, key.get_ref());
-            let entry = read(
-                key.get_ref(),
-                &mut At {
-                    reader: &mut *self.reader,
-                    value,
-                    path,
-                },
-            );
+            let entry = read(key.get_ref(), &mut At { reader: &mut *self.reader, value, path });
             all = all.zip(entry).map(|(mut list, entry)| {
                 list.push(entry);
                 list
@@ -346,11 +260,7 @@ impl At<'_, '_> {
 }
 
 fn with_article(type_name: &str) -> String {
-    let article = if type_name.starts_with(['a', 'e', 'i', 'o', 'u']) {
-        "an"
-    } else {
-        "a"
-    };
+    let article = if type_name.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
     format!("{article} {type_name}")
 }
 
@@ -375,9 +285,7 @@ fn distance(a: &str, b: &str) -> usize {
         let mut left = i + 1;
         let mut next = vec![left];
         for (to, above) in b.bytes().zip(row.iter().skip(1)) {
-            left = (left + 1)
-                .min(above + 1)
-                .min(diagonal + usize::from(from != to));
+            left = (left + 1).min(above + 1).min(diagonal + usize::from(from != to));
             diagonal = *above;
             next.push(left);
         }

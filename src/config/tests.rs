@@ -26,63 +26,31 @@ fn read_text(text: &str) -> Result<Config, Vec<ConfigError>> {
 
 /// Each mistake of `text` as the line that a terminal shows.
 fn mistakes(text: &str) -> Vec<String> {
-    read_text(text)
-        .err()
-        .unwrap_or_default()
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+    read_text(text).err().unwrap_or_default().iter().map(ToString::to_string).collect()
 }
 
 /// Checks that `RIGHT` with `added` below has exactly the `wanted` mistakes.
 #[track_caller]
 fn adding_gives(added: &str, wanted: &[&str]) {
-    assert_eq!(
-        mistakes(&format!("{RIGHT}{added}")),
-        wanted,
-        "adding:\n{added}"
-    );
+    assert_eq!(mistakes(&format!("{RIGHT}{added}")), wanted, "adding:\n{added}");
 }
 
 /// Checks that `RIGHT` with `from` replaced has exactly the `wanted` mistakes.
 #[track_caller]
 fn replacing_gives(from: &str, to: &str, wanted: &[&str]) {
     assert!(RIGHT.contains(from), "nothing to replace: {from}");
-    assert_eq!(
-        mistakes(&RIGHT.replace(from, to)),
-        wanted,
-        "{from} became {to}"
-    );
+    assert_eq!(mistakes(&RIGHT.replace(from, to)), wanted, "{from} became {to}");
 }
 
 #[test]
 fn the_lab_is_valid() {
     let lab = lab().unwrap();
-    let users: Vec<_> = lab
-        .users
-        .iter()
-        .map(|user| (user.name.as_str(), user.extension.as_deref().unwrap()))
-        .collect();
-    assert_eq!(
-        users,
-        [
-            ("alice", "1001"),
-            ("bob", "1002"),
-            ("carol", "1003"),
-            ("dave", "1004")
-        ]
-    );
+    let users: Vec<_> = lab.users.iter().map(|user| (user.name.as_str(), user.extension.as_deref().unwrap())).collect();
+    assert_eq!(users, [("alice", "1001"), ("bob", "1002"), ("carol", "1003"), ("dave", "1004")]);
     for user in &lab.users {
-        assert_eq!(
-            user.password.as_ref().unwrap().expose(),
-            format!("{}-secret", user.name)
-        );
+        assert_eq!(user.password.as_ref().unwrap().expose(), format!("{}-secret", user.name));
     }
-    let services: Vec<_> = lab
-        .services
-        .iter()
-        .map(|service| (service.number.as_str(), service.kind))
-        .collect();
+    let services: Vec<_> = lab.services.iter().map(|service| (service.number.as_str(), service.kind)).collect();
     let wanted = [
         ("5500", ServiceKind::Echo),
         ("5501", ServiceKind::Tone),
@@ -155,33 +123,22 @@ fn keys_and_sections_that_do_not_exist_are_told_with_the_nearest_one() {
             "t.toml:9:1: unknown key `colour` in `[[user]]`; its keys are name, password, ha1, extension, display, tel, max_calls, contacts_max",
         ],
     );
-    adding_gives(
-        "[registar]\n",
-        &["t.toml:9:2: unknown section `registar`; did you mean `[registrar]`?"],
-    );
+    adding_gives("[registar]\n", &["t.toml:9:2: unknown section `registar`; did you mean `[registrar]`?"]);
     replacing_gives(
         "[node]\n",
         "t1 = \"1s\"\n[node]\n",
         &["t.toml:1:1: unknown section `t1`; `t1` belongs below `[sip]`"],
     );
-    adding_gives(
-        "[[users]]\n",
-        &["t.toml:9:3: unknown section `users`; did you mean `[[user]]`?"],
-    );
+    adding_gives("[[users]]\n", &["t.toml:9:3: unknown section `users`; did you mean `[[user]]`?"]);
 }
 
 #[test]
 fn sections_and_lists_of_sections_are_not_mistaken_for_each_other() {
     adding_gives(
         "[gateway]\nname = \"x\"\n",
-        &[
-            "t.toml:9:1: `gateway` is one table, not a list of sections; write `[[gateway]]` before each entry",
-        ],
+        &["t.toml:9:1: `gateway` is one table, not a list of sections; write `[[gateway]]` before each entry"],
     );
-    adding_gives(
-        "[[media]]\n",
-        &["t.toml:9:1: [media] is an array, not a section; write `[media]` once"],
-    );
+    adding_gives("[[media]]\n", &["t.toml:9:1: [media] is an array, not a section; write `[media]` once"]);
 }
 
 #[test]
@@ -201,35 +158,17 @@ fn what_is_required_is_asked_for() {
     );
     let empty = mistakes("");
     assert_eq!(empty.len(), 2, "{empty:?}");
-    assert!(
-        empty
-            .iter()
-            .any(|mistake| mistake.contains("`[node]` without `domains`")),
-        "{empty:?}"
-    );
-    assert!(
-        empty
-            .iter()
-            .any(|mistake| mistake.contains("SIP listens nowhere")),
-        "{empty:?}"
-    );
+    assert!(empty.iter().any(|mistake| mistake.contains("`[node]` without `domains`")), "{empty:?}");
+    assert!(empty.iter().any(|mistake| mistake.contains("SIP listens nowhere")), "{empty:?}");
 }
 
 #[test]
 fn values_out_of_their_range_are_told_with_the_range() {
-    adding_gives(
-        "max_calls = 0\n",
-        &["t.toml:9:13: `0` is out of range; write a whole number from 1 to 10000"],
-    );
-    adding_gives(
-        "max_calls = -1\n",
-        &["t.toml:9:13: `-1` is out of range; write a whole number from 1 to 10000"],
-    );
+    adding_gives("max_calls = 0\n", &["t.toml:9:13: `0` is out of range; write a whole number from 1 to 10000"]);
+    adding_gives("max_calls = -1\n", &["t.toml:9:13: `-1` is out of range; write a whole number from 1 to 10000"]);
     adding_gives(
         "max_calls = 99999999999999999999\n",
-        &[
-            "t.toml:9:13: `99999999999999999999` is out of range; write a whole number from 1 to 10000",
-        ],
+        &["t.toml:9:13: `99999999999999999999` is out of range; write a whole number from 1 to 10000"],
     );
     adding_gives(
         "[media]\ntimeout = \"0s\"\n",
@@ -237,29 +176,15 @@ fn values_out_of_their_range_are_told_with_the_range() {
     );
     adding_gives(
         "[media]\ntimeout = \"60\"\n",
-        &[
-            "t.toml:10:11: `60` is no duration; write a duration from \"1s\" to \"1d\", a whole number with its unit",
-        ],
+        &["t.toml:10:11: `60` is no duration; write a duration from \"1s\" to \"1d\", a whole number with its unit"],
     );
     adding_gives(
         "[store]\ncache = \"1TB\"\n",
-        &[
-            "t.toml:10:9: `1TB` is no size; write a size from \"1MiB\" to \"64GiB\", a whole number with its unit",
-        ],
+        &["t.toml:10:9: `1TB` is no size; write a size from \"1MiB\" to \"64GiB\", a whole number with its unit"],
     );
-    for ports in [
-        "1023-2000",
-        "30000-20000",
-        "20001-20002",
-        "20000",
-        "a-b",
-        "20000-99999",
-    ] {
+    for ports in ["1023-2000", "30000-20000", "20001-20002", "20000", "a-b", "20000-99999"] {
         let found = mistakes(&format!("{RIGHT}[media]\nports = \"{ports}\"\n"));
-        assert!(
-            matches!(found.as_slice(), [one] if one.starts_with("t.toml:10:9: ")),
-            "{ports}: {found:?}"
-        );
+        assert!(matches!(found.as_slice(), [one] if one.starts_with("t.toml:10:9: ")), "{ports}: {found:?}");
     }
 }
 
@@ -273,27 +198,14 @@ fn a_misspelt_log_level_does_not_open_the_log() {
 
 #[test]
 fn numbers_that_two_have_are_told_with_both_places() {
-    let text = format!(
-        "{RIGHT}tel = [\"+390612345678\"]\n[[service]]\nnumber = \"1001\"\nkind = \"echo\"\n"
-    );
+    let text = format!("{RIGHT}tel = [\"+390612345678\"]\n[[service]]\nnumber = \"1001\"\nkind = \"echo\"\n");
     let errors = read_text(&text).unwrap_err();
-    let [error] = errors.as_slice() else {
-        panic!("{errors:?}")
-    };
+    let [error] = errors.as_slice() else { panic!("{errors:?}") };
     assert_eq!((error.line, error.column), (11, 10));
-    assert_eq!(
-        error.also,
-        [Place {
-            line: 8,
-            column: 13,
-            what: "`1001` is first here".to_owned()
-        }]
-    );
+    assert_eq!(error.also, [Place { line: 8, column: 13, what: "`1001` is first here".to_owned() }]);
     adding_gives(
         "[[user]]\nname = \"1001\"\npassword = \"12345678\"\n",
-        &[
-            "t.toml:10:8: `1001` is already a name or number: user[0].extension; give each user and service its own",
-        ],
+        &["t.toml:10:8: `1001` is already a name or number: user[0].extension; give each user and service its own"],
     );
     let gateway = "[[gateway]]\nname = \"g\"\naddress = \"192.0.2.1\"\n";
     adding_gives(
@@ -310,9 +222,7 @@ fn listeners_that_collide_are_told() {
     replacing_gives(
         "udp = [\"127.0.0.1:5060\"]\n",
         "udp = [\"127.0.0.1:5060\"]\ntcp = [\"127.0.0.1:8080\"]\n[http]\nlisten = \"127.0.0.1:8080\"\n",
-        &[
-            "t.toml:7:10: `127.0.0.1:8080` is already a TCP listener: sip.tcp[0]; give each listener its own TCP port",
-        ],
+        &["t.toml:7:10: `127.0.0.1:8080` is already a TCP listener: sip.tcp[0]; give each listener its own TCP port"],
     );
     replacing_gives(
         "\"127.0.0.1:5060\"",
@@ -372,15 +282,11 @@ fn hashed_credentials_must_serve_every_algorithm_that_is_offered() {
         ["t.toml:7:15: this is no MD5 HA1; write 32 hexadecimal digits: MD5(user:realm:password)",]
     );
     assert_eq!(
-        with_ha1(&format!(
-            "password = \"alice-secret\"\nha1 = {{ MD5 = \"{md5}\" }}"
-        )),
+        with_ha1(&format!("password = \"alice-secret\"\nha1 = {{ MD5 = \"{md5}\" }}")),
         ["t.toml:8:7: this user has a password and hashed credentials; keep `password` or `ha1`",]
     );
-    let all = format!("{RIGHT}[auth]\nalgorithms = [\"MD5\"]\n").replace(
-        "password = \"alice-secret\"",
-        &format!("ha1 = {{ MD5 = \"{md5}\" }}"),
-    );
+    let all = format!("{RIGHT}[auth]\nalgorithms = [\"MD5\"]\n")
+        .replace("password = \"alice-secret\"", &format!("ha1 = {{ MD5 = \"{md5}\" }}"));
     assert_eq!(mistakes(&all), Vec::<String>::new());
 }
 
@@ -430,11 +336,7 @@ fn no_secret_appears_in_a_mistake_or_in_the_effective_configuration() {
     ];
     for line in broken {
         let errors = read_text(&RIGHT.replace("password = \"alice-secret\"", &line)).unwrap_err();
-        let told = format!(
-            "{} {} {errors:?}",
-            render_text(&errors),
-            render_json(&errors)
-        );
+        let told = format!("{} {} {errors:?}", render_text(&errors), render_json(&errors));
         assert!(!told.contains("hunter2"), "{line} is told as {told}");
     }
     let config = read_text(&RIGHT.replace("alice-secret", secret)).unwrap();
@@ -457,14 +359,8 @@ fn a_file_that_is_absent_or_not_utf_8_is_a_mistake_with_a_place() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("s.toml");
     let absent = load(&file).unwrap_err();
-    assert!(
-        absent[0].what.starts_with("this file cannot be read"),
-        "{absent:?}"
-    );
+    assert!(absent[0].what.starts_with("this file cannot be read"), "{absent:?}");
     std::fs::write(&file, b"[node]\nname = \"\xff\"\n").unwrap();
     let binary = load(&file).unwrap_err();
-    assert_eq!(
-        (binary[0].line, binary[0].column, binary[0].what.as_str()),
-        (2, 9, "this byte is not UTF-8")
-    );
+    assert_eq!((binary[0].line, binary[0].column, binary[0].what.as_str()), (2, 9, "this byte is not UTF-8"));
 }

@@ -2,19 +2,8 @@
 
 use std::time::Duration;
 
-const DURATION_UNITS: [(&str, u64); 5] = [
-    ("d", 86_400_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1_000),
-    ("ms", 1),
-];
-const SIZE_UNITS: [(&str, u64); 4] = [
-    ("GiB", 1 << 30),
-    ("MiB", 1 << 20),
-    ("KiB", 1 << 10),
-    ("B", 1),
-];
+const DURATION_UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const SIZE_UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
 /// Reads a whole number with a unit of `ms`, `s`, `m`, `h` or `d`, such as `500ms` or `5m`; `None` for anything else.
 pub fn duration(text: &str) -> Option<Duration> {
@@ -29,20 +18,12 @@ pub fn size(text: &str) -> Option<u64> {
 /// The duration in its largest whole unit; parts below a millisecond are dropped.
 pub fn duration_words(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    if millis == 0 {
-        "0s".to_owned()
-    } else {
-        words(millis, &DURATION_UNITS)
-    }
+    if millis == 0 { "0s".to_owned() } else { words(millis, &DURATION_UNITS) }
 }
 
 /// The size in its largest whole unit.
 pub fn size_words(bytes: u64) -> String {
-    if bytes == 0 {
-        "0B".to_owned()
-    } else {
-        words(bytes, &SIZE_UNITS)
-    }
+    if bytes == 0 { "0B".to_owned() } else { words(bytes, &SIZE_UNITS) }
 }
 
 fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
@@ -53,11 +34,6 @@ fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 }
 
 fn words(value: u64, units: &[(&str, u64)]) -> String {
-    let largest = units
-        .iter()
-        .find(|(_, factor)| value.is_multiple_of(*factor));
-    largest.map_or_else(
-        || value.to_string(),
-        |(name, factor)| format!("{}{name}", value / factor),
-    )
+    let largest = units.iter().find(|(_, factor)| value.is_multiple_of(*factor));
+    largest.map_or_else(|| value.to_string(), |(name, factor)| format!("{}{name}", value / factor))
 }

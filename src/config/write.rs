@@ -59,13 +59,7 @@ pub fn init(file: &Path, options: &InitOptions) -> Result<Written, InitError> {
     let users = [("alice", "1001"), ("bob", "1002")];
     let text = commented(options, &users);
     let base = file.parent().unwrap_or(Path::new(""));
-    parse(
-        &file.display().to_string(),
-        base,
-        &text,
-        Origin::File(file.to_owned()),
-    )
-    .map_err(InitError::Invalid)?;
+    parse(&file.display().to_string(), base, &text, Origin::File(file.to_owned())).map_err(InitError::Invalid)?;
     if options.force {
         let mut aside = file.as_os_str().to_owned();
         aside.push(format!(".{}.new", secret()));
@@ -82,18 +76,11 @@ pub fn init(file: &Path, options: &InitOptions) -> Result<Written, InitError> {
             _ => InitError::Io(error),
         })?;
     }
-    Ok(Written {
-        file: file.to_owned(),
-        users: users.iter().map(|(name, _)| (*name).to_owned()).collect(),
-    })
+    Ok(Written { file: file.to_owned(), users: users.iter().map(|(name, _)| (*name).to_owned()).collect() })
 }
 
 fn create(file: &Path, text: &str) -> io::Result<()> {
-    let mut handle = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(OWNER_ONLY)
-        .open(file)?;
+    let mut handle = OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(file)?;
     handle.write_all(text.as_bytes())?;
     handle.sync_all()
 }
@@ -123,29 +110,13 @@ fn commented(options: &InitOptions, users: &[(&str, &str)]) -> String {
     }
     for schema in SCHEMAS.iter().filter(|schema| schema.is_list()) {
         for (name, extension) in users.iter().filter(|_| schema.name() == "user") {
-            let values = [
-                format!("\"{name}\""),
-                format!("\"{}\"", secret()),
-                format!("\"{extension}\""),
-            ];
-            let given: Vec<_> = ["name", "password", "extension"]
-                .into_iter()
-                .zip(values.iter().map(String::as_str))
-                .collect();
-            section(
-                &mut out,
-                schema,
-                &given,
-                Some(*name) == users.first().map(|(name, _)| *name),
-            );
+            let values = [format!("\"{name}\""), format!("\"{}\"", secret()), format!("\"{extension}\"")];
+            let given: Vec<_> =
+                ["name", "password", "extension"].into_iter().zip(values.iter().map(String::as_str)).collect();
+            section(&mut out, schema, &given, Some(*name) == users.first().map(|(name, _)| *name));
         }
         match schema.name() {
-            "service" => section(
-                &mut out,
-                schema,
-                &[("number", "\"5500\""), ("kind", "\"echo\"")],
-                true,
-            ),
+            "service" => section(&mut out, schema, &[("number", "\"5500\""), ("kind", "\"echo\"")], true),
             "gateway" => section(&mut out, schema, &[], true),
             _ => {}
         }
@@ -161,17 +132,9 @@ fn section(out: &mut String, schema: &SectionSchema, given: &[(&str, &str)], wit
         comment(out, schema.help);
     }
     // Writing to a String cannot fail.
-    let _ = writeln!(
-        out,
-        "{}{}",
-        if is_example { "#" } else { "" },
-        schema.header
-    );
+    let _ = writeln!(out, "{}{}", if is_example { "#" } else { "" }, schema.header);
     for key in schema.keys {
-        let value = given
-            .iter()
-            .find(|(name, _)| *name == key.name)
-            .map(|(_, value)| *value);
+        let value = given.iter().find(|(name, _)| *name == key.name).map(|(_, value)| *value);
         if with_help {
             comment(out, &help(key));
         }
@@ -209,9 +172,5 @@ fn comment(out: &mut String, text: &str) {
 }
 
 fn secret() -> String {
-    rand::rng()
-        .sample_iter(Alphanumeric)
-        .take(SECRET_CHARS)
-        .map(char::from)
-        .collect()
+    rand::rng().sample_iter(Alphanumeric).take(SECRET_CHARS).map(char::from).collect()
 }

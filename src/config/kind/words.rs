@@ -17,13 +17,7 @@ pub const ALGORITHM: OneOf<Algorithm> = OneOf(&Algorithm::NAMES);
 pub const IP: Words<IpAddr> = Words {
     words: "an IP address such as \"192.0.2.10\" or \"2001:db8::10\"",
     parse: |text| {
-        text.parse().map_err(|_| {
-            fault(
-                text,
-                "no IP address",
-                "write it as \"192.0.2.10\" or \"2001:db8::10\"",
-            )
-        })
+        text.parse().map_err(|_| fault(text, "no IP address", "write it as \"192.0.2.10\" or \"2001:db8::10\""))
     },
     json: shown,
 };
@@ -33,8 +27,7 @@ pub const LISTEN: Words<SocketAddr> = Words {
     words: "an IP address and a port such as \"127.0.0.1:5060\" or \"[::1]:5060\"; port 0 lets the kernel pick",
     parse: |text| {
         let remedy = "write it as \"127.0.0.1:5060\" or \"[::1]:5060\"";
-        text.parse()
-            .map_err(|_| fault(text, "no IP address and port", remedy))
+        text.parse().map_err(|_| fault(text, "no IP address and port", remedy))
     },
     json: shown,
 };
@@ -43,17 +36,9 @@ pub const LISTEN: Words<SocketAddr> = Words {
 pub const GATEWAY_ADDRESS: Words<GatewayAddress> = Words {
     words: "an IP address with or without a port, such as \"192.0.2.20\" or \"[2001:db8::20]:5060\"",
     parse: |text| {
-        let with_port = text.parse::<SocketAddr>().map(|at| GatewayAddress {
-            ip: at.ip(),
-            port: Some(at.port()),
-        });
-        let bare = text
-            .parse::<IpAddr>()
-            .map(|ip| GatewayAddress { ip, port: None });
-        let address = with_port
-            .or(bare)
-            .ok()
-            .filter(|address| address.port != Some(0) && !address.ip.is_unspecified());
+        let with_port = text.parse::<SocketAddr>().map(|at| GatewayAddress { ip: at.ip(), port: Some(at.port()) });
+        let bare = text.parse::<IpAddr>().map(|ip| GatewayAddress { ip, port: None });
+        let address = with_port.or(bare).ok().filter(|address| address.port != Some(0) && !address.ip.is_unspecified());
         let remedy = "write it as \"192.0.2.20\", \"192.0.2.20:5060\" or \"[2001:db8::20]:5060\"";
         address.ok_or_else(|| fault(text, "no address of a gateway", remedy))
     },
@@ -69,11 +54,7 @@ pub const HOST: Words<String> = Words {
     parse: |text| {
         let is_ip = text.parse::<IpAddr>().is_ok_and(|ip| !ip.is_unspecified());
         let remedy = "write it as \"sip.example.com\" or \"192.0.2.10\"";
-        if is_ip || is_host_name(text) {
-            Ok(text.to_ascii_lowercase())
-        } else {
-            Err(fault(text, "no host", remedy))
-        }
+        if is_ip || is_host_name(text) { Ok(text.to_ascii_lowercase()) } else { Err(fault(text, "no host", remedy)) }
     },
     json: |text| json!(text),
 };
@@ -82,16 +63,11 @@ pub const HOST: Words<String> = Words {
 pub const LABEL: Words<String> = Words {
     words: "a text of 1 to 128 characters on one line",
     parse: |text| {
-        let is_label =
-            (1..=128).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+        let is_label = (1..=128).contains(&text.chars().count()) && !text.chars().any(char::is_control);
         if is_label {
             Ok(text.to_owned())
         } else {
-            Err(fault(
-                text,
-                "no label",
-                "write 1 to 128 characters on one line",
-            ))
+            Err(fault(text, "no label", "write 1 to 128 characters on one line"))
         }
     },
     json: |text| json!(text),
@@ -102,15 +78,9 @@ pub const NAME: Words<String> = Words {
     words: "a name of 1 to 64 lower-case letters, digits, `-`, `_` and `.`",
     parse: |text| {
         let is_name = (1..=64).contains(&text.len())
-            && text
-                .bytes()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || b"-_.".contains(&c));
+            && text.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || b"-_.".contains(&c));
         let remedy = "write 1 to 64 lower-case letters, digits, `-`, `_` and `.`";
-        if is_name {
-            Ok(text.to_owned())
-        } else {
-            Err(fault(text, "no name", remedy))
-        }
+        if is_name { Ok(text.to_owned()) } else { Err(fault(text, "no name", remedy)) }
     },
     json: |text| json!(text),
 };
@@ -119,16 +89,10 @@ pub const NAME: Words<String> = Words {
 pub const DIALLED: Words<String> = Words {
     words: "a number of 1 to 20 digits, `*` and `#`, in quotation marks",
     parse: |text| {
-        let is_dialled = (1..=20).contains(&text.len())
-            && text
-                .bytes()
-                .all(|c| c.is_ascii_digit() || b"*#".contains(&c));
+        let is_dialled =
+            (1..=20).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_digit() || b"*#".contains(&c));
         let remedy = "write 1 to 20 digits, `*` and `#`, such as \"1001\"";
-        if is_dialled {
-            Ok(text.to_owned())
-        } else {
-            Err(fault(text, "no number to dial", remedy))
-        }
+        if is_dialled { Ok(text.to_owned()) } else { Err(fault(text, "no number to dial", remedy)) }
     },
     json: |text| json!(text),
 };
@@ -139,16 +103,10 @@ pub const TEL: Words<String> = Words {
     parse: |text| {
         let digits = text.strip_prefix('+').unwrap_or("");
         // E.164 section 6: at most 15 digits, and no country code begins with 0.
-        let is_tel = (3..=15).contains(&digits.len())
-            && !digits.starts_with('0')
-            && digits.bytes().all(|c| c.is_ascii_digit());
-        let remedy =
-            "write `+`, the country code and the number, 3 to 15 digits without separators";
-        if is_tel {
-            Ok(text.to_owned())
-        } else {
-            Err(fault(text, "no public number", remedy))
-        }
+        let is_tel =
+            (3..=15).contains(&digits.len()) && !digits.starts_with('0') && digits.bytes().all(|c| c.is_ascii_digit());
+        let remedy = "write `+`, the country code and the number, 3 to 15 digits without separators";
+        if is_tel { Ok(text.to_owned()) } else { Err(fault(text, "no public number", remedy)) }
     },
     json: |text| json!(text),
 };
@@ -165,17 +123,9 @@ pub const TOKEN: Words<Secret> = Words {
     words: "a token of 16 to 128 characters of ASCII without spaces",
     parse: |text| {
         let is_token = text.bytes().all(|c| c.is_ascii_graphic());
-        let fault = || {
-            (
-                "this token has spaces or is not ASCII".to_owned(),
-                "write letters, digits and signs".to_owned(),
-            )
-        };
-        if is_token {
-            secret(text, 16)
-        } else {
-            Err(fault())
-        }
+        let fault =
+            || ("this token has spaces or is not ASCII".to_owned(), "write letters, digits and signs".to_owned());
+        if is_token { secret(text, 16) } else { Err(fault()) }
     },
     json: |_| json!("(secret)"),
 };
@@ -184,32 +134,21 @@ pub const TOKEN: Words<Secret> = Words {
 pub const PORTS: Words<RangeInclusive<u16>> = Words {
     words: "a range of ports such as \"20000-29999\", or \"0\" to let the kernel pick",
     parse: |text| {
-        let remedy =
-            "write \"20000-29999\" (first and last port, from 1024, at least two) or \"0\"";
+        let remedy = "write \"20000-29999\" (first and last port, from 1024, at least two) or \"0\"";
         let fault = |what| Err(fault(text, what, remedy));
         if text == "0" {
             return Ok(0..=0);
         }
-        let ends = text
-            .split_once('-')
-            .and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
+        let ends = text.split_once('-').and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
         let Some((first, last)) = ends else {
             return fault("no range of ports");
         };
         // RTP takes an even port and RTCP the next one (RFC 3550 section 11).
         let first_even: u32 = u32::from(first).next_multiple_of(2);
-        if first >= 1024 && first_even < u32::from(last) {
-            Ok(first..=last)
-        } else {
-            fault("no usable range of ports")
-        }
+        if first >= 1024 && first_even < u32::from(last) { Ok(first..=last) } else { fault("no usable range of ports") }
     },
     json: |ports| {
-        if *ports.end() == 0 {
-            json!("0")
-        } else {
-            json!(format!("{}-{}", ports.start(), ports.end()))
-        }
+        if *ports.end() == 0 { json!("0") } else { json!(format!("{}-{}", ports.start(), ports.end())) }
     },
 };
 
@@ -217,18 +156,13 @@ pub const PORTS: Words<RangeInclusive<u16>> = Words {
 pub const LOG_FILTER: Words<String> = Words {
     words: "a level (\"error\", \"warn\", \"info\", \"debug\", \"trace\", \"off\") or levels by target, such as \"info,sip=debug\"",
     parse: |text| {
-        let remedy = "write a level (error, warn, info, debug, trace, off) or levels by target, such as \"info,sip=debug\"";
+        let remedy =
+            "write a level (error, warn, info, debug, trace, off) or levels by target, such as \"info,sip=debug\"";
         let levels = ["error", "warn", "info", "debug", "trace", "off"];
         // A bare word is a target at trace to the filter, so that a misspelt level would open everything.
-        let is_plain = text
-            .split(',')
-            .all(|part| part.contains(['=', '[']) || levels.contains(&part.trim()));
+        let is_plain = text.split(',').all(|part| part.contains(['=', '[']) || levels.contains(&part.trim()));
         let is_filter = is_plain && tracing_subscriber::EnvFilter::builder().parse(text).is_ok();
-        if is_filter {
-            Ok(text.to_owned())
-        } else {
-            Err(fault(text, "no log filter", remedy))
-        }
+        if is_filter { Ok(text.to_owned()) } else { Err(fault(text, "no log filter", remedy)) }
     },
     json: |text| json!(text),
 };
@@ -240,16 +174,10 @@ fn fault(text: &str, what: &str, remedy: &str) -> Fault {
 fn secret(text: &str, least: usize) -> Result<Secret, Fault> {
     let characters = text.chars().count();
     if !(least..=128).contains(&characters) {
-        return Err((
-            format!("this secret has {characters} characters"),
-            format!("write {least} to 128 characters"),
-        ));
+        return Err((format!("this secret has {characters} characters"), format!("write {least} to 128 characters")));
     }
     if text.chars().any(char::is_control) {
-        return Err((
-            "this secret has control characters".to_owned(),
-            "write characters on one line".to_owned(),
-        ));
+        return Err(("this secret has control characters".to_owned(), "write characters on one line".to_owned()));
     }
     Ok(Secret::new(text.to_owned()))
 }
@@ -263,15 +191,10 @@ fn shown<T: Display>(value: &T) -> Value {
 fn is_host_name(text: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|c| c.is_ascii_alphanumeric() || c == b'-')
+            && label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    let last_is_number = text
-        .rsplit('.')
-        .next()
-        .is_none_or(|last| last.bytes().all(|c| c.is_ascii_digit()));
+    let last_is_number = text.rsplit('.').next().is_none_or(|last| last.bytes().all(|c| c.is_ascii_digit()));
     text.len() <= 253 && text.split('.').all(is_label) && !last_is_number
 }

@@ -55,22 +55,14 @@ fn mutations_of_the_lab_never_panic_and_give_a_configuration_or_mistakes_with_pl
             Ok(_) => right += 1,
             Err(errors) => {
                 wrong += 1;
+                assert!(!errors.is_empty(), "seed {seed} has no configuration and no mistake");
                 assert!(
-                    !errors.is_empty(),
-                    "seed {seed} has no configuration and no mistake"
-                );
-                assert!(
-                    errors.iter().all(|error| error.line >= 1
-                        && error.column >= 1
-                        && !error.remedy.is_empty()),
+                    errors.iter().all(|error| error.line >= 1 && error.column >= 1 && !error.remedy.is_empty()),
                     "seed {seed}: {errors:?}"
                 );
                 render_text(&errors);
             }
         }
     }
-    assert!(
-        right > 0 && wrong > right,
-        "{right} right, {wrong} wrong: the mutations do not try both ways"
-    );
+    assert!(right > 0 && wrong > right, "{right} right, {wrong} wrong: the mutations do not try both ways");
 }

@@ -34,11 +34,7 @@ fn every_default_and_example_of_the_schema_is_accepted() {
 fn a_written_configuration_passes_the_check_and_has_every_setting() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("s.toml");
-    let options = InitOptions {
-        domain: "example.org".to_owned(),
-        ip: [192, 0, 2, 10].into(),
-        force: false,
-    };
+    let options = InitOptions { domain: "example.org".to_owned(), ip: [192, 0, 2, 10].into(), force: false };
     init(&file, &options).unwrap();
     let config = load(&file).unwrap();
     assert_eq!(config.node.domains, ["example.org"]);
@@ -49,11 +45,7 @@ fn a_written_configuration_passes_the_check_and_has_every_setting() {
         assert!(text.contains(schema.header), "{} is missing", schema.header);
         for key in schema.keys {
             let line = format!("{} = ", key.name);
-            assert!(
-                text.lines()
-                    .any(|found| found.trim_start_matches('#').starts_with(&line)),
-                "{line}"
-            );
+            assert!(text.lines().any(|found| found.trim_start_matches('#').starts_with(&line)), "{line}");
         }
     }
 }
@@ -64,16 +56,16 @@ fn documentation_has_every_setting_with_its_default_and_its_range() {
     let missing: Vec<String> = SCHEMAS
         .iter()
         .flat_map(|schema| {
-            let heading = format!("## `{}`\n\n{}\n\n| setting | what it does | accepts | default |\n| --- | --- | --- | --- |", schema.header, schema.help.trim());
+            let heading = format!(
+                "## `{}`\n\n{}\n\n| setting | what it does | accepts | default |\n| --- | --- | --- | --- |",
+                schema.header,
+                schema.help.trim()
+            );
             std::iter::once(heading).chain(schema.keys.iter().map(documented))
         })
         .filter(|wanted| !page.contains(wanted))
         .collect();
-    assert!(
-        missing.is_empty(),
-        "docs/configuration.md lacks:\n{}",
-        missing.join("\n")
-    );
+    assert!(missing.is_empty(), "docs/configuration.md lacks:\n{}", missing.join("\n"));
 }
 
 /// The row of docs/configuration.md that a setting must have.
@@ -83,10 +75,5 @@ fn documented(key: &Key) -> String {
         Otherwise::Nothing(_) => "none".to_owned(),
         Otherwise::Required(_) => "required".to_owned(),
     };
-    format!(
-        "| `{}` | {} | {} | {default} |",
-        key.name,
-        key.help.trim(),
-        (key.allowed)()
-    )
+    format!("| `{}` | {} | {} | {default} |", key.name, key.help.trim(), (key.allowed)())
 }
