@@ -118,9 +118,7 @@ impl AdminClient {
     /// That none runs there, or that its token cannot be read; both say what to do.
     pub fn find(data: &Path) -> anyhow::Result<Self> {
         let folder = data.display();
-        let start = format!(
-            "start one with `strowger run`, or name its data folder with --data; this one is {folder}"
-        );
+        let start = format!("start one with `strowger run`, or name its data folder with --data; this one is {folder}");
         let file = data.join(SWITCH_FILE);
         let text = match read_small(&file) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -130,19 +128,12 @@ impl AdminClient {
             }
             read => read.with_context(|| format!("{} cannot be read", file.display()))?,
         };
-        let switch: SwitchFile = serde_json::from_str(&text)
-            .with_context(|| format!("{} is not what a switch writes", file.display()))?;
-        let pid = switch
-            .pid
-            .map_or(String::new(), |pid| format!(" (process {pid} until then)"));
+        let switch: SwitchFile =
+            serde_json::from_str(&text).with_context(|| format!("{} is not what a switch writes", file.display()))?;
+        let pid = switch.pid.map_or(String::new(), |pid| format!(" (process {pid} until then)"));
         let remedy = format!("the switch has stopped or was killed{pid}: {start}");
         // An absolute path stands for itself.
-        let token_file = data.join(
-            switch
-                .token_file
-                .as_deref()
-                .unwrap_or(Path::new(TOKEN_FILE)),
-        );
+        let token_file = data.join(switch.token_file.as_deref().unwrap_or(Path::new(TOKEN_FILE)));
         Self::new(&switch.http, &token_file, remedy)
     }
 
@@ -152,20 +143,14 @@ impl AdminClient {
     ///
     /// That the address is none, or that the token cannot be read; both say what to do.
     pub fn at(url: &str, token_file: &Path) -> anyhow::Result<Self> {
-        Self::new(
-            url,
-            token_file,
-            "check the address that you gave with --admin".to_owned(),
-        )
+        Self::new(url, token_file, "check the address that you gave with --admin".to_owned())
     }
 
     fn new(url: &str, token_file: &Path, remedy: String) -> anyhow::Result<Self> {
         let base = match url.split_once("://") {
             Some(("http", _)) => url.trim_end_matches('/').to_owned(),
             None => format!("http://{}", url.trim_end_matches('/')),
-            Some(_) => bail!(
-                "{url} is no http:// address: ask the switch on its own machine, or through a tunnel"
-            ),
+            Some(_) => bail!("{url} is no http:// address: ask the switch on its own machine, or through a tunnel"),
         };
         let token = read_small(token_file).with_context(|| {
             let file = token_file.display();
@@ -178,12 +163,7 @@ impl AdminClient {
             .max_redirects(0)
             .proxy(None)
             .build();
-        Ok(Self {
-            base,
-            token: token.trim().to_owned(),
-            agent: Agent::new_with_config(config),
-            remedy,
-        })
+        Ok(Self { base, token: token.trim().to_owned(), agent: Agent::new_with_config(config), remedy })
     }
 
     /// The live tree: `{"nodes": [TreeNode]}`.
@@ -232,10 +212,7 @@ impl AdminClient {
             Kill::Kill => "kill",
             Kill::Panic => "panic",
         };
-        self.post(
-            "/api/kill",
-            &serde_json::json!({ "path": path, "how": how }),
-        )
+        self.post("/api/kill", &serde_json::json!({ "path": path, "how": how }))
     }
 
     /// Lets no new call in and waits for the others, at most `deadline`: `{"calls_left": n}`.
@@ -244,10 +221,7 @@ impl AdminClient {
     ///
     /// See [`Self::tree`].
     pub fn drain(&self, deadline: Duration) -> anyhow::Result<Value> {
-        self.post(
-            "/api/drain",
-            &serde_json::json!({ "deadline_s": deadline.as_secs() }),
-        )
+        self.post("/api/drain", &serde_json::json!({ "deadline_s": deadline.as_secs() }))
     }
 
     /// How far draining is: `{"calls_left": n}`; `None` when the switch has gone.
@@ -264,9 +238,7 @@ impl AdminClient {
     }
 
     fn get(&self, path: &str) -> anyhow::Result<Value> {
-        self.request(path, None)
-            .map_err(|error| self.unanswered(error))
-            .and_then(|response| self.answer(response))
+        self.request(path, None).map_err(|error| self.unanswered(error)).and_then(|response| self.answer(response))
     }
 
     fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
@@ -280,11 +252,7 @@ impl AdminClient {
         let bearer = format!("Bearer {}", self.token);
         match body {
             None => self.agent.get(url).header("Authorization", bearer).call(),
-            Some(body) => self
-                .agent
-                .post(url)
-                .header("Authorization", bearer)
-                .send_json(body),
+            Some(body) => self.agent.post(url).header("Authorization", bearer).send_json(body),
         }
     }
 
@@ -292,10 +260,7 @@ impl AdminClient {
         let base = &self.base;
         match error {
             ureq::Error::Timeout(_) => {
-                anyhow::anyhow!(
-                    "the switch at {base} has not answered in {} s",
-                    ANSWER_TIMEOUT.as_secs()
-                )
+                anyhow::anyhow!("the switch at {base} has not answered in {} s", ANSWER_TIMEOUT.as_secs())
             }
             ureq::Error::Io(_) | ureq::Error::ConnectionFailed | ureq::Error::HostNotFound => {
                 anyhow::anyhow!("no switch answers at {base} ({error}); {}", self.remedy)
@@ -306,16 +271,11 @@ impl AdminClient {
 
     fn answer(&self, mut response: Response) -> anyhow::Result<Value> {
         let status = response.status();
-        let body = response
-            .body_mut()
-            .with_config()
-            .limit(ANSWER_BYTES_MAX)
-            .read_to_string();
+        let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
         let body = body.with_context(|| format!("the answer of {} broke off", self.base))?;
         let json = serde_json::from_str::<Value>(&body);
         if status.is_success() {
-            return json
-                .with_context(|| format!("{} does not answer as a switch: is it one?", self.base));
+            return json.with_context(|| format!("{} does not answer as a switch: is it one?", self.base));
         }
         let said = json
             .ok()
@@ -327,17 +287,12 @@ impl AdminClient {
                 })
             })
             .unwrap_or(body);
-        let said: String = said
-            .trim()
-            .chars()
-            .take(ERROR_CHARS_MAX)
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
+        let said: String =
+            said.trim().chars().take(ERROR_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
         match status.as_u16() {
-            401 | 403 => bail!(
-                "the switch at {} refuses the admin token: name the right one with --token-file",
-                self.base
-            ),
+            401 | 403 => {
+                bail!("the switch at {} refuses the admin token: name the right one with --token-file", self.base)
+            }
             code if said.is_empty() => bail!("the switch answers {code}"),
             _ => bail!("{said}"),
         }
@@ -348,18 +303,14 @@ type Response = ureq::http::Response<ureq::Body>;
 
 fn read_small(file: &Path) -> std::io::Result<String> {
     let mut text = String::new();
-    File::open(file)?
-        .take(SMALL_FILE_BYTES_MAX)
-        .read_to_string(&mut text)?;
+    File::open(file)?.take(SMALL_FILE_BYTES_MAX).read_to_string(&mut text)?;
     Ok(text)
 }
 
 /// A text as one segment of a path (RFC 3986 section 3.3): all but unreserved characters are escaped.
 fn path_segment(text: &str) -> String {
     let escape = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-            char::from(byte).to_string()
-        }
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
         _ => format!("%{byte:02X}"),
     };
     text.bytes().map(escape).collect()

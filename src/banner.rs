@@ -55,8 +55,7 @@ impl Banner<'_> {
     }
 
     fn addresses(&self, lines: &mut Lines) {
-        let sip: Vec<_> =
-            self.sip.iter().map(|bind| format!("{} {}", bind.protocol.uri(), bind.address)).collect();
+        let sip: Vec<_> = self.sip.iter().map(|bind| format!("{} {}", bind.protocol.uri(), bind.address)).collect();
         lines.line("SIP", &sip.join(" · "));
         lines.line("", &format!("ws://{}/sip", self.http));
         if let Some(https) = self.https {
@@ -155,7 +154,13 @@ mod tests {
     #[test]
     fn the_lab_shows_its_users_numbers_and_the_ports_that_were_really_bound() {
         let text = banner(&config::lab().unwrap());
-        for part in ["udp 127.0.0.1:40123", "http://127.0.0.1:40124/", "alice   1001    password alice-secret", "5503", "/data/admin.token"] {
+        for part in [
+            "udp 127.0.0.1:40123",
+            "http://127.0.0.1:40124/",
+            "alice   1001    password alice-secret",
+            "5503",
+            "/data/admin.token",
+        ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
         assert!(text.lines().count() < 40, "{text}");

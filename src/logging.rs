@@ -7,12 +7,16 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, Node};
 
+/// Libraries that tell at `info` what only their authors want to know; the configuration can still ask for it.
+const QUIET: &str = "actix_server=warn";
+
 /// Starts the log of the process.
 ///
 /// # Errors
 /// The filter is none, or a log runs already.
 pub fn start(node: &Node) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&node.log).with_context(|| format!("`node.log` = {:?} is no filter", node.log))?;
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", node.log))
+        .with_context(|| format!("`node.log` = {:?} is no filter", node.log))?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match node.log_format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),

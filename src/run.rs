@@ -127,8 +127,7 @@ fn open_network(config: &Config, pair: Option<&Pair>) -> anyhow::Result<Network>
     for bind in &binds {
         free(bind).map_err(|source| SetupError::Bind { bind: *bind, source }).map_err(taken)?;
     }
-    let limits =
-        Limits { connections_max: config.sip.max_connections, idle: config.sip.tcp_idle, ..Limits::default() };
+    let limits = Limits { connections_max: config.sip.max_connections, idle: config.sip.tcp_idle, ..Limits::default() };
     let tls = pair.map(|pair| tls::of_sip(&config.tls, pair)).transpose()?;
     Network::new(NetConfig { binds, tls, limits, ..NetConfig::default() }).map_err(taken)
 }
@@ -296,7 +295,11 @@ async fn ready(shared: &Shared) -> anyhow::Result<()> {
             return Ok(());
         }
         if Instant::now() >= deadline {
-            bail!("the switch is not ready after {} s: {}; its log says more", READY_WITHIN.as_secs(), reasons.join("; "));
+            bail!(
+                "the switch is not ready after {} s: {}; its log says more",
+                READY_WITHIN.as_secs(),
+                reasons.join("; ")
+            );
         }
     }
 }
@@ -373,7 +376,9 @@ async fn close_store(shared: &Shared, exit: ExitCode, code: u8) -> anyhow::Resul
     let store = shared.store.clone();
     match timeout(STORE_WITHIN, tokio::task::spawn_blocking(move || store.shutdown())).await {
         Ok(closed) => {
-            closed.context("closing the store")?.context("the store was not closed in order; the next start checks it")?;
+            closed
+                .context("closing the store")?
+                .context("the store was not closed in order; the next start checks it")?;
             Ok(exit)
         }
         Err(_) => {

@@ -5,9 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use actors::directory as to;
-use actors::settings::{
-    AdmissionSettings, AuthSettings, MessageSettings, RegistrarSettings, Settings, SipSettings,
-};
+use actors::settings::{AdmissionSettings, AuthSettings, MessageSettings, RegistrarSettings, Settings, SipSettings};
 use sip::Protocol;
 
 use crate::config::{self as from, Config};
@@ -188,7 +186,10 @@ mod tests {
         let alice = settings.users.first().unwrap();
         assert_eq!((alice.name.as_str(), alice.extension.as_deref()), ("alice", Some("1001")));
         assert!(alice.secret == sip::auth::Secret::Password("alice-secret".to_owned()));
-        assert_eq!(settings.services.iter().map(|s| s.number.as_str()).collect::<Vec<_>>(), ["5500", "5501", "5502", "5503"]);
+        assert_eq!(
+            settings.services.iter().map(|s| s.number.as_str()).collect::<Vec<_>>(),
+            ["5500", "5501", "5502", "5503"]
+        );
     }
 
     #[test]

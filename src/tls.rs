@@ -146,8 +146,7 @@ fn named(chain: Option<&PathBuf>, key: Option<&PathBuf>) -> Option<Pair> {
 /// need not do so again.
 fn development(config: &Config, data: &Path) -> anyhow::Result<Pair> {
     let folder = data.join(FOLDER);
-    let pair =
-        Pair { chain: folder.join(DEVELOPMENT_CHAIN), key: folder.join(DEVELOPMENT_KEY), is_development: true };
+    let pair = Pair { chain: folder.join(DEVELOPMENT_CHAIN), key: folder.join(DEVELOPMENT_KEY), is_development: true };
     if pair.chain.exists() && pair.key.exists() {
         return Ok(pair);
     }

@@ -27,9 +27,7 @@ pub enum Command {
     #[command(after_help = "Example: strowger calls --json")]
     Calls(Switch),
     /// Show the ordered record of one call, as JSON
-    #[command(
-        after_help = "Example: strowger record 7f3a9c\n\nThe ids stand in `strowger calls` and in the log."
-    )]
+    #[command(after_help = "Example: strowger record 7f3a9c\n\nThe ids stand in `strowger calls` and in the log.")]
     Record {
         /// The call's id
         call: String,
@@ -67,12 +65,7 @@ pub enum Command {
 #[derive(Args)]
 pub struct Switch {
     /// The data folder of the switch
-    #[arg(
-        long,
-        value_name = "DIR",
-        default_value = "./data",
-        env = "STROWGER_DATA"
-    )]
+    #[arg(long, value_name = "DIR", default_value = "./data", env = "STROWGER_DATA")]
     data: PathBuf,
     /// The address of its admin API, instead of the one in its data folder
     #[arg(long, value_name = "URL", requires = "token_file")]
@@ -95,29 +88,15 @@ impl Command {
     /// Asks, and prints the answer.
     pub fn run(self, is_json: bool) -> anyhow::Result<()> {
         match self {
-            Self::Tree(switch) => show(is_json, &switch.client()?.tree()?, |answer: Tree| {
-                tree::render(&answer.nodes)
-            }),
+            Self::Tree(switch) => show(is_json, &switch.client()?.tree()?, |answer: Tree| tree::render(&answer.nodes)),
             Self::Calls(switch) => show(is_json, &switch.client()?.calls()?, calls),
-            Self::Registrations(switch) => {
-                show(is_json, &switch.client()?.registrations()?, registrations)
-            }
+            Self::Registrations(switch) => show(is_json, &switch.client()?.registrations()?, registrations),
             // A record has a shape of its own kind of event each; JSON shows all of it.
-            Self::Record { call, switch } => {
-                show(true, &switch.client()?.record(&call)?, |_: Value| {
-                    String::new()
-                })
-            }
-            Self::Kill {
-                path,
-                panic,
-                switch,
-            } => {
+            Self::Record { call, switch } => show(true, &switch.client()?.record(&call)?, |_: Value| String::new()),
+            Self::Kill { path, panic, switch } => {
                 let how = if panic { Kill::Panic } else { Kill::Kill };
                 let answer = switch.client()?.kill(&path, how)?;
-                show(is_json, &answer, |_: Value| {
-                    format!("Ended {path}. See it come back: strowger tree\n")
-                })
+                show(is_json, &answer, |_: Value| format!("Ended {path}. See it come back: strowger tree\n"))
             }
             Self::Drain { deadline, switch } => drain(&switch.client()?, deadline, is_json),
         }
@@ -144,16 +123,8 @@ struct Draining {
     calls_left: usize,
 }
 
-fn show<T: DeserializeOwned>(
-    is_json: bool,
-    answer: &Value,
-    text: impl FnOnce(T) -> String,
-) -> anyhow::Result<()> {
-    if is_json {
-        say(&format!("{answer:#}\n"))
-    } else {
-        say(&text(typed(answer)?))
-    }
+fn show<T: DeserializeOwned>(is_json: bool, answer: &Value, text: impl FnOnce(T) -> String) -> anyhow::Result<()> {
+    if is_json { say(&format!("{answer:#}\n")) } else { say(&text(typed(answer)?)) }
 }
 
 fn typed<T: DeserializeOwned>(answer: &Value) -> anyhow::Result<T> {
@@ -168,16 +139,8 @@ fn calls(answer: Calls) -> String {
         .calls
         .into_iter()
         .map(|call| {
-            let codecs =
-                [call.codec_a, call.codec_b].map(|codec| codec.unwrap_or_else(|| "-".to_owned()));
-            [
-                call.id,
-                call.state,
-                call.from,
-                call.to,
-                humane::duration_ms(call.duration_ms),
-                codecs.join(" / "),
-            ]
+            let codecs = [call.codec_a, call.codec_b].map(|codec| codec.unwrap_or_else(|| "-".to_owned()));
+            [call.id, call.state, call.from, call.to, humane::duration_ms(call.duration_ms), codecs.join(" / ")]
         })
         .collect();
     table::render(["CALL", "STATE", "FROM", "TO", "LASTS", "CODECS"], &rows)
@@ -193,27 +156,10 @@ fn registrations(answer: Registrations) -> String {
         .map(|binding| {
             let expires = humane::duration_ms(binding.expires_in_s.saturating_mul(1_000));
             let user_agent = binding.user_agent.unwrap_or_default();
-            [
-                binding.aor,
-                binding.contact,
-                binding.transport,
-                binding.received,
-                expires,
-                user_agent,
-            ]
+            [binding.aor, binding.contact, binding.transport, binding.received, expires, user_agent]
         })
         .collect();
-    table::render(
-        [
-            "ADDRESS OF RECORD",
-            "CONTACT",
-            "TRANSPORT",
-            "RECEIVED",
-            "EXPIRES IN",
-            "USER AGENT",
-        ],
-        &rows,
-    )
+    table::render(["ADDRESS OF RECORD", "CONTACT", "TRANSPORT", "RECEIVED", "EXPIRES IN", "USER AGENT"], &rows)
 }
 
 /// Starts a drain and follows it until no call is left or the switch has gone.
@@ -221,17 +167,11 @@ fn drain(client: &AdminClient, deadline: Duration, is_json: bool) -> anyhow::Res
     let started = Instant::now();
     let mut left = typed::<Draining>(&client.drain(deadline)?)?.calls_left;
     if !is_json {
-        say(&format!(
-            "Draining: no new call is let in; {} left.\n",
-            humane::count(left, "call")
-        ))?;
+        say(&format!("Draining: no new call is let in; {} left.\n", humane::count(left, "call")))?;
     }
     while left > 0 {
         if started.elapsed() > deadline.saturating_add(DRAIN_SLACK) {
-            bail!(
-                "{} left after the deadline: see `strowger calls`",
-                humane::count(left, "call")
-            );
+            bail!("{} left after the deadline: see `strowger calls`", humane::count(left, "call"));
         }
         thread::sleep(DRAIN_POLL);
         let now_left = match client.drained()? {
@@ -248,6 +188,5 @@ fn drain(client: &AdminClient, deadline: Duration, is_json: bool) -> anyhow::Res
 }
 
 fn deadline(text: &str) -> Result<Duration, String> {
-    units::duration(text)
-        .ok_or_else(|| "write a whole number with its unit, such as 30s or 5m".to_owned())
+    units::duration(text).ok_or_else(|| "write a whole number with its unit, such as 30s or 5m".to_owned())
 }

@@ -37,10 +37,7 @@ pub fn main(run: impl FnOnce(Config) -> anyhow::Result<ExitCode>) -> ExitCode {
         Ok(code) => code,
         Err(Failure::Failed(error)) => {
             let told = match is_json {
-                true => say(&format!(
-                    "{:#}\n",
-                    json!({ "ok": false, "error": format!("{error:#}") })
-                )),
+                true => say(&format!("{:#}\n", json!({ "ok": false, "error": format!("{error:#}") }))),
                 false => tell(&format!("strowger: {error:#}\n")),
             };
             // Nobody listens any more; the exit code still tells.
@@ -88,14 +85,10 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run a switch until Ctrl-C; without a configuration the lab
-    #[command(
-        after_help = "Example: strowger run --config strowger.toml\n\nCtrl-C drains and stops."
-    )]
+    #[command(after_help = "Example: strowger run --config strowger.toml\n\nCtrl-C drains and stops.")]
     Run(RunArgs),
     /// Write a commented configuration with generated secrets
-    #[command(
-        after_help = "Example: strowger init --domain example.org --ip 192.0.2.10 strowger.toml"
-    )]
+    #[command(after_help = "Example: strowger init --domain example.org --ip 192.0.2.10 strowger.toml")]
     Init(InitArgs),
     /// Check a configuration: every mistake at once, with its place and remedy
     #[command(after_help = "Example: strowger check strowger.toml\n\n\
@@ -158,20 +151,14 @@ fn start(args: &RunArgs) -> Result<Config, Failure> {
 }
 
 fn init(args: &InitArgs, is_json: bool) -> Result<(), Failure> {
-    let options = InitOptions {
-        domain: args.domain.clone(),
-        ip: args.ip,
-        force: args.force,
-    };
+    let options = InitOptions { domain: args.domain.clone(), ip: args.ip, force: args.force };
     let file = args.file.display();
     let written = config::init(&args.file, &options).map_err(|error| match error {
         InitError::Invalid(errors) => Failure::Config(errors),
-        InitError::Exists => Failure::Failed(anyhow::anyhow!(
-            "{file} exists: name another file, or replace it with --force"
-        )),
-        InitError::Io(error) => {
-            Failure::Failed(anyhow::Error::new(error).context(format!("{file} cannot be written")))
+        InitError::Exists => {
+            Failure::Failed(anyhow::anyhow!("{file} exists: name another file, or replace it with --force"))
         }
+        InitError::Io(error) => Failure::Failed(anyhow::Error::new(error).context(format!("{file} cannot be written"))),
     })?;
     let users = written.users.join(" and ");
     let text = format!(
@@ -179,11 +166,7 @@ fn init(args: &InitArgs, is_json: bool) -> Result<(), Failure> {
          Adapt it, then: strowger check {file}\n\
          and run it:     strowger run --config {file}\n"
     );
-    answer(
-        is_json,
-        &json!({ "ok": true, "file": written.file, "users": written.users }),
-        &text,
-    )
+    answer(is_json, &json!({ "ok": true, "file": written.file, "users": written.users }), &text)
 }
 
 fn check(args: &CheckArgs, is_json: bool) -> Result<(), Failure> {
@@ -195,19 +178,11 @@ fn check(args: &CheckArgs, is_json: bool) -> Result<(), Failure> {
         humane::count(config.gateways.len(), "gateway"),
         humane::count(config.services.len(), "service"),
     );
-    answer(
-        is_json,
-        &json!({ "ok": true, "file": file, "config": config.effective() }),
-        &text,
-    )
+    answer(is_json, &json!({ "ok": true, "file": file, "config": config.effective() }), &text)
 }
 
 fn answer(is_json: bool, json: &serde_json::Value, text: &str) -> Result<(), Failure> {
-    let said = if is_json {
-        say(&format!("{json:#}\n"))
-    } else {
-        say(text)
-    };
+    let said = if is_json { say(&format!("{json:#}\n")) } else { say(text) };
     said.map_err(Failure::Failed)
 }
 
@@ -215,17 +190,12 @@ fn answer(is_json: bool, json: &serde_json::Value, text: &str) -> Result<(), Fai
 fn say(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("standard output")
-        }
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("standard output"),
         _ => Ok(()),
     }
 }
 
 /// Writes to standard error.
 fn tell(text: &str) -> anyhow::Result<()> {
-    io::stderr()
-        .lock()
-        .write_all(text.as_bytes())
-        .context("standard error")
+    io::stderr().lock().write_all(text.as_bytes()).context("standard error")
 }

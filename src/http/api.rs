@@ -126,9 +126,13 @@ pub async fn record(web: Data<Web>, id: Path<String>) -> Answer {
         let all = CallSelect::Started { from_ms: 0, until_ms: i64::MAX };
         let newest = if by_call_id.is_empty() { calls.find(&all, ENDED_CALLS_SEARCHED)? } else { by_call_id };
         let details = newest.into_iter().filter_map(|call| serde_json::from_str::<Value>(&call.line).ok());
-        Ok::<_, store::StoreError>(details.into_iter().find(|d| d.get("id") == Some(&json!(id)) || d.get("sip_call_id") == Some(&json!(id))))
+        Ok::<_, store::StoreError>(
+            details.into_iter().find(|d| d.get("id") == Some(&json!(id)) || d.get("sip_call_id") == Some(&json!(id))),
+        )
     });
-    let stored = searching.await.map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string(), "ask again"))?;
+    let stored = searching
+        .await
+        .map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string(), "ask again"))?;
     match stored {
         Ok(Some(detail)) => Ok(Json(json!({ "ended": detail }))),
         Ok(None) => Err(Refusal::new(
@@ -203,11 +207,13 @@ pub async fn kill(web: Data<Web>, request: Json<KillRequest>) -> Answer {
             tracing::warn!(actor = path, "ended by an operator");
             Ok(Json(json!({ "killed": path })))
         }
-        Err(error @ TreeError::Unknown(_)) => {
-            Err(Refusal::new(StatusCode::NOT_FOUND, error.to_string(), "take a path of `strowger tree`"))
+        Err(TreeError::Unknown(path)) => {
+            let error = format!("there is no actor at {path}");
+            Err(Refusal::new(StatusCode::NOT_FOUND, error, "take a path of `strowger tree`"))
         }
-        Err(error @ TreeError::Vacant(_)) => {
-            Err(Refusal::new(StatusCode::CONFLICT, error.to_string(), "look at `strowger tree`, and try again"))
+        Err(TreeError::Vacant(path)) => {
+            let error = format!("the actor at {path} is down at this moment");
+            Err(Refusal::new(StatusCode::CONFLICT, error, "it is being restarted: try again"))
         }
         Err(error @ TreeError::NoFaults(_)) => Err(Refusal::new(
             StatusCode::CONFLICT,
@@ -243,8 +249,7 @@ async fn ask_all<T: Send + 'static>(
     shared: &Shared,
     question: impl Fn(Reply<T>) -> SignallingMsg,
 ) -> Vec<Result<T, actors::supervision::AskError>> {
-    let asked: Vec<Asked<T>> = (0..shared.shards())
-        .filter_map(|shard| Some(shared.signalling(shard)?.ask(&question, SHARD_WITHIN)))
-        .collect();
+    let asked: Vec<Asked<T>> =
+        (0..shared.shards()).filter_map(|shard| Some(shared.signalling(shard)?.ask(&question, SHARD_WITHIN))).collect();
     join_all(asked).await
 }

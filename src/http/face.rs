@@ -65,12 +65,13 @@ pub struct Face {
     web: Data<Web>,
     listening: Arc<Listening>,
     server: Option<ServerHandle>,
+    is_leaving: bool,
 }
 
 impl Face {
     /// Serves `web` where `listening` says, once it has started.
     pub fn new(web: Data<Web>, listening: Arc<Listening>) -> Self {
-        Self { web, listening, server: None }
+        Self { web, listening, server: None, is_leaving: false }
     }
 }
 
@@ -85,7 +86,10 @@ impl Live for Face {
             Ok(server) => {
                 self.server = Some(server.handle());
                 // The server runs beside the face, so that it can still end in order when the face is gone.
-                cx.spawn(actix_rt::spawn(server), |_, _, cx| cx.fail("its server ended unasked"));
+                cx.spawn(actix_rt::spawn(server), |face, _, cx| match face.is_leaving {
+                    true => cx.stop(),
+                    false => cx.fail("its server ended unasked"),
+                });
             }
             Err(error) => cx.fail(format!("its server did not start: {error}")),
         }
@@ -96,10 +100,10 @@ impl Live for Face {
     }
 
     fn halting(&mut self, cx: &mut Cx<'_, Self>) {
+        self.is_leaving = true;
         match self.server.take() {
-            Some(server) => {
-                cx.spawn(server.stop(true), |_, (), cx| cx.stop());
-            }
+            // The order is on its way before the future is awaited; the server's own end is what we wait for.
+            Some(server) => drop(server.stop(true)),
             None => cx.stop(),
         }
     }
@@ -113,7 +117,7 @@ impl Live for Face {
 impl Drop for Face {
     fn drop(&mut self) {
         if let Some(server) = self.server.take() {
-            // The order is on its way before the future is awaited, which nobody here could do.
+            // As above; nobody is left to wait.
             drop(server.stop(false));
         }
     }

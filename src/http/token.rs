@@ -22,14 +22,15 @@ pub async fn required(
         _ => false,
     };
     if is_right {
-        return next.call(request).await;
+        return next.call(request).await.map(ServiceResponse::map_into_left_body);
     }
     let (error, challenge) = match given {
         None => ("the admin API needs a token", "Bearer realm=\"strowger\""),
         Some(_) => ("this is not the token of this switch", "Bearer realm=\"strowger\", error=\"invalid_token\""),
     };
     let remedy = "send `Authorization: Bearer TOKEN`; the token is in admin.token of the data folder";
-    Err(Refusal::new(StatusCode::UNAUTHORIZED, error, remedy).with(header::WWW_AUTHENTICATE, challenge).into())
+    let refusal = Refusal::new(StatusCode::UNAUTHORIZED, error, remedy).with(header::WWW_AUTHENTICATE, challenge);
+    Ok(request.into_response(refusal.response()).map_into_right_body())
 }
 
 /// The token of an Authorization header; the scheme is compared without case (RFC 9110 section 11.1).

@@ -17,7 +17,7 @@ use actors::shared::Shared;
 use bytes::Bytes;
 use sip::{ConnectionId, Hop, Message, Protocol};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::face::OwnAddress;
 use super::{Refusal, Web};
@@ -94,7 +94,8 @@ pub async fn upgrade(request: HttpRequest, payload: Payload, web: Data<Web>) -> 
     let local = own.unwrap_or_else(|| request.app_config().local_addr());
     let protocol = if request.app_config().secure() { Protocol::Wss } else { Protocol::Ws };
     let Some(place) = Place::take(&web) else {
-        let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too many WebSocket connections", "try again later");
+        let refusal =
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too many WebSocket connections", "try again later");
         return Err(refusal.with(header::RETRY_AFTER, "5").into());
     };
 
@@ -185,9 +186,14 @@ impl Drop for Wire {
     }
 }
 
-async fn serve(wire: Wire, mut session: Session, mut frames: AggregatedMessageStream, mut outgoing: mpsc::Receiver<Bytes>) {
+async fn serve(
+    wire: Wire,
+    mut session: Session,
+    mut frames: AggregatedMessageStream,
+    mut outgoing: mpsc::Receiver<Bytes>,
+) {
     let idle = wire.books().idle;
-    let mut pings = interval(idle / PINGS);
+    let mut pings = interval_at(Instant::now() + idle / PINGS, idle / PINGS);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = Instant::now();
     let farewell = loop {
