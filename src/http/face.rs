@@ -17,6 +17,9 @@ use super::{HEAD_WITHIN, KEEP_ALIVE, SHUTDOWN_S, Web, headers, routes};
 /// Threads that serve HTTP: the console and an operator's questions keep one half asleep.
 const THREADS: usize = 1;
 
+/// Connections beside the WebSocket ones: operators, scrapers, and those whose upgrade is refused.
+const OTHERS_MAX: usize = 256;
+
 /// Where HTTP is served. The sockets outlive every incarnation of the face, and with them their ports.
 pub struct Listening {
     plain: TcpListener,
@@ -25,9 +28,9 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Serves HTTP on `plain` and HTTPS on `secure`, with at most `connections_max` connections.
-    pub fn new(plain: TcpListener, secure: Option<(TcpListener, ServerConfig)>, connections_max: usize) -> Self {
-        Self { plain, secure, connections_max }
+    /// Serves HTTP on `plain` and HTTPS on `secure`, with room for `websockets_max` WebSocket connections.
+    pub fn new(plain: TcpListener, secure: Option<(TcpListener, ServerConfig)>, websockets_max: usize) -> Self {
+        Self { plain, secure, connections_max: websockets_max.saturating_add(OTHERS_MAX) }
     }
 
     fn serve(&self, web: &Data<Web>) -> io::Result<actix_web::dev::Server> {

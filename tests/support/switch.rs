@@ -106,6 +106,11 @@ impl Switch {
         assert!(status.success(), "the switch ended with {status}\n{}", self.log_tail());
     }
 
+    /// Waits until it has ended by itself; answers its exit code.
+    pub fn ended(&mut self) -> Option<i32> {
+        self.wait().code()
+    }
+
     /// Ends the switch as a power cut does (SIGKILL).
     pub fn kill9(&mut self) {
         if let Some(child) = &mut self.child {

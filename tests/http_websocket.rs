@@ -1,0 +1,110 @@
+//! SIP over WebSocket (RFC 7118), with a foreign WebSocket client.
+
+mod support;
+
+use support::config::Config;
+use support::switch::Switch;
+use support::wire::{Wire, header, status};
+use support::{PATIENCE, until};
+
+const OPTIONS: &str = "\
+OPTIONS sip:example.com SIP/2.0
+Via: SIP/2.0/{transport} client.invalid;branch=z9hG4bK-ws-NUMBER
+From: <sip:alice@example.com>;tag=1
+To: <sip:example.com>
+Call-ID: ws-NUMBER
+CSeq: 1 OPTIONS
+Max-Forwards: 70
+Content-Length: 0
+
+";
+
+fn options(number: u32) -> String {
+    OPTIONS.replace("NUMBER", &number.to_string())
+}
+
+/// What an upgrade that is to be refused gets.
+fn upgrade(switch: &Switch, offered: Option<&str>) -> ureq::http::Response<ureq::Body> {
+    let mut request = ureq::get(format!("http://{}/sip", switch.http()))
+        .header("Connection", "Upgrade")
+        .header("Upgrade", "websocket")
+        .header("Sec-WebSocket-Version", "13")
+        .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+    if let Some(offered) = offered {
+        request = request.header("Sec-WebSocket-Protocol", offered);
+    }
+    request.config().http_status_as_error(false).build().call().expect("an answer")
+}
+
+#[test]
+fn a_frame_is_a_message_and_its_answer_comes_back_on_the_connection() {
+    let switch = Switch::start(Config::lab().set("node", "shards", "2"));
+    let mut client = Wire::websocket(switch.http(), "/sip");
+
+    // Eight Call-IDs, so that both shards answer.
+    for number in 0..8 {
+        client.send(&options(number));
+        let answer = client.receive("SIP/2.0");
+        assert_eq!(status(&answer), Some(200), "{answer}");
+        assert_eq!(header(&answer, "Call-ID"), Some(format!("ws-{number}").as_str()), "{answer}");
+        assert!(header(&answer, "Via").is_some_and(|via| via.contains("received=127.0.0.1")), "{answer}");
+    }
+}
+
+#[test]
+fn a_keep_alive_is_answered() {
+    let switch = Switch::start(Config::lab());
+    let mut client = Wire::websocket(switch.http(), "/sip");
+
+    client.send_bytes(b"\r\n\r\n");
+    assert_eq!(client.receive_within(PATIENCE).as_deref(), Some("\r\n"));
+}
+
+#[test]
+fn a_message_that_cannot_be_read_is_refused_and_the_connection_goes_on() {
+    let switch = Switch::start(Config::lab());
+    let mut client = Wire::websocket(switch.http(), "/sip");
+
+    client.send(&options(1).replace("CSeq: 1 OPTIONS", "CSeq: one OPTIONS"));
+    let refusal = client.receive("SIP/2.0");
+    assert_eq!(status(&refusal), Some(400), "{refusal}");
+    client.send(&options(2));
+    assert_eq!(status(&client.receive("SIP/2.0")), Some(200));
+}
+
+#[test]
+fn an_upgrade_without_the_subprotocol_is_refused() {
+    let switch = Switch::start(Config::lab());
+
+    for offered in [None, Some("chat"), Some("sipx, mqtt")] {
+        let answer = upgrade(&switch, offered);
+        assert_eq!(answer.status(), 400, "{offered:?}");
+    }
+}
+
+#[test]
+fn a_frame_past_the_bound_ends_the_connection() {
+    let switch = Switch::start(Config::lab());
+    let mut client = Wire::websocket(switch.http(), "/sip");
+
+    client.send_bytes(&[b'x'; (64 << 10) + 1]);
+    assert!(client.is_closed());
+    let none_left = until(PATIENCE, || (switch.get("/api/status").1["websockets"] == 0).then_some(()));
+    assert!(none_left.is_some(), "{}", switch.get("/api/status").1);
+}
+
+#[test]
+fn no_more_connections_are_taken_than_the_configuration_allows() {
+    let switch = Switch::start(Config::lab().set("sip", "max_connections", "2"));
+    let held: Vec<_> = (0..2).map(|_| Wire::websocket(switch.http(), "/sip")).collect();
+
+    let refusal = upgrade(&switch, Some("sip"));
+    assert_eq!(refusal.status(), 503);
+    assert!(refusal.headers().contains_key("Retry-After"));
+    assert_eq!(switch.get("/api/status").1["websockets"], 2);
+
+    drop(held);
+    let none_left = until(PATIENCE, || (switch.get("/api/status").1["websockets"] == 0).then_some(()));
+    assert!(none_left.is_some(), "closed connections leave their places");
+    Wire::websocket(switch.http(), "/sip");
+}
