@@ -30,7 +30,7 @@ trap '[[ -z $callee_pid ]] || { kill -KILL "$callee_pid"; wait "$callee_pid"; } 
 
 callee_port=$(free_port)
 printf 'SEQUENTIAL\n%s;[authentication username=%s password=%s]\n' "$callee" "$callee" "$password" >"$room/callee.csv"
-load "$room" "$target" register -auth_uri sip:example.com -inf "$room/callee.csv" -p "$callee_port" -m 1 -timeout 10
+load "$room" "$target" register -auth_uri example.com -inf "$room/callee.csv" -p "$callee_port" -m 1 -timeout 10
 if (($(sipp_figure "$room/statistics.csv" 'SuccessfulCall(C)') != 1)); then
     echo "calls.sh: $callee could not register at $target" >&2
     exit 1

@@ -30,7 +30,7 @@ heading registration "$(idle_cpu "${pids[@]}")"
 for rate in "${rates[@]}"; do
     count=$((rate * seconds))
     before=$(cpu_ms "${pids[@]}")
-    load "$room" "$target" register -auth_uri sip:example.com -inf "$room/users.csv" -r "$rate" -m "$count" \
+    load "$room" "$target" register -auth_uri example.com -inf "$room/users.csv" -r "$rate" -m "$count" \
         -timeout $((seconds * 3 + 20))
     settle
     row "$room" "$rate" "$count" $(($(cpu_ms "${pids[@]}") - before)) "$(private_kib "${pids[@]}")"

@@ -117,11 +117,12 @@ impl SippRun {
             let _ = writeln!(rows, "{name};[authentication username={name} password={password}]");
         }
         std::fs::write(&users, rows).expect("the users' file");
-        // By itself SIPp answers a challenge for the address that it sends to, which is not the request's URI.
+        // By itself SIPp answers a challenge for the address that it sends to, which is not the request's URI; it puts `sip:`
+        // before what it is given.
         let auth_uri = if self.scenario.starts_with("register") {
-            "sip:example.com".to_owned()
+            "example.com".to_owned()
         } else {
-            format!("sip:{}@example.com", self.service)
+            format!("{}@example.com", self.service)
         };
         let out = File::create(room.path().join("out")).expect("an output file");
         let mut command = Command::new("sipp");
