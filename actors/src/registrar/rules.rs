@@ -148,22 +148,13 @@ pub fn same_binding(a: &Contact, b: &Contact) -> bool {
     }
 }
 
-/// URI equality as far as registrars need it (RFC 3261 section 19.1.4): scheme and host without case, user with case,
-/// port, and the parameters that decide where a request goes.
+/// URI equality (RFC 3261 section 19.1.4), by the text where one of them cannot be read.
 fn same_uri(a: &[u8], b: &[u8]) -> bool {
     if a == b {
         return true;
     }
     let (Ok(a), Ok(b)) = (Uri::parse(a), Uri::parse(b)) else { return false };
-    let deciding = |u: &Uri<'_>| {
-        [b"user".as_slice(), b"ttl", b"method", b"maddr", b"transport"]
-            .map(|n| u.params.value(n).map(<[u8]>::to_ascii_lowercase))
-    };
-    a.scheme == b.scheme
-        && a.user == b.user
-        && a.host.eq_ignore_ascii_case(b.host)
-        && a.port == b.port
-        && deciding(&a) == deciding(&b)
+    a.is_equivalent(&b)
 }
 
 /// RFC 5626 section 6: through proxies, the first one must have put `ob` into its Path.
