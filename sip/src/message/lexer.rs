@@ -1,7 +1,7 @@
 //! Received bytes to spans: one pass, no copy, no recursion, every limit checked before anything is stored.
 
 use super::{HEADERS_MAX, LINE_BYTES_MAX, MESSAGE_BYTES_MAX, Name, ParseError};
-use crate::value::scan::{number, split_at, trim, trim_end};
+use crate::value::scan::{find, number, split_at, trim, trim_end};
 use crate::value::{Uri, is_token};
 use memchr::{memchr, memchr2};
 use smallvec::SmallVec;
@@ -68,11 +68,14 @@ pub(crate) enum StartSpan {
     Response { code: u16, reason: Span },
 }
 
+/// Header lines in order; as many as usual lie in place.
+pub(crate) type Headers = SmallVec<[HeaderSpan; 24]>;
+
 /// What the lexer makes of one message.
 #[derive(Debug)]
 pub(crate) struct Lexed {
     pub start: StartSpan,
-    pub headers: SmallVec<[HeaderSpan; 16]>,
+    pub headers: Headers,
     pub body: Span,
 }
 
@@ -95,10 +98,7 @@ pub struct Frame {
 /// malformed or repeated; [`ParseError::TooLarge`] when it can never fit; [`ParseError::HeaderLine`] for a CR that ends
 /// no line. After any but the first the stream cannot be read on.
 pub fn frame(stream: &[u8]) -> Result<Frame, ParseError> {
-    let skip = stream
-        .iter()
-        .position(|c| !matches!(c, b'\r' | b'\n'))
-        .ok_or(ParseError::Incomplete)?;
+    let skip = stream.iter().position(|c| !matches!(c, b'\r' | b'\n')).ok_or(ParseError::Incomplete)?;
     let bytes = split_at(stream, skip).1;
     let head = split_at(bytes, MESSAGE_BYTES_MAX).0;
     let (head_bytes, length) = head_and_length(head).map_err(|error| match error {
@@ -145,13 +145,10 @@ pub(crate) fn lex(raw: &[u8]) -> Result<Lexed, ParseError> {
     if raw.len() > MESSAGE_BYTES_MAX {
         return Err(ParseError::TooLarge);
     }
-    let lead = raw
-        .iter()
-        .position(|c| !matches!(c, b'\r' | b'\n'))
-        .unwrap_or(raw.len());
+    let lead = raw.iter().position(|c| !matches!(c, b'\r' | b'\n')).unwrap_or(raw.len());
     let (first, mut at) = line(raw, lead)?;
     let start = start_line(raw, first)?;
-    let mut headers: SmallVec<[HeaderSpan; 16]> = SmallVec::new();
+    let mut headers: Headers = SmallVec::new();
     let mut seen = 0_u64;
     let mut length = None;
     loop {
@@ -163,7 +160,7 @@ pub(crate) fn lex(raw: &[u8]) -> Result<Lexed, ParseError> {
         if headers.len() >= HEADERS_MAX {
             return Err(ParseError::TooLarge);
         }
-        let colon = memchr(b':', header).ok_or(ParseError::HeaderLine)?;
+        let colon = find(header, b':').ok_or(ParseError::HeaderLine)?;
         let (name_bytes, value) = split_at(header, colon);
         let name_bytes = trim_end(name_bytes);
         let name = Name::from_bytes(name_bytes);
@@ -195,11 +192,7 @@ pub(crate) fn lex(raw: &[u8]) -> Result<Lexed, ParseError> {
         Some(Err(_)) => return Err(ParseError::Length),
         None => rest,
     };
-    Ok(Lexed {
-        start,
-        headers,
-        body: Span::find(raw, body),
-    })
+    Ok(Lexed { start, headers, body: Span::find(raw, body) })
 }
 
 /// The line that begins at `at`, without its end, and where the next begins. A CR inside a line would end it for
@@ -242,11 +235,7 @@ pub(super) fn folded_line(raw: &[u8], at: usize) -> Result<(&[u8], usize, bool),
 
 /// A line that has no end yet: it may still come, unless the line is over its limit already.
 const fn too_long_or_incomplete(rest: &[u8]) -> ParseError {
-    if rest.len() > LINE_BYTES_MAX {
-        ParseError::TooLarge
-    } else {
-        ParseError::Incomplete
-    }
+    if rest.len() > LINE_BYTES_MAX { ParseError::TooLarge } else { ParseError::Incomplete }
 }
 
 fn start_line(raw: &[u8], line: &[u8]) -> Result<StartSpan, ParseError> {
@@ -259,40 +248,28 @@ fn start_line(raw: &[u8], line: &[u8]) -> Result<StartSpan, ParseError> {
             return Err(ParseError::Version);
         }
         let (code, reason) = split_at(rest, memchr(b' ', rest).unwrap_or(rest.len()));
-        let code = number(code, 699)
-            .filter(|c| *c >= 100 && code.len() == 3)
-            .ok_or(ParseError::StartLine)?;
+        let code = number(code, 699).filter(|c| *c >= 100 && code.len() == 3).ok_or(ParseError::StartLine)?;
         let code = u16::try_from(code).map_err(|_| ParseError::StartLine)?;
         let reason = Span::find(raw, split_at(reason, 1).1);
         return Ok(StartSpan::Response { code, reason });
     }
-    let (method, rest) = split_at(line, memchr(b' ', line).ok_or(ParseError::StartLine)?);
+    let (method, rest) = split_at(line, find(line, b' ').ok_or(ParseError::StartLine)?);
     if !is_token(method) {
         return Err(ParseError::StartLine);
     }
     let rest = split_at(rest, 1).1;
-    let (uri, version) = split_at(rest, memchr(b' ', rest).ok_or(ParseError::StartLine)?);
+    let (uri, version) = split_at(rest, find(rest, b' ').ok_or(ParseError::StartLine)?);
     let version = split_at(version, 1).1;
     if !version.eq_ignore_ascii_case(b"SIP/2.0") {
         // A version with its form right but another number is 505; anything else is a broken line (RFC 4475 3.1.2.9).
         let other = version.len() >= 7
             && split_at(version, 4).0.eq_ignore_ascii_case(b"SIP/")
-            && split_at(version, 4)
-                .1
-                .iter()
-                .all(|c| c.is_ascii_digit() || *c == b'.');
-        return Err(if other {
-            ParseError::Version
-        } else {
-            ParseError::StartLine
-        });
+            && split_at(version, 4).1.iter().all(|c| c.is_ascii_digit() || *c == b'.');
+        return Err(if other { ParseError::Version } else { ParseError::StartLine });
     }
     // Headers have no place in a Request-URI (RFC 3261 section 19.1.1, RFC 4475 section 3.1.2.11).
     if !Uri::parse(uri).is_ok_and(|uri| uri.headers.is_empty()) {
         return Err(ParseError::RequestUri);
     }
-    Ok(StartSpan::Request {
-        method: Span::find(raw, method),
-        uri: Span::find(raw, uri),
-    })
+    Ok(StartSpan::Request { method: Span::find(raw, method), uri: Span::find(raw, uri) })
 }

@@ -24,8 +24,7 @@ use crate::value::scan::{is_space, number};
 use crate::value::{CSeq, Malformed, NameAddr, Params, Uri, Via, split_commas};
 use crate::{Method, Status};
 use bytes::Bytes;
-use lexer::{HeaderSpan, Lexed, Span, StartSpan};
-use smallvec::SmallVec;
+use lexer::{HeaderSpan, Headers, Lexed, Span, StartSpan};
 use std::borrow::Cow;
 
 /// Longest message that is read: what a UDP datagram can carry.
@@ -45,7 +44,7 @@ pub struct Message {
 #[derive(Clone, Debug)]
 struct Spans {
     start: Start,
-    headers: SmallVec<[HeaderSpan; 16]>,
+    headers: Headers,
     body: Span,
     call_id: Span,
     cseq: u32,

@@ -88,9 +88,9 @@ const SLOTS: usize = 256;
 /// Sends every long name to a slot of its own; that none share one is checked when the table is built. The factors were
 /// searched for: a new name that collides wants others.
 const fn slot(len: usize, first: u8, middle: u8, last: u8) -> usize {
-    let first = first.to_ascii_lowercase() as usize;
-    let middle = middle.to_ascii_lowercase() as usize;
-    let last = last.to_ascii_lowercase() as usize;
+    // Lower case for letters; what else stands in names does not mind.
+    let (first, middle, last) = (first | 0x20, middle | 0x20, last | 0x20);
+    let (first, middle, last) = (first as usize, middle as usize, last as usize);
     (len * 36 + first * 10 + last * 30 + middle * 27) % SLOTS
 }
 
@@ -130,16 +130,11 @@ impl Name {
     pub fn from_bytes(name: &[u8]) -> Self {
         let [first, .., last] = name else {
             let letter = name.first().copied().unwrap_or_default();
-            return COMPACT
-                .get(usize::from(letter))
-                .copied()
-                .unwrap_or(Self::Other);
+            return COMPACT.get(usize::from(letter)).copied().unwrap_or(Self::Other);
         };
         let middle = name.get(name.len() / 2).copied().unwrap_or_default();
         match LONG.get(slot(name.len(), *first, middle, *last)) {
-            Some(Some((known, long)))
-                if long.as_bytes() == name || long.as_bytes().eq_ignore_ascii_case(name) =>
-            {
+            Some(Some((known, long))) if long.as_bytes() == name || long.as_bytes().eq_ignore_ascii_case(name) => {
                 *known
             }
             _ => Self::Other,

@@ -11,10 +11,7 @@ use memchr::memchr;
 /// response copies are given back as far as they are there (RFC 4475 section 3.3.1); of a top Via with broken
 /// parameters, those before the first broken one (RFC 4475 section 3.1.2.1).
 pub fn refuse(raw: &[u8], error: ParseError) -> Option<Vec<u8>> {
-    let lead = raw
-        .iter()
-        .position(|c| !matches!(c, b'\r' | b'\n'))
-        .unwrap_or(raw.len());
+    let lead = raw.iter().position(|c| !matches!(c, b'\r' | b'\n')).unwrap_or(raw.len());
     let raw = split_at(raw, lead).1;
     if split_at(raw, 4).0.eq_ignore_ascii_case(b"SIP/") || raw.starts_with(b"ACK ") {
         return None;
@@ -39,11 +36,7 @@ pub fn refuse(raw: &[u8], error: ParseError) -> Option<Vec<u8>> {
         if name != Name::Via && have & bit != 0 {
             continue;
         }
-        let value = if bit == 1 && have & 1 == 0 {
-            sane_via(value)?
-        } else {
-            value
-        };
+        let value = if bit == 1 && have & 1 == 0 { sane_via(value)? } else { value };
         have |= bit;
         out.extend_from_slice(name.as_str().as_bytes());
         out.extend_from_slice(b": ");
@@ -86,9 +79,7 @@ fn legible(raw: &[u8]) -> Vec<(Name, &[u8])> {
     let mut at = memchr(b'\n', raw).map_or(raw.len(), |end| end + 1);
     while out.len() < HEADERS_MAX && at < raw.len() {
         // The last line of a message that ends before its headers do is still a line.
-        let found = folded_line(raw, at)
-            .map(|(header, next, _)| (header, next))
-            .or_else(|_| line(raw, at));
+        let found = folded_line(raw, at).map(|(header, next, _)| (header, next)).or_else(|_| line(raw, at));
         let Ok((header, next)) = found else {
             at += memchr(b'\n', split_at(raw, at).1).map_or(raw.len(), |end| end + 1);
             continue;

@@ -1,8 +1,7 @@
 //! `name-addr` and `addr-spec` (RFC 3261 section 20.10, 25.1): From, To, Contact, Route, Refer-To …
 
-use super::scan::{is_space, is_token_char, quoted_len, split_at, trim};
+use super::scan::{find, is_space, is_token_char, quoted_len, split_at, trim};
 use super::{Malformed, Params, Uri};
-use memchr::{memchr, memchr2};
 
 /// An address with its optional display name and the parameters of the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +12,7 @@ pub struct NameAddr<'a> {
     pub uri: &'a [u8],
     /// Header parameters.
     pub params: Params<'a>,
+    tag: Option<&'a [u8]>,
 }
 
 impl<'a> NameAddr<'a> {
@@ -26,7 +26,7 @@ impl<'a> NameAddr<'a> {
         let (display, rest) = if value.first() == Some(&b'"') {
             let (display, rest) = split_at(value, quoted_len(value)?);
             (display, trim(rest))
-        } else if let Some(bracket) = memchr(b'<', value) {
+        } else if let Some(bracket) = find(value, b'<') {
             let (display, rest) = split_at(value, bracket);
             let display = trim(display);
             if !display.iter().all(|c| is_token_char(*c) || is_space(*c)) {
@@ -37,7 +37,7 @@ impl<'a> NameAddr<'a> {
             (split_at(value, 0).0, value)
         };
         let (uri, params) = if let [b'<', inner @ ..] = rest {
-            let (uri, after) = split_at(inner, memchr(b'>', inner).ok_or(Malformed)?);
+            let (uri, after) = split_at(inner, find(inner, b'>').ok_or(Malformed)?);
             if uri.first().is_none_or(|c| is_space(*c)) || uri.last().is_none_or(|c| is_space(*c)) {
                 return Err(Malformed);
             }
@@ -47,9 +47,9 @@ impl<'a> NameAddr<'a> {
                 return Err(Malformed);
             }
             // Without brackets every `;` parameter belongs to the header (section 20.10).
-            let (uri, params) = split_at(rest, memchr(b';', rest).unwrap_or(rest.len()));
+            let (uri, params) = split_at(rest, find(rest, b';').unwrap_or(rest.len()));
             let uri = trim(uri);
-            if memchr2(b'?', b',', uri).is_some() {
+            if uri.iter().any(|c| matches!(c, b'?' | b',')) {
                 return Err(Malformed);
             }
             (uri, params)
@@ -58,17 +58,13 @@ impl<'a> NameAddr<'a> {
             return Err(Malformed);
         }
         let params = Params(params);
-        params.check()?;
-        Ok(Self {
-            display,
-            uri,
-            params,
-        })
+        let tag = params.check_for(b"tag")?;
+        Ok(Self { display, uri, params, tag })
     }
 
     /// The `tag` parameter (RFC 3261 section 19.3).
-    pub fn tag(&self) -> Option<&'a [u8]> {
-        self.params.value(b"tag")
+    pub const fn tag(&self) -> Option<&'a [u8]> {
+        self.tag
     }
 
     /// The display name without quotes and escapes.

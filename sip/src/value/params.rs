@@ -32,9 +32,7 @@ impl<'a> Params<'a> {
 
     /// The parameter called `name`; `None` when absent or when the list is malformed before it.
     pub fn get(self, name: &[u8]) -> Option<Param<'a>> {
-        self.iter()
-            .map_while(Result::ok)
-            .find(|p| p.name.eq_ignore_ascii_case(name))
+        self.iter().map_while(Result::ok).find(|p| p.name.eq_ignore_ascii_case(name))
     }
 
     /// The value of `name`, without quotes for a plain one.
@@ -54,6 +52,20 @@ impl<'a> Params<'a> {
     pub fn check(self) -> Result<(), Malformed> {
         self.iter().try_for_each(|p| p.map(|_| ()))
     }
+
+    /// Reads to the end, and gives the first value of `name` that it met: one pass for what every message asks.
+    pub(super) fn check_for(self, name: &[u8]) -> Result<Option<&'a [u8]>, Malformed> {
+        let mut rest = trim(self.0);
+        let mut found = None;
+        while !rest.is_empty() {
+            let (param, tail) = next(rest)?;
+            if found.is_none() && param.name.len() == name.len() && param.name.eq_ignore_ascii_case(name) {
+                found = Some(param.value);
+            }
+            rest = tail;
+        }
+        Ok(found.flatten())
+    }
 }
 
 fn next(list: &[u8]) -> Result<(Param<'_>, &[u8]), Malformed> {
@@ -61,10 +73,7 @@ fn next(list: &[u8]) -> Result<(Param<'_>, &[u8]), Malformed> {
         return Err(Malformed);
     };
     let rest = trim(rest);
-    let end = rest
-        .iter()
-        .position(|c| !is_token_char(*c))
-        .unwrap_or(rest.len());
+    let end = rest.iter().position(|c| !is_token_char(*c)).unwrap_or(rest.len());
     let (name, rest) = split_at(rest, end);
     if name.is_empty() {
         return Err(Malformed);
@@ -76,20 +85,11 @@ fn next(list: &[u8]) -> Result<(Param<'_>, &[u8]), Malformed> {
     let after = trim(after);
     let end = match after.first() {
         Some(b'"') => quoted_len(after)?,
-        _ => after
-            .iter()
-            .position(|c| *c == b';' || is_space(*c))
-            .unwrap_or(after.len()),
+        _ => after.iter().position(|c| *c == b';' || is_space(*c)).unwrap_or(after.len()),
     };
     let (value, rest) = split_at(after, end);
     if value.is_empty() {
         return Err(Malformed);
     }
-    Ok((
-        Param {
-            name,
-            value: Some(value),
-        },
-        trim(rest),
-    ))
+    Ok((Param { name, value: Some(value) }, trim(rest)))
 }

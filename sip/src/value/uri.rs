@@ -1,9 +1,9 @@
 //! SIP, SIPS and tel URIs (RFC 3261 section 19.1, RFC 3966), with foreign schemes carried as they are.
 
 use super::escape::unescape;
-use super::scan::{number, split_at};
+use super::scan::{find, is_host_char, is_uri_char, number, split_at};
 use super::{Malformed, Params};
-use memchr::{memchr, memrchr};
+use memchr::memrchr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Scheme of a URI.
@@ -36,22 +36,13 @@ impl<'a> Host<'a> {
     pub fn parse(host: &'a [u8]) -> Result<Self, Malformed> {
         if let [b'[', inner @ .., b']'] = host {
             let text = std::str::from_utf8(inner).map_err(|_| Malformed)?;
-            return text
-                .parse::<Ipv6Addr>()
-                .map(|ip| Self::Ip(IpAddr::V6(ip)))
-                .map_err(|_| Malformed);
+            return text.parse::<Ipv6Addr>().map(|ip| Self::Ip(IpAddr::V6(ip))).map_err(|_| Malformed);
         }
-        if host.is_empty()
-            || !host
-                .iter()
-                .all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_'))
-        {
+        if host.is_empty() || !host.iter().all(|c| is_host_char(*c)) {
             return Err(Malformed);
         }
         if host.iter().all(|c| c.is_ascii_digit() || *c == b'.')
-            && let Some(ip) = std::str::from_utf8(host)
-                .ok()
-                .and_then(|t| t.parse::<Ipv4Addr>().ok())
+            && let Some(ip) = std::str::from_utf8(host).ok().and_then(|t| t.parse::<Ipv4Addr>().ok())
         {
             return Ok(Self::Ip(IpAddr::V4(ip)));
         }
@@ -81,14 +72,12 @@ pub struct Uri<'a> {
 impl<'a> Uri<'a> {
     /// Whether `uri` begins with a well-formed scheme.
     pub fn has_scheme(uri: &[u8]) -> bool {
-        let Some(colon) = memchr(b':', uri) else {
+        let Some(colon) = find(uri, b':') else {
             return false;
         };
         let scheme = split_at(uri, colon).0;
         scheme.first().is_some_and(u8::is_ascii_alphabetic)
-            && scheme
-                .iter()
-                .all(|c| c.is_ascii_alphanumeric() || matches!(c, b'+' | b'-' | b'.'))
+            && scheme.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'+' | b'-' | b'.'))
     }
 
     /// Reads a URI.
@@ -96,14 +85,10 @@ impl<'a> Uri<'a> {
     /// # Errors
     /// White space or control characters, a bad host or port, an empty `tel` number, no scheme.
     pub fn parse(uri: &'a [u8]) -> Result<Self, Malformed> {
-        if !Self::has_scheme(uri)
-            || uri
-                .iter()
-                .any(|c| *c <= b' ' || *c == 0x7f || *c == b'<' || *c == b'>')
-        {
+        if !Self::has_scheme(uri) || !uri.iter().all(|c| is_uri_char(*c)) {
             return Err(Malformed);
         }
-        let (name, rest) = split_at(uri, memchr(b':', uri).ok_or(Malformed)?);
+        let (name, rest) = split_at(uri, find(uri, b':').ok_or(Malformed)?);
         let rest = split_at(rest, 1).1;
         let scheme = if name.eq_ignore_ascii_case(b"sip") {
             Scheme::Sip
@@ -126,7 +111,7 @@ impl<'a> Uri<'a> {
         let (user, password, rest) = match memrchr(b'@', rest) {
             Some(at) => {
                 let (user, rest) = split_at(rest, at);
-                let (user, password) = match memchr(b':', user) {
+                let (user, password) = match find(user, b':') {
                     Some(colon) => {
                         let (user, password) = split_at(user, colon);
                         (user, Some(split_at(password, 1).1))
@@ -140,16 +125,16 @@ impl<'a> Uri<'a> {
             }
             None => (None, None, rest),
         };
-        let (rest, headers) = match memchr(b'?', rest) {
+        let (rest, headers) = match find(rest, b'?') {
             Some(mark) => {
                 let (rest, headers) = split_at(rest, mark);
                 (rest, split_at(headers, 1).1)
             }
             None => (rest, split_at(rest, 0).0),
         };
-        let (host_port, params) = split_at(rest, memchr(b';', rest).unwrap_or(rest.len()));
-        let bracket = memchr(b']', host_port).unwrap_or(0);
-        let (host, port) = match memchr(b':', split_at(host_port, bracket).1) {
+        let (host_port, params) = split_at(rest, find(rest, b';').unwrap_or(rest.len()));
+        let bracket = find(host_port, b']').unwrap_or(0);
+        let (host, port) = match find(split_at(host_port, bracket).1, b':') {
             Some(colon) => {
                 let (host, port) = split_at(host_port, bracket + colon);
                 let port = number(split_at(port, 1).1, 65_535).ok_or(Malformed)?;
@@ -158,23 +143,13 @@ impl<'a> Uri<'a> {
             None => (host_port, None),
         };
         Host::parse(host)?;
-        Ok(Self {
-            scheme,
-            user,
-            password,
-            host,
-            port,
-            params: Params(params),
-            headers,
-        })
+        Ok(Self { scheme, user, password, host, port, params: Params(params), headers })
     }
 
     /// `tel:` (RFC 3966): the number, then parameters.
     fn parse_tel(rest: &'a [u8]) -> Result<Self, Malformed> {
-        let (number, params) = split_at(rest, memchr(b';', rest).unwrap_or(rest.len()));
-        let digit = |c: &u8| {
-            c.is_ascii_hexdigit() || matches!(c, b'+' | b'-' | b'.' | b'(' | b')' | b'*' | b'#')
-        };
+        let (number, params) = split_at(rest, find(rest, b';').unwrap_or(rest.len()));
+        let digit = |c: &u8| c.is_ascii_hexdigit() || matches!(c, b'+' | b'-' | b'.' | b'(' | b')' | b'*' | b'#');
         if number.is_empty() || !number.iter().all(digit) {
             return Err(Malformed);
         }

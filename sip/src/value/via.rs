@@ -1,8 +1,7 @@
 //! Via (RFC 3261 section 20.42, RFC 3581).
 
-use super::scan::{is_space, is_token, is_token_char, number, split_at, trim};
+use super::scan::{find, is_space, is_token, is_token_char, number, split_at, trim};
 use super::{Host, Malformed, Params};
-use memchr::memchr;
 use std::net::IpAddr;
 
 /// One Via value.
@@ -16,6 +15,7 @@ pub struct Via<'a> {
     pub port: Option<u16>,
     /// `branch`, `received`, `rport`, …
     pub params: Params<'a>,
+    branch: Option<&'a [u8]>,
 }
 
 /// What every branch of RFC 3261 begins with (section 8.1.1.7).
@@ -28,42 +28,34 @@ impl<'a> Via<'a> {
     /// Anything but `SIP / version / transport host[:port] *(;param)`.
     pub fn parse(value: &'a [u8]) -> Result<Self, Malformed> {
         let value = trim(value);
-        let slash = memchr(b'/', value).ok_or(Malformed)?;
+        let slash = find(value, b'/').ok_or(Malformed)?;
         let (protocol, rest) = split_at(value, slash);
         if !trim(protocol).eq_ignore_ascii_case(b"SIP") {
             return Err(Malformed);
         }
         let rest = split_at(rest, 1).1;
-        let (version, rest) = split_at(rest, memchr(b'/', rest).ok_or(Malformed)?);
+        let (version, rest) = split_at(rest, find(rest, b'/').ok_or(Malformed)?);
         // Any version: who sends SIP/7.0 is told so (RFC 4475 section 3.1.2.16), by way of this Via.
         if !is_token(trim(version)) {
             return Err(Malformed);
         }
         let rest = trim(split_at(rest, 1).1);
-        let end = rest
-            .iter()
-            .position(|c| !is_token_char(*c))
-            .ok_or(Malformed)?;
+        let end = rest.iter().position(|c| !is_token_char(*c)).ok_or(Malformed)?;
         let (transport, rest) = split_at(rest, end);
         if transport.is_empty() || !rest.first().is_some_and(|c| is_space(*c)) {
             return Err(Malformed);
         }
         let rest = trim(rest);
-        let (sent_by, params) = split_at(rest, memchr(b';', rest).unwrap_or(rest.len()));
+        let (sent_by, params) = split_at(rest, find(rest, b';').unwrap_or(rest.len()));
         let (host, port) = sent_by_parts(trim(sent_by))?;
         let params = Params(params);
-        params.check()?;
-        Ok(Self {
-            transport,
-            host,
-            port,
-            params,
-        })
+        let branch = params.check_for(b"branch")?;
+        Ok(Self { transport, host, port, params, branch })
     }
 
     /// The branch, `None` when absent or empty.
-    pub fn branch(&self) -> Option<&'a [u8]> {
-        self.params.value(b"branch")
+    pub const fn branch(&self) -> Option<&'a [u8]> {
+        self.branch
     }
 
     /// Where the request really came from; IPv6 with or without brackets (RFC 5118 section 4.5).
@@ -84,8 +76,7 @@ impl<'a> Via<'a> {
 
     /// Whether the branch is one of RFC 3261: the cookie and something behind it (RFC 4475 section 3.2.1).
     pub fn has_modern_branch(&self) -> bool {
-        self.branch()
-            .is_some_and(|b| b.len() > MAGIC_COOKIE.len() && b.starts_with(MAGIC_COOKIE))
+        self.branch().is_some_and(|b| b.len() > MAGIC_COOKIE.len() && b.starts_with(MAGIC_COOKIE))
     }
 }
 
@@ -93,19 +84,16 @@ impl<'a> Via<'a> {
 fn sent_by_parts(sent_by: &[u8]) -> Result<(&[u8], Option<u16>), Malformed> {
     let colon = match sent_by.first() {
         Some(b'[') => {
-            let close = memchr(b']', sent_by).ok_or(Malformed)?;
-            memchr(b':', split_at(sent_by, close).1).map(|i| i + close)
+            let close = find(sent_by, b']').ok_or(Malformed)?;
+            find(split_at(sent_by, close).1, b':').map(|i| i + close)
         }
-        _ => memchr(b':', sent_by),
+        _ => find(sent_by, b':'),
     };
     let (host, port) = match colon {
         Some(colon) => {
             let (host, rest) = split_at(sent_by, colon);
             let port = number(trim(split_at(rest, 1).1), 65_535).ok_or(Malformed)?;
-            (
-                trim(host),
-                Some(u16::try_from(port).map_err(|_| Malformed)?),
-            )
+            (trim(host), Some(u16::try_from(port).map_err(|_| Malformed)?))
         }
         None => (sent_by, None),
     };
