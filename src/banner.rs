@@ -108,10 +108,10 @@ impl Banner<'_> {
         };
         lines.gap();
         lines.0.push_str("Try next:\n");
-        lines.line("a phone", &format!(
-            "pjsua --id sip:alice@example.com --registrar sip:{udp} --username alice --password alice-secret --realm '*'"
-        ));
-        lines.line("", "then dial sip:5500@example.com, and hear yourself");
+        lines
+            .line("a phone", &format!("user alice, password alice-secret, domain example.com, proxy {udp}; dial 5500"));
+        lines.line("baresip", &format!("<sip:alice@example.com>;auth_pass=alice-secret;outbound=\"sip:{udp}\""));
+        lines.line("", "as a line of ~/.baresip/accounts; then /dial 5500, and hear yourself");
         lines.line("SIPp", &format!("sipp {udp} -sf scenarios/sipp/options.xml -m 1"));
         lines.line("look", "strowger tree · strowger registrations · strowger calls");
         lines.line("break it", "strowger kill switch/shard-0/registrar && strowger tree");

@@ -122,6 +122,21 @@ fn a_draining_switch_is_not_ready_and_ends_its_calls_at_the_deadline() {
 }
 
 #[test]
+fn a_second_ctrl_c_stops_at_once() {
+    let mut switch = Switch::start(Config::for_sipp());
+    let call = SippRun::new("uac_called_bye", switch.sip("udp")).by_user("alice").service("5503").start();
+    let up = until(PATIENCE, || (switch.get("/api/calls").1["calls"][0]["state"] == "up").then_some(()));
+    assert!(up.is_some(), "{}", switch.get("/api/calls").1);
+
+    switch.signal("INT");
+    let draining = until(PATIENCE, || (switch.get_as_stranger("/readyz").0 == 503).then_some(()));
+    assert!(draining.is_some(), "{}", switch.log_tail());
+    switch.signal("INT");
+    assert_eq!(switch.ended(), Some(130), "{}", switch.log_tail());
+    call.stop();
+}
+
+#[test]
 fn a_certificate_is_read_again_at_sighup_and_a_broken_one_leaves_the_old() {
     let switch = Switch::start(Config::lab());
     let chain = switch.data().join("tls/dev-cert.pem");

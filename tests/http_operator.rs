@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use support::config::Config;
 use support::sipp::SippRun;
 use support::switch::Switch;
+use support::wire::Wire;
 use support::{PATIENCE, until};
 
 /// The node of the tree at `path`.
@@ -68,6 +69,19 @@ fn what_is_not_there_or_not_allowed_is_refused_in_json() {
     assert_eq!(switch.post("/api/kill", &json!({ "path": "/switch/nix" })).0, 404);
     let long = "x".repeat(32 << 10);
     assert_eq!(switch.post("/api/kill", &json!({ "path": long })).0, 413);
+}
+
+#[test]
+fn https_serves_the_same_as_http() {
+    let switch = Switch::start(Config::lab().set("http", "tls_listen", "\"127.0.0.1:0\""));
+    let announced = std::fs::read(switch.data().join("switch.json")).expect("the announcement");
+    let announced: Value = serde_json::from_slice(&announced).expect("JSON");
+    let address = announced["https"].as_str().and_then(|at| at.parse().ok()).expect("an address of HTTPS");
+
+    let mut wire = Wire::tls(address);
+    wire.send("GET /readyz HTTP/1.1\nHost: {ip}\n\n");
+    let answer = wire.receive("HTTP/1.1");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("\"ready\":true"), "{answer}");
 }
 
 #[test]
