@@ -7,11 +7,7 @@ pub struct Status(u16);
 impl Status {
     /// `None` when `code` is not in 100 ..= 699 (RFC 3261 section 25.1: three digits, first one 1 to 6).
     pub const fn new(code: u16) -> Option<Self> {
-        if code >= 100 && code <= 699 {
-            Some(Self(code))
-        } else {
-            None
-        }
+        if code >= 100 && code <= 699 { Some(Self(code)) } else { None }
     }
 
     /// The number.

@@ -54,11 +54,7 @@ fn quoted() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn uri() -> impl Strategy<Value = String> {
-    let host = prop_oneof![
-        Just("h.test".to_owned()),
-        Just("192.0.2.1".to_owned()),
-        Just("[2001:db8::1]".to_owned()),
-    ];
+    let host = prop_oneof![Just("h.test".to_owned()), Just("192.0.2.1".to_owned()), Just("[2001:db8::1]".to_owned()),];
     let sip = (
         prop_oneof![Just("sip"), Just("SIPS")],
         proptest::option::of("[a-z0-9;?/%._~]{0,6}[a-z0-9]"),
@@ -101,9 +97,7 @@ fn via() -> impl Strategy<Value = Vec<Vec<u8>>> {
             if i > 0 {
                 words.push(b",".to_vec());
             }
-            let parts = [
-                "SIP", "/", "2.0", "/", transport, "h.test", ";", "branch", "=", branch,
-            ];
+            let parts = ["SIP", "/", "2.0", "/", transport, "h.test", ";", "branch", "=", branch];
             words.extend(parts.map(|p| p.as_bytes().to_vec()));
         }
         words
@@ -112,9 +106,7 @@ fn via() -> impl Strategy<Value = Vec<Vec<u8>>> {
 
 /// A header that the switch does not interpret, with any bytes in its value.
 fn foreign() -> impl Strategy<Value = (String, Vec<Vec<u8>>)> {
-    let byte = any::<u8>().prop_filter("no white space", |c| {
-        !matches!(c, b'\r' | b'\n' | b' ' | b'\t')
-    });
+    let byte = any::<u8>().prop_filter("no white space", |c| !matches!(c, b'\r' | b'\n' | b' ' | b'\t'));
     let words = proptest::collection::vec(proptest::collection::vec(byte, 1..8), 0..4);
     (token().prop_map(|t| format!("X-{t}")), words)
 }
@@ -171,19 +163,8 @@ fn meaning(m: &Message) -> impl PartialEq + std::fmt::Debug + use<> {
             (name, h.unfolded().into_owned())
         })
         .collect();
-    let ids = (
-        m.call_id().to_vec(),
-        m.from_tag().to_vec(),
-        m.to_tag().map(<[u8]>::to_vec),
-        m.branch().to_vec(),
-    );
-    let start = (
-        m.is_request(),
-        m.method().clone(),
-        m.request_uri().to_vec(),
-        m.status(),
-        m.reason().into_owned(),
-    );
+    let ids = (m.call_id().to_vec(), m.from_tag().to_vec(), m.to_tag().map(<[u8]>::to_vec), m.branch().to_vec());
+    let start = (m.is_request(), m.method().clone(), m.request_uri().to_vec(), m.status(), m.reason().into_owned());
     (start, headers, ids, m.cseq(), m.body().to_vec())
 }
 

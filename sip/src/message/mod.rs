@@ -104,24 +104,13 @@ impl Message {
     /// See [`ParseError`]; [`refuse`] makes the answer that a faulty request deserves.
     pub fn parse(raw: impl Into<Bytes>) -> Result<Self, ParseError> {
         let raw: Bytes = raw.into();
-        let Lexed {
-            start,
-            headers,
-            body,
-        } = lexer::lex(&raw)?;
-        let first = |name: Name| {
-            headers
-                .iter()
-                .find(|h| h.name == name)
-                .ok_or(ParseError::Missing(name))
-        };
+        let Lexed { start, headers, body } = lexer::lex(&raw)?;
+        let first = |name: Name| headers.iter().find(|h| h.name == name).ok_or(ParseError::Missing(name));
         let value = |name: Name| first(name).map(|h| h.value.of(&raw));
 
-        let via = Via::parse(first_value(value(Name::Via)?, Name::Via)?)
-            .map_err(|_| ParseError::Header(Name::Via))?;
+        let via = Via::parse(first_value(value(Name::Via)?, Name::Via)?).map_err(|_| ParseError::Header(Name::Via))?;
         let branch = via.branch().unwrap_or_default();
-        let from =
-            NameAddr::parse(value(Name::From)?).map_err(|_| ParseError::Header(Name::From))?;
+        let from = NameAddr::parse(value(Name::From)?).map_err(|_| ParseError::Header(Name::From))?;
         let to = NameAddr::parse(value(Name::To)?).map_err(|_| ParseError::Header(Name::To))?;
         let call_id = value(Name::CallId)?;
         if call_id.is_empty() || call_id.iter().any(|c| is_space(*c)) {
@@ -135,15 +124,11 @@ impl Message {
                 if method != cseq.method {
                     return Err(ParseError::CSeqMethod);
                 }
-                Start::Request {
-                    method: cseq_method.clone(),
-                    uri,
-                }
+                Start::Request { method: cseq_method.clone(), uri }
             }
-            StartSpan::Response { code, reason } => Start::Response {
-                status: Status::new(code).ok_or(ParseError::StartLine)?,
-                reason,
-            },
+            StartSpan::Response { code, reason } => {
+                Start::Response { status: Status::new(code).ok_or(ParseError::StartLine)?, reason }
+            }
         };
         let spans = Spans {
             start,
@@ -156,10 +141,7 @@ impl Message {
             branch: Span::find(&raw, branch),
             headers,
         };
-        Ok(Self {
-            raw,
-            lexed: std::sync::Arc::new(spans),
-        })
+        Ok(Self { raw, lexed: std::sync::Arc::new(spans) })
     }
 
     /// Reads the headers that the switch interprets when it meets them, so that a broken one is refused at the door
@@ -173,19 +155,10 @@ impl Message {
             let bad = |_| ParseError::Header(name);
             let value = header.unfolded();
             match name {
-                Name::Via => split_commas(&value)
-                    .try_for_each(|v| Via::parse(v?).map(|_| ()))
-                    .map_err(bad)?,
+                Name::Via => split_commas(&value).try_for_each(|v| Via::parse(v?).map(|_| ())).map_err(bad)?,
                 Name::Contact if value.as_ref() == b"*" => {}
-                Name::Contact
-                | Name::Route
-                | Name::RecordRoute
-                | Name::Path
-                | Name::ReferTo
-                | Name::ReferredBy => {
-                    split_commas(&value)
-                        .try_for_each(|v| check_address(v?))
-                        .map_err(bad)?;
+                Name::Contact | Name::Route | Name::RecordRoute | Name::Path | Name::ReferTo | Name::ReferredBy => {
+                    split_commas(&value).try_for_each(|v| check_address(v?)).map_err(bad)?;
                 }
                 Name::From | Name::To => check_address(&value).map_err(bad)?,
                 Name::MaxForwards => check_number(&value, 255).map_err(bad)?,
@@ -262,10 +235,7 @@ impl Message {
 
     /// To's tag; `None` outside of a dialog.
     pub fn to_tag(&self) -> Option<&[u8]> {
-        Some(self.lexed.to_tag)
-            .filter(|t| !t.is_empty())
-            .map(|t| t.of(&self.raw))
-            .filter(|t| !t.is_empty())
+        Some(self.lexed.to_tag).filter(|t| !t.is_empty()).map(|t| t.of(&self.raw)).filter(|t| !t.is_empty())
     }
 
     /// The top Via's branch; empty when it has none.
@@ -278,11 +248,7 @@ impl Message {
     /// # Errors
     /// Never for a parsed message; the signature spares the caller a panic.
     pub fn via(&self) -> Result<Via<'_>, Malformed> {
-        Via::parse(
-            split_commas(self.value(Name::Via).ok_or(Malformed)?)
-                .next()
-                .ok_or(Malformed)??,
-        )
+        Via::parse(split_commas(self.value(Name::Via).ok_or(Malformed)?).next().ok_or(Malformed)??)
     }
 
     /// From.
@@ -314,27 +280,17 @@ impl Message {
 
     /// The lines of one header in order.
     pub fn all(&self, name: Name) -> impl Iterator<Item = Header<'_>> {
-        self.lexed
-            .headers
-            .iter()
-            .filter(move |h| h.name == name)
-            .map(|h| self.header_of(h))
+        self.lexed.headers.iter().filter(move |h| h.name == name).map(|h| self.header_of(h))
     }
 
     /// The first value of a header, as it stands.
     pub fn value(&self, name: Name) -> Option<&[u8]> {
-        self.lexed
-            .headers
-            .iter()
-            .find(|h| h.name == name)
-            .map(|h| h.value.of(&self.raw))
+        self.lexed.headers.iter().find(|h| h.name == name).map(|h| h.value.of(&self.raw))
     }
 
     /// The first value of a header by its wire name, for headers that [`Name`] does not know.
     pub fn value_of(&self, name: &str) -> Option<&[u8]> {
-        self.headers()
-            .find(|h| h.name_bytes.eq_ignore_ascii_case(name.as_bytes()))
-            .map(|h| h.value)
+        self.headers().find(|h| h.name_bytes.eq_ignore_ascii_case(name.as_bytes())).map(|h| h.value)
     }
 
     /// Every comma-separated value of every line of one header.
@@ -364,13 +320,8 @@ impl Message {
             return Ok(None);
         };
         // `Session-Expires: 1800;refresher=uac` and `Retry-After: 5 (busy)` carry more behind the number.
-        let end = value
-            .iter()
-            .position(|c| matches!(c, b';' | b' ' | b'\t' | b'('))
-            .unwrap_or(value.len());
-        number(value.get(..end).unwrap_or(value), max)
-            .map(Some)
-            .ok_or(ParseError::Header(name))
+        let end = value.iter().position(|c| matches!(c, b';' | b' ' | b'\t' | b'(')).unwrap_or(value.len());
+        number(value.get(..end).unwrap_or(value), max).map(Some).ok_or(ParseError::Header(name))
     }
 
     /// The parameters behind a header's first `;`.
@@ -401,11 +352,7 @@ impl Message {
 }
 
 fn first_value(value: &[u8], name: Name) -> Result<&[u8], ParseError> {
-    split_commas(value)
-        .next()
-        .and_then(Result::ok)
-        .filter(|v| !v.is_empty())
-        .ok_or(ParseError::Header(name))
+    split_commas(value).next().and_then(Result::ok).filter(|v| !v.is_empty()).ok_or(ParseError::Header(name))
 }
 
 fn check_number(value: &[u8], max: u64) -> Result<(), Malformed> {

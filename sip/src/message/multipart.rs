@@ -40,17 +40,13 @@ impl<'a> Part<'a> {
 
     /// The media type in lower case without parameters; `text/plain` when none is named (RFC 2046 section 5.1).
     pub fn content_type(&self) -> String {
-        self.value(Name::ContentType.as_str())
-            .map_or_else(|| "text/plain".to_owned(), media_type)
+        self.value(Name::ContentType.as_str()).map_or_else(|| "text/plain".to_owned(), media_type)
     }
 
     /// Whether the content stands as it is: no base64 or quoted-printable (RFC 3261 section 7.4.1 has no need of them).
     fn is_plain(&self) -> bool {
-        self.value("Content-Transfer-Encoding").is_none_or(|e| {
-            [&b"7bit"[..], b"8bit", b"binary"]
-                .iter()
-                .any(|plain| plain.eq_ignore_ascii_case(e))
-        })
+        self.value("Content-Transfer-Encoding")
+            .is_none_or(|e| [&b"7bit"[..], b"8bit", b"binary"].iter().any(|plain| plain.eq_ignore_ascii_case(e)))
     }
 }
 
@@ -73,21 +69,13 @@ impl<'a> Parts<'a> {
             return Err(Malformed);
         }
         let semicolon = memchr(b';', content_type).ok_or(Malformed)?;
-        let boundary = unquote(
-            Params(split_at(content_type, semicolon).1)
-                .value(b"boundary")
-                .ok_or(Malformed)?,
-        );
+        let boundary = unquote(Params(split_at(content_type, semicolon).1).value(b"boundary").ok_or(Malformed)?);
         if boundary.is_empty() || boundary.len() > BOUNDARY_BYTES_MAX {
             return Err(Malformed);
         }
         let mut delimiter = SmallVec::from_slice(b"--");
         delimiter.extend_from_slice(&boundary);
-        let mut this = Self {
-            rest: None,
-            delimiter,
-            left: PARTS_MAX,
-        };
+        let mut this = Self { rest: None, delimiter, left: PARTS_MAX };
         this.rest = Some(this.cut(body).ok_or(Malformed)?.1);
         Ok(this)
     }
@@ -98,8 +86,7 @@ impl<'a> Parts<'a> {
             let (before, rest) = split_at(bytes, at);
             let behind = split_at(rest, self.delimiter.len()).1;
             // A longer boundary that begins like ours is not ours.
-            let ends = behind.starts_with(b"--")
-                || matches!(behind.first(), None | Some(b' ' | b'\t' | b'\r' | b'\n'));
+            let ends = behind.starts_with(b"--") || matches!(behind.first(), None | Some(b' ' | b'\t' | b'\r' | b'\n'));
             // The line end before a delimiter belongs to it.
             let before = match before {
                 [] => Some(before),
@@ -167,11 +154,7 @@ impl Message {
         }
         nested.iter().find_map(|part| {
             let content_type = part.value(Name::ContentType.as_str())?;
-            Parts::new(content_type, part.body)
-                .ok()?
-                .map_while(Result::ok)
-                .find(mine)
-                .map(|p| p.body)
+            Parts::new(content_type, part.body).ok()?.map_while(Result::ok).find(mine).map(|p| p.body)
         })
     }
 }

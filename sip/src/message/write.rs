@@ -38,18 +38,13 @@ pub struct RequestHead<'a> {
 impl Writer {
     /// Begins a request.
     pub fn request(head: RequestHead<'_>) -> Self {
-        let mut this = Self {
-            out: BytesMut::with_capacity(USUAL_BYTES),
-        };
+        let mut this = Self { out: BytesMut::with_capacity(USUAL_BYTES) };
         this.put(head.method.as_str().as_bytes());
         this.put(b" ");
         this.put(head.uri);
         this.put(b" SIP/2.0\r\n");
         this.header(Name::Via, head.via)
-            .header(
-                Name::MaxForwards,
-                Decimal::of(u64::from(head.max_forwards)).as_bytes(),
-            )
+            .header(Name::MaxForwards, Decimal::of(u64::from(head.max_forwards)).as_bytes())
             .header(Name::From, head.from)
             .header(Name::To, head.to)
             .header(Name::CallId, head.call_id);
@@ -63,15 +58,8 @@ impl Writer {
 
     /// Begins a response to `request` (RFC 3261 section 8.2.6.2): Via, From, To, Call-ID and CSeq copied; `to_tag` is
     /// added when To has none and the status is not 100. `reason` replaces the default phrase.
-    pub fn response(
-        request: &Message,
-        status: Status,
-        reason: Option<&str>,
-        to_tag: Option<&str>,
-    ) -> Self {
-        let mut this = Self {
-            out: BytesMut::with_capacity(USUAL_BYTES),
-        };
+    pub fn response(request: &Message, status: Status, reason: Option<&str>, to_tag: Option<&str>) -> Self {
+        let mut this = Self { out: BytesMut::with_capacity(USUAL_BYTES) };
         this.put(b"SIP/2.0 ");
         this.put(Decimal::of(u64::from(status.code())).as_bytes());
         this.put(b" ");
@@ -85,9 +73,7 @@ impl Writer {
                 Name::To => {
                     this.put(b"To: ");
                     this.put(&header.unfolded());
-                    if let (Some(tag), None, true) =
-                        (to_tag, request.to_tag(), status != Status::TRYING)
-                    {
+                    if let (Some(tag), None, true) = (to_tag, request.to_tag(), status != Status::TRYING) {
                         this.put(b";tag=");
                         this.put(tag.as_bytes());
                     }
@@ -112,10 +98,7 @@ impl Writer {
         if memchr::memchr2(b'\r', b'\n', value).is_none() {
             self.put(value);
         } else {
-            let clean: Vec<u8> = value
-                .iter()
-                .map(|c| if matches!(c, b'\r' | b'\n') { b' ' } else { *c })
-                .collect();
+            let clean: Vec<u8> = value.iter().map(|c| if matches!(c, b'\r' | b'\n') { b' ' } else { *c }).collect();
             self.put(&clean);
         }
         self.put(b"\r\n");
@@ -134,12 +117,7 @@ impl Writer {
     pub fn copy_reversed(&mut self, message: &Message, name: Name, to: Name) -> &mut Self {
         let values: Vec<Vec<u8>> = message
             .all(name)
-            .flat_map(|h| {
-                split_commas(&h.unfolded())
-                    .filter_map(Result::ok)
-                    .map(<[u8]>::to_vec)
-                    .collect::<Vec<_>>()
-            })
+            .flat_map(|h| split_commas(&h.unfolded()).filter_map(Result::ok).map(<[u8]>::to_vec).collect::<Vec<_>>())
             .collect();
         for value in values.iter().rev() {
             self.header(to, value);
@@ -150,10 +128,7 @@ impl Writer {
     /// Ends the message with a body.
     pub fn body(mut self, content_type: &str, body: &[u8]) -> Bytes {
         self.header(Name::ContentType, content_type);
-        self.header(
-            Name::ContentLength,
-            Decimal::of(body.len() as u64).as_bytes(),
-        );
+        self.header(Name::ContentLength, Decimal::of(body.len() as u64).as_bytes());
         self.put(b"\r\n");
         self.put(body);
         self.out.freeze()
@@ -171,12 +146,7 @@ impl Writer {
 }
 
 /// A whole response without further headers.
-pub fn respond(
-    request: &Message,
-    status: Status,
-    reason: Option<&str>,
-    to_tag: Option<&str>,
-) -> Bytes {
+pub fn respond(request: &Message, status: Status, reason: Option<&str>, to_tag: Option<&str>) -> Bytes {
     Writer::response(request, status, reason, to_tag).finish()
 }
 
@@ -188,15 +158,10 @@ struct Decimal {
 
 impl Decimal {
     fn of(mut value: u64) -> Self {
-        let mut this = Self {
-            digits: [b'0'; 20],
-            from: 20,
-        };
+        let mut this = Self { digits: [b'0'; 20], from: 20 };
         loop {
             this.from -= 1;
-            if let (Some(slot), Ok(digit)) =
-                (this.digits.get_mut(this.from), u8::try_from(value % 10))
-            {
+            if let (Some(slot), Ok(digit)) = (this.digits.get_mut(this.from), u8::try_from(value % 10)) {
                 *slot = b'0' + digit;
             }
             value /= 10;

@@ -21,14 +21,8 @@ impl<'a> CSeq<'a> {
         let value = trim(value);
         let end = value.iter().position(|c| is_space(*c)).ok_or(Malformed)?;
         let (digits, method) = split_at(value, end);
-        let number = number(digits, (1 << 31) - 1)
-            .and_then(|n| u32::try_from(n).ok())
-            .ok_or(Malformed)?;
+        let number = number(digits, (1 << 31) - 1).and_then(|n| u32::try_from(n).ok()).ok_or(Malformed)?;
         let method = trim(method);
-        if is_token(method) {
-            Ok(Self { number, method })
-        } else {
-            Err(Malformed)
-        }
+        if is_token(method) { Ok(Self { number, method }) } else { Err(Malformed) }
     }
 }

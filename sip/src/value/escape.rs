@@ -22,16 +22,10 @@ pub(super) fn units(part: &[u8]) -> impl Iterator<Item = Unit> {
         {
             rest = after;
             let byte = high << 4 | low;
-            return Some(Unit {
-                byte,
-                escaped_reserved: is_reserved(byte),
-            });
+            return Some(Unit { byte, escaped_reserved: is_reserved(byte) });
         }
         rest = tail;
-        Some(Unit {
-            byte: *first,
-            escaped_reserved: false,
-        })
+        Some(Unit { byte: *first, escaped_reserved: false })
     })
 }
 
@@ -45,11 +39,8 @@ pub(super) fn unescape(part: &[u8]) -> Vec<u8> {
 pub fn escape_user(user: &str) -> String {
     let mut out = String::with_capacity(user.len());
     for c in user.bytes() {
-        let unreserved = c.is_ascii_alphanumeric()
-            || matches!(
-                c,
-                b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'\'' | b'(' | b')'
-            );
+        let unreserved =
+            c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'\'' | b'(' | b')');
         let user_unreserved = matches!(c, b'&' | b'=' | b'+' | b'$' | b',' | b';' | b'?' | b'/');
         if unreserved || user_unreserved {
             out.push(char::from(c));
@@ -63,10 +54,7 @@ pub fn escape_user(user: &str) -> String {
 
 /// `reserved` (RFC 3261 section 25.1).
 const fn is_reserved(c: u8) -> bool {
-    matches!(
-        c,
-        b';' | b'/' | b'?' | b':' | b'@' | b'&' | b'=' | b'+' | b'$' | b','
-    )
+    matches!(c, b';' | b'/' | b'?' | b':' | b'@' | b'&' | b'=' | b'+' | b'$' | b',')
 }
 
 const fn hex(c: u8) -> Option<u8> {

@@ -28,16 +28,10 @@ impl<'a> Reason<'a> {
             return Err(Malformed);
         }
         params.check()?;
-        let cause = params.value(b"cause").map(|c| {
-            number(c, u64::from(u16::MAX))
-                .and_then(|c| u16::try_from(c).ok())
-                .ok_or(Malformed)
-        });
-        Ok(Self {
-            protocol,
-            cause: cause.transpose()?,
-            text: params.value(b"text").map(unquote),
-        })
+        let cause = params
+            .value(b"cause")
+            .map(|c| number(c, u64::from(u16::MAX)).and_then(|c| u16::try_from(c).ok()).ok_or(Malformed));
+        Ok(Self { protocol, cause: cause.transpose()?, text: params.value(b"text").map(unquote) })
     }
 
     /// Whether the reason is one of `protocol`, without case.

@@ -25,17 +25,12 @@ impl RetryAfter {
         let params = Params(after_comment(trim(rest))?);
         params.check()?;
         let duration = params.value(b"duration").map(seconds_of);
-        Ok(Self {
-            seconds: seconds_of(seconds)?,
-            duration: duration.transpose()?,
-        })
+        Ok(Self { seconds: seconds_of(seconds)?, duration: duration.transpose()? })
     }
 }
 
 fn seconds_of(digits: &[u8]) -> Result<u32, Malformed> {
-    number(digits, u64::from(u32::MAX))
-        .and_then(|n| u32::try_from(n).ok())
-        .ok_or(Malformed)
+    number(digits, u64::from(u32::MAX)).and_then(|n| u32::try_from(n).ok()).ok_or(Malformed)
 }
 
 /// What stands behind a comment, which may hold comments and escapes (RFC 3261 section 25.1).

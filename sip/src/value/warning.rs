@@ -27,9 +27,7 @@ impl<'a> Warning<'a> {
             return Err(Malformed);
         }
         Ok(Self {
-            code: number(code, 999)
-                .and_then(|c| u16::try_from(c).ok())
-                .ok_or(Malformed)?,
+            code: number(code, 999).and_then(|c| u16::try_from(c).ok()).ok_or(Malformed)?,
             agent,
             text: unquote(text),
         })

@@ -16,24 +16,11 @@ fn row(
     more: fn(&Message),
     own: Vec<u8>,
 ) -> Row {
-    Row {
-        name,
-        section,
-        want: Want::Accept(facts, more),
-        gate,
-        own,
-    }
+    Row { name, section, want: Want::Accept(facts, more), gate, own }
 }
 
 fn facts(method: &'static str, cseq: u32) -> Facts {
-    Facts {
-        method,
-        cseq,
-        to_tag: false,
-        vias: 1,
-        contacts: 0,
-        body_bytes: 0,
-    }
+    Facts { method, cseq, to_tag: false, vias: 1, contacts: 0, body_bytes: 0 }
 }
 
 fn contact_uri<'a>(message: &'a Message) -> (NameAddr<'a>, Uri<'a>) {

@@ -5,30 +5,12 @@ use crate::{Facts, Row, Want};
 use sip::value::Via;
 use sip::{Name, ParseError};
 
-fn answer(
-    name: &'static str,
-    section: &'static str,
-    kind: ParseError,
-    status: u16,
-    own: Vec<u8>,
-) -> Row {
-    Row {
-        name,
-        section,
-        want: Want::Answer(kind, status),
-        gate: None,
-        own,
-    }
+fn answer(name: &'static str, section: &'static str, kind: ParseError, status: u16, own: Vec<u8>) -> Row {
+    Row { name, section, want: Want::Answer(kind, status), gate: None, own }
 }
 
 fn silence(name: &'static str, section: &'static str, kind: ParseError, own: Vec<u8>) -> Row {
-    Row {
-        name,
-        section,
-        want: Want::Silence(kind),
-        gate: None,
-        own,
-    }
+    Row { name, section, want: Want::Silence(kind), gate: None, own }
 }
 
 const INVITE: &str = "INVITE sip:ben@ours.test SIP/2.0";

@@ -6,41 +6,16 @@ use sip::value::{Host, Uri, Via};
 use sip::{Message, Name, ParseError};
 use std::net::IpAddr;
 
-fn row(
-    name: &'static str,
-    section: &'static str,
-    facts: Facts,
-    more: fn(&Message),
-    own: Vec<u8>,
-) -> Row {
-    Row {
-        name,
-        section,
-        want: Want::Accept(facts, more),
-        gate: None,
-        own,
-    }
+fn row(name: &'static str, section: &'static str, facts: Facts, more: fn(&Message), own: Vec<u8>) -> Row {
+    Row { name, section, want: Want::Accept(facts, more), gate: None, own }
 }
 
 fn refused(name: &'static str, section: &'static str, own: Vec<u8>) -> Row {
-    Row {
-        name,
-        section,
-        want: Want::Answer(ParseError::RequestUri, 400),
-        gate: None,
-        own,
-    }
+    Row { name, section, want: Want::Answer(ParseError::RequestUri, 400), gate: None, own }
 }
 
 fn facts(method: &'static str, cseq: u32) -> Facts {
-    Facts {
-        method,
-        cseq,
-        to_tag: false,
-        vias: 1,
-        contacts: 0,
-        body_bytes: 0,
-    }
+    Facts { method, cseq, to_tag: false, vias: 1, contacts: 0, body_bytes: 0 }
 }
 
 fn target(message: &Message) -> (Host<'_>, Option<u16>) {
@@ -60,15 +35,7 @@ fn session(message: &Message) -> sip::sdp::Session {
 fn families(message: &Message) -> Vec<bool> {
     let session = session(message);
     let media = session.media.iter();
-    media
-        .map(|m| {
-            session
-                .connection_of(m)
-                .and_then(|c| c.ip())
-                .unwrap()
-                .is_ipv6()
-        })
-        .collect()
+    media.map(|m| session.connection_of(m).and_then(|c| c.ip()).unwrap().is_ipv6()).collect()
 }
 
 fn with_body(mut head: Vec<u8>, body: &str) -> Vec<u8> {

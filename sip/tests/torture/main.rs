@@ -62,13 +62,7 @@ fn judge(row: &Row, raw: &[u8], whose: &str) {
             assert_eq!(message.method().as_str(), facts.method, "{at}: method");
             assert_eq!(message.cseq(), facts.cseq, "{at}: CSeq");
             assert_eq!(message.to_tag().is_some(), facts.to_tag, "{at}: To tag");
-            let count = |name| {
-                message
-                    .values(name)
-                    .map(Result::unwrap)
-                    .collect::<Vec<_>>()
-                    .len()
-            };
+            let count = |name| message.values(name).map(Result::unwrap).collect::<Vec<_>>().len();
             assert_eq!(count(Name::Via), facts.vias, "{at}: Via values");
             assert_eq!(count(Name::Contact), facts.contacts, "{at}: Contact values");
             assert_eq!(message.body().len(), facts.body_bytes, "{at}: body");
@@ -96,9 +90,7 @@ fn judge(row: &Row, raw: &[u8], whose: &str) {
 }
 
 fn judge_all(rows: &[Row], folder: &str, extension: &str) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../shared/data/torture")
-        .join(folder);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/torture").join(folder);
     for row in rows {
         judge(row, &row.own, "ours");
         if folder.is_dir() {
@@ -114,10 +106,7 @@ fn judge_all(rows: &[Row], folder: &str, extension: &str) {
 
 #[test]
 fn the_49_messages_of_rfc_4475_are_judged_as_it_says() {
-    let rows: Vec<Row> = [valid::rows(), invalid::rows(), application::rows()]
-        .into_iter()
-        .flatten()
-        .collect();
+    let rows: Vec<Row> = [valid::rows(), invalid::rows(), application::rows()].into_iter().flatten().collect();
     assert_eq!(rows.len(), 49);
     judge_all(&rows, "rfc4475", ".dat");
 }

@@ -5,29 +5,13 @@
 pub fn own(start: &str, lines: &[&str], body_bytes: usize) -> Vec<u8> {
     let method = start.split(' ').next().unwrap_or_default();
     let usual = [
-        (
-            "via",
-            "v",
-            "Via: SIP/2.0/UDP pc7.ours.test;branch=z9hG4bKmq81".to_owned(),
-        ),
-        (
-            "from",
-            "f",
-            "From: Ann <sip:ann@ours.test>;tag=a-17".to_owned(),
-        ),
+        ("via", "v", "Via: SIP/2.0/UDP pc7.ours.test;branch=z9hG4bKmq81".to_owned()),
+        ("from", "f", "From: Ann <sip:ann@ours.test>;tag=a-17".to_owned()),
         ("to", "t", "To: <sip:ben@ours.test>".to_owned()),
         ("call-id", "i", "Call-ID: 7781@pc7.ours.test".to_owned()),
         ("cseq", "cseq", format!("CSeq: 8 {method}")),
-        (
-            "max-forwards",
-            "max-forwards",
-            "Max-Forwards: 70".to_owned(),
-        ),
-        (
-            "content-length",
-            "l",
-            format!("Content-Length: {body_bytes}"),
-        ),
+        ("max-forwards", "max-forwards", "Max-Forwards: 70".to_owned()),
+        ("content-length", "l", format!("Content-Length: {body_bytes}")),
     ];
     let mut out = format!("{start}\r\n");
     for (long, short, line) in usual {
@@ -54,7 +38,9 @@ pub fn session(bytes: usize) -> String {
     if bytes == 0 {
         return String::new();
     }
-    let mut text = "v=0\r\no=ann 1 1 IN IP4 192.0.2.77\r\ns=-\r\nc=IN IP4 192.0.2.77\r\nt=0 0\r\nm=audio 6000 RTP/AVP 0\r\n".to_owned();
+    let mut text =
+        "v=0\r\no=ann 1 1 IN IP4 192.0.2.77\r\ns=-\r\nc=IN IP4 192.0.2.77\r\nt=0 0\r\nm=audio 6000 RTP/AVP 0\r\n"
+            .to_owned();
     assert!(bytes >= text.len() + 4 || bytes < 50, "{bytes}");
     if bytes < 50 {
         return "x".repeat(bytes);

@@ -6,31 +6,12 @@ use sip::message::Message;
 use sip::value::{NameAddr, Via};
 use sip::{Method, Name, Status};
 
-fn row(
-    name: &'static str,
-    section: &'static str,
-    facts: Facts,
-    more: fn(&Message),
-    own: Vec<u8>,
-) -> Row {
-    Row {
-        name,
-        section,
-        want: Want::Accept(facts, more),
-        gate: None,
-        own,
-    }
+fn row(name: &'static str, section: &'static str, facts: Facts, more: fn(&Message), own: Vec<u8>) -> Row {
+    Row { name, section, want: Want::Accept(facts, more), gate: None, own }
 }
 
 fn facts(method: &'static str, cseq: u32) -> Facts {
-    Facts {
-        method,
-        cseq,
-        to_tag: false,
-        vias: 1,
-        contacts: 0,
-        body_bytes: 0,
-    }
+    Facts { method, cseq, to_tag: false, vias: 1, contacts: 0, body_bytes: 0 }
 }
 
 pub fn rows() -> Vec<Row> {
@@ -40,49 +21,28 @@ pub fn rows() -> Vec<Row> {
         row(
             "esc01",
             "3.1.1.3",
-            Facts {
-                contacts: 1,
-                body_bytes: 150,
-                ..facts("INVITE", 234_234)
-            },
+            Facts { contacts: 1, body_bytes: 150, ..facts("INVITE", 234_234) },
             |m| {
                 // An escaped user is one user, whatever it looks like when undone.
-                assert_eq!(
-                    m.uri().unwrap().user_text().unwrap(),
-                    "sips:user@example.com"
-                );
+                assert_eq!(m.uri().unwrap().user_text().unwrap(), "sips:user@example.com");
                 let contact = m.values(Name::Contact).next().unwrap().unwrap();
                 let uri = NameAddr::parse(contact).unwrap().uri;
-                assert_eq!(
-                    sip::value::Uri::parse(uri).unwrap().user_text().unwrap(),
-                    "caller"
-                );
+                assert_eq!(sip::value::Uri::parse(uri).unwrap().user_text().unwrap(), "caller");
             },
             own(
                 "INVITE sip:sips%3Auser%40example.com@ours.test SIP/2.0",
-                &[
-                    "To: sip:%62en@ours.test",
-                    "CSeq: 234234 INVITE",
-                    "m:",
-                    "\t<sip:c%61ller@pc7.ours.test;%78=%25>",
-                ],
+                &["To: sip:%62en@ours.test", "CSeq: 234234 INVITE", "m:", "\t<sip:c%61ller@pc7.ours.test;%78=%25>"],
                 150,
             ),
         ),
         row(
             "escnull",
             "3.1.1.4",
-            Facts {
-                contacts: 2,
-                ..facts("REGISTER", 14_398_234)
-            },
+            Facts { contacts: 2, ..facts("REGISTER", 14_398_234) },
             |m| {
                 let to = m.to().unwrap();
                 let user = sip::value::Uri::parse(to.uri).unwrap().user_text().unwrap();
-                assert!(
-                    user.contains('\0') && user.len() > 1,
-                    "the null does not end it"
-                );
+                assert!(user.contains('\0') && user.len() > 1, "the null does not end it");
             },
             own(
                 "REGISTER sip:ours.test SIP/2.0",
@@ -101,10 +61,7 @@ pub fn rows() -> Vec<Row> {
             ..row(
                 "esc02",
                 "3.1.1.5",
-                Facts {
-                    contacts: 2,
-                    ..facts("RE%47IST%45R", 29_344)
-                },
+                Facts { contacts: 2, ..facts("RE%47IST%45R", 29_344) },
                 |m| {
                     assert!(matches!(m.method(), Method::Other(_)));
                     assert_eq!(m.to().unwrap().display_text(), "%Z%45");
@@ -131,11 +88,7 @@ pub fn rows() -> Vec<Row> {
                 assert_eq!(from.display_text(), "caller");
                 assert!(from.tag().is_some());
             },
-            own(
-                "OPTIONS sip:ben@ours.test SIP/2.0",
-                &["From: caller<sip:ann@ours.test>;tag=1", "CSeq: 60 OPTIONS"],
-                0,
-            ),
+            own("OPTIONS sip:ben@ours.test SIP/2.0", &["From: caller<sip:ann@ours.test>;tag=1", "CSeq: 60 OPTIONS"], 0),
         ),
         longreq(),
         dblreq(),
@@ -148,27 +101,16 @@ pub fn rows() -> Vec<Row> {
                 assert_eq!(uri.user, Some(&b"user;par=u%40example.net"[..]));
                 assert!(uri.params.0.is_empty());
             },
-            own(
-                "OPTIONS sip:user;par=u%40example.net@ours.test SIP/2.0",
-                &["Accept: application/sdp,", "  a/b"],
-                0,
-            ),
+            own("OPTIONS sip:user;par=u%40example.net@ours.test SIP/2.0", &["Accept: application/sdp,", "  a/b"], 0),
         ),
         row(
             "transports",
             "3.1.1.10",
-            Facts {
-                vias: 5,
-                ..facts("OPTIONS", 60)
-            },
+            Facts { vias: 5, ..facts("OPTIONS", 60) },
             |m| {
-                let transports: Vec<_> = m
-                    .values(Name::Via)
-                    .map(|v| Via::parse(v.unwrap()).unwrap().transport)
-                    .collect();
-                let mut known = transports
-                    .iter()
-                    .filter(|t| sip::Protocol::parse(t).is_some());
+                let transports: Vec<_> =
+                    m.values(Name::Via).map(|v| Via::parse(v.unwrap()).unwrap().transport).collect();
+                let mut known = transports.iter().filter(|t| sip::Protocol::parse(t).is_some());
                 assert_eq!(known.by_ref().count(), 3);
             },
             own(
@@ -189,22 +131,14 @@ pub fn rows() -> Vec<Row> {
         row(
             "noreason",
             "3.1.1.13",
-            Facts {
-                to_tag: true,
-                contacts: 1,
-                ..facts("INVITE", 35)
-            },
+            Facts { to_tag: true, contacts: 1, ..facts("INVITE", 35) },
             |m| {
                 assert_eq!(m.status(), Some(Status::TRYING));
                 assert_eq!(m.reason(), "");
             },
             own(
                 "SIP/2.0 100 ",
-                &[
-                    "To: <sip:ben@ours.test>;tag=b",
-                    "CSeq: 35 INVITE",
-                    "Contact: <sip:ben@h.ours.test>",
-                ],
+                &["To: <sip:ben@ours.test>;tag=b", "CSeq: 35 INVITE", "Contact: <sip:ben@h.ours.test>"],
                 0,
             ),
         ),
@@ -223,30 +157,18 @@ fn wsinv() -> Row {
     row(
         "wsinv",
         "3.1.1.1",
-        Facts {
-            to_tag: true,
-            vias: 3,
-            contacts: 1,
-            body_bytes: 150,
-            ..facts("INVITE", 9)
-        },
+        Facts { to_tag: true, vias: 3, contacts: 1, body_bytes: 150, ..facts("INVITE", 9) },
         |m| {
             assert_eq!(m.number(Name::MaxForwards, 255), Ok(Some(68)));
             assert_eq!(m.from_tag(), b"98asjd8");
             assert_eq!(m.value(Name::Subject), Some(&b""[..]));
             assert!(!m.via().unwrap().has_modern_branch());
-            let vias: Vec<_> = m
-                .values(Name::Via)
-                .map(|v| Via::parse(v.unwrap()).unwrap())
-                .collect();
+            let vias: Vec<_> = m.values(Name::Via).map(|v| Via::parse(v.unwrap()).unwrap()).collect();
             assert_eq!(vias[0].transport, b"UDP");
             assert_eq!(vias[1].branch(), Some(&b"z9hG4bK9ikj8"[..]));
             assert_eq!(vias[2].branch(), Some(&b"z9hG4bK30239"[..]));
             assert_eq!(m.contact().unwrap().params.value(b"q"), Some(&b"0.33"[..]));
-            assert!(
-                m.headers()
-                    .any(|h| h.name == Name::Other && h.value == b";;,,;;,;")
-            );
+            assert!(m.headers().any(|h| h.name == Name::Other && h.value == b";;,,;;,;"));
             assert!(m.headers().all(|h| !h.unfolded().contains(&b'\n')));
         },
         [text.as_bytes(), session(150).as_bytes()].concat(),
@@ -268,10 +190,7 @@ fn intmeth() -> Row {
             "3.1.1.2",
             facts("!interesting-Method0123456789_*+`.%indeed'~", 139_122_385),
             |m| {
-                assert!(
-                    m.uri().unwrap().user.unwrap().ends_with(b"/;;*"),
-                    "the password is apart"
-                );
+                assert!(m.uri().unwrap().user.unwrap().ends_with(b"/;;*"), "the password is apart");
                 assert!(m.to().unwrap().display_text().contains('\0'));
                 assert_eq!(m.from_tag(), b"_token~1'+`*%!-.");
                 assert_eq!(m.number(Name::MaxForwards, 255), Ok(Some(255)));
@@ -283,54 +202,29 @@ fn intmeth() -> Row {
 }
 
 fn longreq() -> Row {
-    let mut lines: Vec<String> = (0..33)
-        .map(|i| format!("vIa  : SIP/2.0/TCP h{i}.ours.test"))
-        .collect();
-    lines.push(format!(
-        "v: SIP/2.0/TCP last.ours.test;branch={}",
-        "long".repeat(200)
-    ));
-    lines.push(format!(
-        "F: sip:{}@ours.test;tag={}",
-        "ann".repeat(90),
-        "12982".repeat(70)
-    ));
-    lines.push(format!(
-        "{}-Name: {}",
-        "Unknown-Long".repeat(30),
-        "value; ".repeat(50)
-    ));
+    let mut lines: Vec<String> = (0..33).map(|i| format!("vIa  : SIP/2.0/TCP h{i}.ours.test")).collect();
+    lines.push(format!("v: SIP/2.0/TCP last.ours.test;branch={}", "long".repeat(200)));
+    lines.push(format!("F: sip:{}@ours.test;tag={}", "ann".repeat(90), "12982".repeat(70)));
+    lines.push(format!("{}-Name: {}", "Unknown-Long".repeat(30), "value; ".repeat(50)));
     lines.push("CSeq: 3882340 INVITE".to_owned());
     lines.push("Contact: <sip:ann@pc7.ours.test>".to_owned());
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     row(
         "longreq",
         "3.1.1.7",
-        Facts {
-            vias: 34,
-            contacts: 1,
-            body_bytes: 150,
-            ..facts("INVITE", 3_882_340)
-        },
+        Facts { vias: 34, contacts: 1, body_bytes: 150, ..facts("INVITE", 3_882_340) },
         |m| assert!(m.from_tag().len() > 150),
         own("INVITE sip:ben@ours.test SIP/2.0", &lines, 150),
     )
 }
 
 fn dblreq() -> Row {
-    let first = own(
-        "REGISTER sip:ours.test SIP/2.0",
-        &["I: 5512", "Contact: sip:ben@pc7.ours.test"],
-        0,
-    );
+    let first = own("REGISTER sip:ours.test SIP/2.0", &["I: 5512", "Contact: sip:ben@pc7.ours.test"], 0);
     let second = own("INVITE sip:joe@ours.test SIP/2.0", &[], 150);
     row(
         "dblreq",
         "3.1.1.8",
-        Facts {
-            contacts: 1,
-            ..facts("REGISTER", 8)
-        },
+        Facts { contacts: 1, ..facts("REGISTER", 8) },
         |m| {
             // What follows in a datagram is nothing; in a stream it is the next message.
             let frame = sip::message::frame(m.raw()).unwrap();
@@ -342,10 +236,9 @@ fn dblreq() -> Row {
 }
 
 fn mpart() -> Row {
-    let mut body =
-        b"--7a9cbec02ceef655\r\nContent-Type: text/plain\r\n\r\nHi\r\n--7a9cbec02ceef655\r\n\
+    let mut body = b"--7a9cbec02ceef655\r\nContent-Type: text/plain\r\n\r\nHi\r\n--7a9cbec02ceef655\r\n\
         Content-Type: application/octet-stream\r\n\r\n"
-            .to_vec();
+        .to_vec();
     let tail = b"\r\n--7a9cbec02ceef655--";
     // All byte values, NUL, CR and LF among them.
     body.extend((0_u8..=255).cycle().take(553 - body.len() - tail.len()));
@@ -364,11 +257,7 @@ fn mpart() -> Row {
     row(
         "mpart01",
         "3.1.1.11",
-        Facts {
-            contacts: 1,
-            body_bytes: 553,
-            ..facts("MESSAGE", 1)
-        },
+        Facts { contacts: 1, body_bytes: 553, ..facts("MESSAGE", 1) },
         |m| {
             let parts: Vec<_> = m.parts().collect::<Result<_, _>>().unwrap();
             let types: Vec<_> = parts.iter().map(|p| p.content_type()).collect();
@@ -384,23 +273,14 @@ fn unreason() -> Row {
     row(
         "unreason",
         "3.1.1.12",
-        Facts {
-            to_tag: true,
-            contacts: 1,
-            body_bytes: 154,
-            ..facts("INVITE", 35)
-        },
+        Facts { to_tag: true, contacts: 1, body_bytes: 154, ..facts("INVITE", 35) },
         |m| {
             assert_eq!(m.status(), Some(Status::OK));
             assert!(m.reason().starts_with("= 2**3 * 5**2 \u{43d}\u{43e}"));
         },
         own(
             &format!("SIP/2.0 200 {phrase}"),
-            &[
-                "To: <sip:ben@ours.test>;tag=b",
-                "CSeq: 35 INVITE",
-                "Contact: <sip:ben@h.ours.test>",
-            ],
+            &["To: <sip:ben@ours.test>;tag=b", "CSeq: 35 INVITE", "Contact: <sip:ben@h.ours.test>"],
             154,
         ),
     )
