@@ -5,7 +5,7 @@ mod support;
 use std::net::UdpSocket;
 use std::process::{Command, Output, Stdio};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use support::config::Config;
 use support::sipp::SippRun;
 use support::switch::Switch;
@@ -45,6 +45,24 @@ fn a_second_start_finds_registrations_token_and_certificate() {
     assert_eq!(switch.get("/api/registrations").1["registrations"][0]["contact"], before);
     assert_eq!((keep(&switch, "admin.token"), keep(&switch, "tls/dev-cert.pem")), (token, certificate));
     assert!(switch.log().contains("1 bindings of the last run"), "{}", switch.log_tail());
+}
+
+#[test]
+fn an_ended_call_is_found_by_its_id_and_old_ones_leave_past_their_bound() {
+    let mut switch = Switch::start(Config::for_sipp().set("store", "records_max", "1"));
+    SippRun::new("uac_call", switch.sip("udp")).by_user("alice").service("5500").calls(3, 10).run();
+    let all = until(PATIENCE, || (switch.get("/api/status").1["store"]["calls"] == 3).then_some(()));
+    assert!(all.is_some(), "{}", switch.get("/api/status").1);
+    let lines = std::fs::read_to_string(switch.data().join("calls.jsonl")).expect("call records");
+    let last: Value = serde_json::from_str(lines.lines().last().expect("a record")).expect("JSON");
+    let id = last["id"].as_str().expect("an id");
+    let (status, found) = switch.get(&format!("/api/calls/{id}"));
+    assert_eq!((status, &found["ended"]), (200, &last));
+
+    // The bound is looked at once a minute, and at the start.
+    switch.restart();
+    let one = until(PATIENCE, || (switch.get("/api/status").1["store"]["calls"] == 1).then_some(()));
+    assert!(one.is_some(), "{}", switch.get("/api/status").1);
 }
 
 #[test]

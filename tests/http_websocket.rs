@@ -2,9 +2,11 @@
 
 mod support;
 
+use sip::auth::{Account, Answerer, Attempt, ChallengedBy, Secret};
 use support::config::Config;
+use support::sipp::SippRun;
 use support::switch::Switch;
-use support::wire::{Wire, header, status};
+use support::wire::{Rtp, Wire, header, status};
 use support::{PATIENCE, until};
 
 const OPTIONS: &str = "\
@@ -107,4 +109,78 @@ fn no_more_connections_are_taken_than_the_configuration_allows() {
     let none_left = until(PATIENCE, || (switch.get("/api/status").1["websockets"] == 0).then_some(()));
     assert!(none_left.is_some(), "closed connections leave their places");
     Wire::websocket(switch.http(), "/sip");
+}
+
+const REGISTER: &str = "\
+REGISTER sip:example.com SIP/2.0
+Via: SIP/2.0/WS client.invalid;branch=z9hG4bK-reg-SEQUENCE
+From: <sip:bob@example.com>;tag=bob
+To: <sip:bob@example.com>
+Call-ID: ws-register
+CSeq: SEQUENCE REGISTER
+Contact: <sip:bob@client.invalid;transport=ws>
+Max-Forwards: 70
+CREDENTIALSExpires: 300
+Content-Length: 0
+
+";
+
+/// Registers bob over the connection, whose own address nobody else could reach (RFC 7118 section 5).
+fn register(client: &mut Wire) {
+    let with =
+        |sequence: &str, credentials: &str| REGISTER.replace("SEQUENCE", sequence).replace("CREDENTIALS", credentials);
+    client.send(&with("1", ""));
+    let challenge = client.receive("SIP/2.0 401");
+    let value = header(&challenge, "WWW-Authenticate").expect("a challenge").as_bytes();
+    let account = Account {
+        peer: "switch".to_owned(),
+        realm: Some("example.com".to_owned()),
+        username: "bob".to_owned(),
+        secret: Secret::Password("bob-secret".to_owned()),
+    };
+    let mut answerer = Answerer::new(account, &[7; 32]);
+    let (mut attempt, by) = (Attempt::default(), ChallengedBy::Server);
+    let answer = answerer.answer(&mut attempt, "switch", by, &[value], "REGISTER", "sip:example.com");
+    client.send(&with("2", &format!("Authorization: {}\n", answer.expect("an answer"))));
+    let done = client.receive("SIP/2.0");
+    assert_eq!(status(&done), Some(200), "{done}");
+}
+
+/// Answers a request with the headers that an answer copies (RFC 3261 section 8.2.6.2), and these lines.
+fn answer(client: &mut Wire, request: &str, status: &str, rest: &str) {
+    let copied: String = request
+        .lines()
+        .filter(|line| {
+            ["Via:", "From:", "Call-ID:", "CSeq:", "Record-Route:"].iter().any(|name| line.starts_with(name))
+        })
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let to = header(request, "To").expect("To");
+    let to = if to.contains("tag=") { to.to_owned() } else { format!("{to};tag=bob") };
+    client.send(&format!("SIP/2.0 {status}\n{copied}To: {to}\n{rest}"));
+}
+
+#[test]
+fn a_phone_behind_a_websocket_is_called_over_its_connection() {
+    let switch = Switch::start(Config::for_sipp());
+    let mut bob = Wire::websocket(switch.http(), "/sip");
+    register(&mut bob);
+    let media = Rtp::new(440.0);
+
+    let caller = SippRun::new("uac_call", switch.sip("udp")).by_user("alice").service("1002").pause_ms(200).start();
+    let invite = bob.receive("INVITE ");
+    assert!(invite.contains("Via: SIP/2.0/WS "), "{invite}");
+    let sdp = format!(
+        "v=0\r\no=bob 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {} RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n",
+        media.local().port()
+    );
+    let body = format!(
+        "Contact: <sip:bob@client.invalid;transport=ws>\nContent-Type: application/sdp\nContent-Length: {}\n\n{sdp}",
+        sdp.len()
+    );
+    answer(&mut bob, &invite, "200 OK", &body);
+    bob.receive("ACK ");
+    let bye = bob.receive("BYE ");
+    answer(&mut bob, &bye, "200 OK", "Content-Length: 0\n\n");
+    caller.finish();
 }
