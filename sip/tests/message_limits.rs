@@ -132,3 +132,15 @@ fn a_stream_cannot_be_cut_elsewhere_than_its_messages_are_read() {
     let led = format!("{HEAD}CSeq: 1 OPTIONS\r\n\r\n").replacen("\r\nVia", "\r\n Via", 1);
     assert_eq!(Message::parse(led).unwrap_err(), ParseError::HeaderLine, "a start line is never continued");
 }
+
+#[test]
+fn every_via_value_is_checked_not_only_the_first() {
+    for second in ["SIP/2.0/UDP", ", SIP/2.0/UDP h.test", "SIP/2.0/UDP h.test;;", "SIP/2.0/UDP [::::1]"] {
+        for separator in [",", "\r\nVia: "] {
+            let raw = String::from_utf8(message("", 0)).unwrap();
+            let raw = raw.replacen("=z9hG4bK1", &format!("=z9hG4bK1{separator}{second}"), 1);
+            assert!(Message::parse(raw.clone()).is_ok(), "{raw}");
+            assert_eq!(parse(raw.into_bytes()).unwrap_err(), ParseError::Header(Name::Via), "{second}");
+        }
+    }
+}

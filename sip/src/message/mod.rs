@@ -49,7 +49,9 @@ struct Spans {
     call_id: Span,
     cseq: u32,
     cseq_method: Method,
+    from_uri: Span,
     from_tag: Span,
+    to_uri: Span,
     to_tag: Span,
     branch: Span,
 }
@@ -136,6 +138,8 @@ impl Message {
             call_id: Span::find(&raw, call_id),
             cseq: cseq.number,
             cseq_method,
+            from_uri: Span::find(&raw, from.uri),
+            to_uri: Span::find(&raw, to.uri),
             from_tag: from.tag().map(|t| Span::find(&raw, t)).unwrap_or_default(),
             to_tag: to.tag().map(|t| Span::find(&raw, t)).unwrap_or_default(),
             branch: Span::find(&raw, branch),
@@ -150,17 +154,24 @@ impl Message {
     /// # Errors
     /// The first header whose grammar is broken.
     pub fn check(&self) -> Result<(), ParseError> {
+        // Of these three the lexer has read all but the URIs, and the rest of the Via values.
+        for (name, uri) in [(Name::From, self.lexed.from_uri), (Name::To, self.lexed.to_uri)] {
+            Uri::parse(uri.of(&self.raw)).map_err(|_| ParseError::Header(name))?;
+        }
+        self.all(Name::Via)
+            .flat_map(|line| split_commas(line.value))
+            .skip(1)
+            .try_for_each(|via| Via::parse(via?).map(|_| ()))
+            .map_err(|_| ParseError::Header(Name::Via))?;
         for header in self.headers() {
             let name = header.name;
             let bad = |_| ParseError::Header(name);
             let value = header.unfolded();
             match name {
-                Name::Via => split_commas(&value).try_for_each(|v| Via::parse(v?).map(|_| ())).map_err(bad)?,
                 Name::Contact if value.as_ref() == b"*" => {}
                 Name::Contact | Name::Route | Name::RecordRoute | Name::Path | Name::ReferTo | Name::ReferredBy => {
                     split_commas(&value).try_for_each(|v| check_address(v?)).map_err(bad)?;
                 }
-                Name::From | Name::To => check_address(&value).map_err(bad)?,
                 Name::MaxForwards => check_number(&value, 255).map_err(bad)?,
                 Name::Expires | Name::MinExpires => {
                     check_number(&value, u64::from(u32::MAX)).map_err(bad)?;

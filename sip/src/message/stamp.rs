@@ -79,7 +79,15 @@ impl Message {
         if let Start::Request { uri, .. } = &mut spans.start {
             insertions().for_each(|(at, by)| uri.insert(at, by, false));
         }
-        for span in [&mut spans.body, &mut spans.call_id, &mut spans.from_tag, &mut spans.to_tag, &mut spans.branch] {
+        for span in [
+            &mut spans.body,
+            &mut spans.call_id,
+            &mut spans.from_uri,
+            &mut spans.to_uri,
+            &mut spans.from_tag,
+            &mut spans.to_tag,
+            &mut spans.branch,
+        ] {
             insertions().for_each(|(at, by)| span.insert(at, by, false));
         }
         Self { raw, lexed }
@@ -120,6 +128,7 @@ mod tests {
         assert_eq!(message.print(), again.print());
         assert_eq!(message.branch(), again.branch());
         assert_eq!(message.from_tag(), again.from_tag());
+        assert_eq!(message.check(), Ok(()));
         assert_eq!(message.call_id(), again.call_id());
         assert_eq!(message.body(), b"body");
         assert_eq!(message.request_uri(), again.request_uri());

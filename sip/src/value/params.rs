@@ -1,7 +1,7 @@
 //! `;name=value` lists (RFC 3261 section 25.1, generic-param).
 
 use super::Malformed;
-use super::scan::{is_space, is_token_char, quoted_len, split_at, trim};
+use super::scan::{is_space, is_token_char, quoted_len, split_at, trim, trim_start};
 
 /// One parameter; `value` is `None` for a flag, and keeps its quotes when it has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,17 +72,17 @@ fn next(list: &[u8]) -> Result<(Param<'_>, &[u8]), Malformed> {
     let [b';', rest @ ..] = list else {
         return Err(Malformed);
     };
-    let rest = trim(rest);
+    let rest = trim_start(rest);
     let end = rest.iter().position(|c| !is_token_char(*c)).unwrap_or(rest.len());
     let (name, rest) = split_at(rest, end);
     if name.is_empty() {
         return Err(Malformed);
     }
-    let rest = trim(rest);
+    let rest = trim_start(rest);
     let [b'=', after @ ..] = rest else {
         return Ok((Param { name, value: None }, rest));
     };
-    let after = trim(after);
+    let after = trim_start(after);
     let end = match after.first() {
         Some(b'"') => quoted_len(after)?,
         _ => after.iter().position(|c| *c == b';' || is_space(*c)).unwrap_or(after.len()),
@@ -91,5 +91,5 @@ fn next(list: &[u8]) -> Result<(Param<'_>, &[u8]), Malformed> {
     if value.is_empty() {
         return Err(Malformed);
     }
-    Ok((Param { name, value: Some(value) }, trim(rest)))
+    Ok((Param { name, value: Some(value) }, trim_start(rest)))
 }

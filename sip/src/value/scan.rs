@@ -88,14 +88,19 @@ pub fn find(bytes: &[u8], wanted: u8) -> Option<usize> {
 }
 
 /// Takes white space off both ends.
-pub fn trim(mut bytes: &[u8]) -> &[u8] {
+pub fn trim(bytes: &[u8]) -> &[u8] {
+    trim_end(trim_start(bytes))
+}
+
+/// Takes white space off the start.
+pub fn trim_start(mut bytes: &[u8]) -> &[u8] {
     while let [first, rest @ ..] = bytes {
         if !is_space(*first) {
             break;
         }
         bytes = rest;
     }
-    trim_end(bytes)
+    bytes
 }
 
 /// Takes white space off the end.
