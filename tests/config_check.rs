@@ -5,11 +5,7 @@ use std::process::{Command, Output};
 
 fn strowger(arguments: &[&str], folder: &Path) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_strowger"));
-    command
-        .args(arguments)
-        .current_dir(folder)
-        .env_remove("STROWGER_CONFIG")
-        .env_remove("STROWGER_DATA");
+    command.args(arguments).current_dir(folder).env_remove("STROWGER_CONFIG").env_remove("STROWGER_DATA");
     command.output().unwrap()
 }
 
@@ -42,11 +38,7 @@ s.toml:8:1: unknown key `extention` in `[[user]]`; did you mean `extension`?
 fn a_broken_configuration_shows_every_mistake_and_ends_with_2() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("s.toml"), BROKEN).unwrap();
-    for arguments in [
-        &["check", "s.toml"][..],
-        &["run", "--config", "s.toml"][..],
-        &["--config", "s.toml"][..],
-    ] {
+    for arguments in [&["check", "s.toml"][..], &["run", "--config", "s.toml"][..], &["--config", "s.toml"][..]] {
         let done = strowger(arguments, folder.path());
         assert_eq!(done.status.code(), Some(2), "{arguments:?}");
         assert_eq!(text(&done.stderr), BROKEN_SHOWN, "{arguments:?}");
@@ -74,17 +66,12 @@ fn a_broken_configuration_is_told_to_a_program_as_json() {
 #[test]
 fn a_right_configuration_shows_its_settings_without_secrets() {
     let folder = tempfile::tempdir().unwrap();
-    let right = BROKEN
-        .replace("localhost", "127.0.0.1")
-        .replace("extention", "extension");
+    let right = BROKEN.replace("localhost", "127.0.0.1").replace("extention", "extension");
     std::fs::write(folder.path().join("s.toml"), right).unwrap();
     let done = strowger(&["check", "s.toml"], folder.path());
     assert_eq!(
         (done.status.code(), text(&done.stdout)),
-        (
-            Some(0),
-            "s.toml is right: 1 user, 0 gateways, 0 services.\n"
-        )
+        (Some(0), "s.toml is right: 1 user, 0 gateways, 0 services.\n")
     );
     let done = strowger(&["check", "s.toml", "--json"], folder.path());
     assert_eq!(done.status.code(), Some(0));
@@ -100,16 +87,8 @@ fn a_configuration_that_is_absent_says_how_to_get_one() {
     let folder = tempfile::tempdir().unwrap();
     let done = strowger(&["check", "none.toml"], folder.path());
     assert_eq!(done.status.code(), Some(2));
-    assert!(
-        text(&done.stderr).starts_with("none.toml:1:1: this file cannot be read: "),
-        "{}",
-        text(&done.stderr)
-    );
-    assert!(
-        text(&done.stderr).contains("write one with `strowger init`"),
-        "{}",
-        text(&done.stderr)
-    );
+    assert!(text(&done.stderr).starts_with("none.toml:1:1: this file cannot be read: "), "{}", text(&done.stderr));
+    assert!(text(&done.stderr).contains("write one with `strowger init`"), "{}", text(&done.stderr));
 }
 
 #[test]
@@ -127,44 +106,22 @@ fn a_question_without_a_switch_fails_with_1_and_says_what_to_do() {
     for question in questions {
         let done = strowger(question, folder.path());
         assert_eq!(done.status.code(), Some(1), "{question:?}");
-        assert_eq!(
-            text(&done.stderr),
-            format!("strowger: {wanted}\n"),
-            "{question:?}"
-        );
+        assert_eq!(text(&done.stderr), format!("strowger: {wanted}\n"), "{question:?}");
         let done = strowger(&[question, &["--json"]].concat(), folder.path());
         assert_eq!(done.status.code(), Some(1), "{question:?}");
         let told: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
-        assert_eq!(
-            told,
-            serde_json::json!({ "ok": false, "error": wanted }),
-            "{question:?}"
-        );
+        assert_eq!(told, serde_json::json!({ "ok": false, "error": wanted }), "{question:?}");
     }
 }
 
 #[test]
 fn every_command_has_help_with_an_example() {
     let folder = tempfile::tempdir().unwrap();
-    for command in [
-        "run",
-        "init",
-        "check",
-        "tree",
-        "calls",
-        "record",
-        "registrations",
-        "kill",
-        "drain",
-    ] {
+    for command in ["run", "init", "check", "tree", "calls", "record", "registrations", "kill", "drain"] {
         let done = strowger(&[command, "--help"], folder.path());
         assert_eq!(done.status.code(), Some(0), "{command}");
         let example = format!("Example: strowger {command}");
-        assert!(
-            text(&done.stdout).contains(&example),
-            "{command}: {}",
-            text(&done.stdout)
-        );
+        assert!(text(&done.stdout).contains(&example), "{command}: {}", text(&done.stdout));
         assert!(text(&done.stdout).contains("--json"), "{command}");
     }
 }
@@ -172,16 +129,9 @@ fn every_command_has_help_with_an_example() {
 #[test]
 fn wrong_usage_ends_with_2() {
     let folder = tempfile::tempdir().unwrap();
-    for arguments in [
-        &["fly"][..],
-        &["kill"][..],
-        &["drain", "--deadline", "60"][..],
-        &["tree", "--admin", "http://x"][..],
-    ] {
-        assert_eq!(
-            strowger(arguments, folder.path()).status.code(),
-            Some(2),
-            "{arguments:?}"
-        );
+    for arguments in
+        [&["fly"][..], &["kill"][..], &["drain", "--deadline", "60"][..], &["tree", "--admin", "http://x"][..]]
+    {
+        assert_eq!(strowger(arguments, folder.path()).status.code(), Some(2), "{arguments:?}");
     }
 }

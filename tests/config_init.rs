@@ -7,33 +7,18 @@ use std::process::{Command, Output};
 
 fn strowger(arguments: &[&str], folder: &Path) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_strowger"));
-    command
-        .args(arguments)
-        .current_dir(folder)
-        .env_remove("STROWGER_CONFIG")
-        .env_remove("STROWGER_DATA");
+    command.args(arguments).current_dir(folder).env_remove("STROWGER_CONFIG").env_remove("STROWGER_DATA");
     command.output().unwrap()
 }
 
 #[test]
 fn what_init_writes_passes_check_and_is_for_its_owner_only() {
     let folder = tempfile::tempdir().unwrap();
-    let done = strowger(
-        &["init", "--domain", "example.org", "--ip", "192.0.2.10"],
-        folder.path(),
-    );
+    let done = strowger(&["init", "--domain", "example.org", "--ip", "192.0.2.10"], folder.path());
     assert_eq!(done.status.code(), Some(0));
     let file = folder.path().join("strowger.toml");
-    assert_eq!(
-        fs::metadata(&file).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
-    assert_eq!(
-        strowger(&["check", "strowger.toml"], folder.path())
-            .status
-            .code(),
-        Some(0)
-    );
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(strowger(&["check", "strowger.toml"], folder.path()).status.code(), Some(0));
     let text = fs::read_to_string(&file).unwrap();
     assert!(text.contains("domains = [\"example.org\"]") && text.contains("192.0.2.10:5060"));
 }
@@ -70,41 +55,22 @@ fn a_file_that_exists_is_replaced_by_force_only() {
     let done = strowger(&["init", "s.toml"], folder.path());
     assert_eq!(done.status.code(), Some(1));
     let told = String::from_utf8(done.stderr).unwrap();
-    assert_eq!(
-        told,
-        "strowger: s.toml exists: name another file, or replace it with --force\n"
-    );
+    assert_eq!(told, "strowger: s.toml exists: name another file, or replace it with --force\n");
     assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
 
     let done = strowger(&["init", "--force", "s.toml"], folder.path());
     assert_eq!(done.status.code(), Some(0));
-    assert_eq!(
-        fs::metadata(&file).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
-    assert_eq!(
-        strowger(&["check", "s.toml"], folder.path()).status.code(),
-        Some(0)
-    );
-    assert_eq!(
-        fs::read_dir(folder.path()).unwrap().count(),
-        1,
-        "something was left beside it"
-    );
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(strowger(&["check", "s.toml"], folder.path()).status.code(), Some(0));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "something was left beside it");
 }
 
 #[test]
 fn options_that_do_not_fit_write_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    for arguments in [
-        &["init", "--ip", "0.0.0.0"][..],
-        &["init", "--domain", "not a domain"][..],
-    ] {
+    for arguments in [&["init", "--ip", "0.0.0.0"][..], &["init", "--domain", "not a domain"][..]] {
         let done = strowger(arguments, folder.path());
         assert_eq!(done.status.code(), Some(2), "{arguments:?}");
-        assert!(
-            !folder.path().join("strowger.toml").exists(),
-            "{arguments:?}"
-        );
+        assert!(!folder.path().join("strowger.toml").exists(), "{arguments:?}");
     }
 }
