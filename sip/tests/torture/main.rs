@@ -4,7 +4,7 @@
 //! Every row carries a message of our own with the same property, so the judgement is proven without the RFCs' files;
 //! where those are found beside the checkout they must be judged the same, fact by fact. Some rows are well-formed and
 //! refused by the application only: there the row proves the fact on which the switch decides, and `gate` names the
-//! answer that the gate of the crate `actors` (`shard/gate.rs`) or its registrar gives.
+//! answer that the RFC wants from the crate `actors` (its gate, `shard/gate.rs`, or its registrar), which is proved there.
 
 mod application;
 mod invalid;
@@ -43,7 +43,7 @@ pub(crate) struct Row {
     /// Section of the RFC.
     pub(crate) section: &'static str,
     pub(crate) want: Want,
-    /// The answer of the switch's gate or registrar, where a well-formed message is not simply carried out.
+    /// The answer that the RFC wants from the application, where a well-formed message is not simply carried out.
     pub(crate) gate: Option<u16>,
     /// A message of our own with the same property.
     pub(crate) own: Vec<u8>,
