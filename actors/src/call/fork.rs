@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 
 use super::begin::description;
 use super::leg::{Abilities, Leg, LegId, LegState};
+use super::cancel::{q850_of, rank};
 use super::record::What;
 use super::{CallTimer, Work, media as audio};
 use crate::location::Contact;
@@ -18,9 +19,6 @@ use crate::outgoing;
 use crate::shard::core::new_branch;
 use crate::shard::{ALLOW, SUPPORTED};
 use crate::shared::unix_ms;
-
-/// Says to the phones that lost the race who won (RFC 3326).
-const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
 
 impl Work<'_> {
     /// Rings every contact of an address of record, or the one instance that a GRUU names (RFC 5627 section 3.3).
@@ -394,98 +392,5 @@ impl Work<'_> {
             (ServerEnd::TransportFailed, LegState::Confirmed) => self.party_gone(id, "the way to the party is gone"),
             _ => {}
         }
-    }
-
-    /// The caller gives up before an answer (RFC 3261 section 9.2).
-    pub fn cancelled(&mut self, server: ServerId, cancel: &Message) {
-        let Some(leg) = self.state.legs.iter_mut().find(|l| l.server.as_ref().is_some_and(|(s, _)| *s == server))
-        else {
-            return;
-        };
-        let id = leg.id;
-        let Some((server, invite)) = leg.server.take() else { return };
-        self.note(Some(id), What::Received { message: "CANCEL".into(), from: String::new() });
-        self.answer_plain(id, server, &invite, Status::REQUEST_TERMINATED, None);
-        if self.state.leg(id).is_some_and(|l| l.state == LegState::Confirmed) {
-            // A re-INVITE was cancelled: the session stays as it was.
-            if let Some(leg) = self.state.leg_mut(id) {
-                leg.exchange.failed();
-            }
-            return;
-        }
-        let reason = cancel.value(Name::Reason).map(|r| String::from_utf8_lossy(r).into_owned());
-        self.cancel_forks(None, reason.as_deref());
-        self.finish_unanswered("caller", "cancelled", Status::REQUEST_TERMINATED, 16);
-    }
-
-    /// Cancels every leg that still rings, but `except`.
-    pub fn cancel_forks(&mut self, except: Option<LegId>, reason: Option<&str>) {
-        self.disarm(CallTimer::Ringing);
-        let core = self.core;
-        let mut cancelled = Vec::new();
-        for leg in &mut self.state.legs {
-            if leg.outgoing && leg.state == LegState::Early && Some(leg.id) != except {
-                leg.state = LegState::Ending;
-                if let Some(client) = leg.client {
-                    cancelled.push((leg.id, client, leg.hop));
-                }
-            }
-        }
-        for (id, client, hop) in cancelled {
-            self.note(Some(id), What::Sent { message: "CANCEL".into(), to: hop.to_string() });
-            core.cancel(client, reason);
-        }
-    }
-
-    /// As [`Work::cancel_forks`], for phones that lost the race.
-    pub fn cancel_losers(&mut self, winner: LegId) {
-        self.cancel_forks(Some(winner), Some(ELSEWHERE));
-    }
-
-    /// Rang too long.
-    pub fn nobody_answered(&mut self) {
-        if self.state.partner.is_some() {
-            return;
-        }
-        self.cancel_forks(None, Some("SIP;cause=480;text=\"nobody answered\""));
-        self.refuse_with(Status::TEMPORARILY_UNAVAILABLE, Some("Nobody Answered"), 19, |writer| {
-            writer.header(Name::Reason, "Q.850;cause=19;text=\"no answer\"");
-        });
-    }
-}
-
-/// RFC 3261 section 16.7 step 6: 6xx first, then the lowest class; within it what tells the caller most.
-const fn rank(status: Status) -> u16 {
-    match status.code() {
-        600..=699 => 0,
-        486 => 1,
-        401 | 407 | 415 | 420 | 484 => 2,
-        300..=399 => 3,
-        408 => 500,
-        503 => 900,
-        code => code,
-    }
-}
-
-/// The Q.850 cause of a SIP status (RFC 3398 section 8.2.6.1).
-pub const fn q850_of(status: Status) -> u8 {
-    match status.code() {
-        401 | 402 | 403 | 407 | 603 => 21,
-        404 | 604 => 1,
-        405 => 63,
-        406 | 415 | 488 | 606 => 79,
-        408 | 504 => 102,
-        410 => 22,
-        413 | 414 | 420 | 421 | 423 | 505 | 513 => 127,
-        416 | 484 => 28,
-        480 => 18,
-        481 | 500 | 503 => 41,
-        482 | 483 => 25,
-        485 => 1,
-        486 | 600 => 17,
-        487 => 16,
-        501 => 79,
-        502 => 38,
-        _ => 31,
     }
 }

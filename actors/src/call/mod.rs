@@ -7,16 +7,19 @@
 //! | file | what happens there |
 //! | --- | --- |
 //! | `begin` | the INVITE: checks, routing, the first leg |
-//! | `fork` | ringing all contacts, their answers, CANCEL |
+//! | `fork` | ringing all contacts, and their answers |
+//! | `cancel` | ringing that ends without an answer: CANCEL, time, refusals |
 //! | `answer` | the callee has answered: media connected, 200 to the caller |
 //! | `service` | numbers that the switch answers itself |
 //! | `inside` | requests inside the dialogs: BYE, INFO, PRACK, OPTIONS … |
 //! | `modify` | re-INVITE and UPDATE: hold, resume, moves, session timers |
-//! | `transfer` | REFER, Replaces: one party gives its place to another |
+//! | `transfer` | REFER: one party gives its place to another |
+//! | `replace` | INVITE with Replaces: a phone takes a call over |
 //! | `finish` | the end, and the call detail record |
 
 mod answer;
 mod begin;
+mod cancel;
 mod file;
 mod finish;
 mod fork;
@@ -28,6 +31,7 @@ mod record;
 mod service;
 mod session;
 mod state;
+mod replace;
 mod transfer;
 
 pub use file::{CallFile, CallView, RecordView};

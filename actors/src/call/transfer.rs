@@ -1,4 +1,4 @@
-//! One party gives its place to another: REFER (RFC 3515, RFC 5589) and INVITE with Replaces (RFC 3891).
+//! One party gives its place to another: REFER (RFC 3515, RFC 5589).
 //!
 //! *Blind*: the transferor's REFER names an address; it is routed and rung like a call, and whoever answers takes the
 //! transferor's side of the media path. *Attended*: the REFER names another call of the transferor; the far leg of that
@@ -6,12 +6,11 @@
 //! meanwhile and need not be asked: its media is anchored here.
 
 use media::{Side, Source};
-use sip::dialog::Dialog;
 use sip::dialog::refer::{Refer, Report, SIPFRAG};
 use sip::dialog::replaces::Replaces;
-use sip::sdp::{Carrier, Direction, OfferAnswer, Session, redirect, relay_answer, relay_offer, revise};
+use sip::sdp::{Carrier, Direction, Session, redirect, relay_offer, revise};
 use sip::transaction::{ClientId, ServerId};
-use sip::{Hop, Message, Method, Name, Status};
+use sip::{Message, Method, Name, Status};
 use std::time::Duration;
 
 use super::begin::description;
@@ -21,7 +20,7 @@ use super::{CallKey, CallTimer, Work, media as audio};
 use crate::directory::Destination;
 use crate::location::Contact;
 use crate::outgoing;
-use crate::shard::{Identity, SignallingMsg, home_of};
+use crate::shard::{SignallingMsg, home_of};
 use crate::shared::unix_ms;
 
 /// How long the transferor may take to hang up after a transfer that succeeded.
@@ -375,82 +374,5 @@ impl Work<'_> {
             writer.header(Name::Event, notify.event).header(Name::SubscriptionState, notify.state);
             writer.body(SIPFRAG, notify.body.as_bytes())
         });
-    }
-
-    /// An INVITE that replaces a leg: a phone takes a call over (RFC 3891 section 3).
-    pub fn replace(
-        &mut self,
-        server: ServerId,
-        old: LegId,
-        replaces: &Replaces,
-        invite: Message,
-        hop: Hop,
-        identity: Identity,
-    ) {
-        let refuse = |work: &Self, status| work.core.answer(server, &invite, status, None);
-        let Some(leg) = self.state.leg(old) else { return refuse(self, Status::CALL_DOES_NOT_EXIST) };
-        let Some(dialog) = &leg.dialog else { return refuse(self, Status::CALL_DOES_NOT_EXIST) };
-        if !replaces.names(dialog) {
-            return refuse(self, Status::CALL_DOES_NOT_EXIST);
-        }
-        if let Err(status) = replaces.judge(dialog) {
-            return refuse(self, status);
-        }
-        let (side, other) = (leg.side, self.state.other(old));
-        let id = LegId(self.state.next_leg);
-        self.state.next_leg = self.state.next_leg.saturating_add(1);
-        self.core.claim(server, self.owner(id));
-        let party = self.caller_name(&invite, &identity);
-        let mut newcomer = Leg::incoming(id, side, server, invite.clone(), hop, party.clone());
-        let body = description(&invite).ok().flatten();
-        let theirs = other.and_then(|o| self.state.leg(o)).and_then(|l| l.their_description().cloned());
-        let answer = body.as_ref().zip(theirs).zip(self.state.flow.as_ref()).map(|((offer, theirs), flow)| {
-            let theirs = redirect(&theirs, |_| Direction::SendRecv);
-            relay_answer(
-                offer,
-                &theirs,
-                &audio::ours(flow, side, newcomer.session_id, Some(offer)),
-                &audio::relay_policy(),
-            )
-        });
-        let Some(answer) = answer.filter(Session::has_active_media) else {
-            return refuse(self, Status::NOT_ACCEPTABLE_HERE);
-        };
-        newcomer.exchange = OfferAnswer::new();
-        let stands = newcomer.exchange.received(Carrier::Invite, body).is_ok()
-            && newcomer.exchange.sent(Carrier::InviteOk, Some(answer.clone())).is_ok();
-        let Some(dialog) = Dialog::of_server(&invite, &newcomer.tag).ok().filter(|_| stands) else {
-            return refuse(self, Status::BAD_REQUEST);
-        };
-        newcomer.dialog = Some(dialog);
-        newcomer.state = LegState::Confirmed;
-        newcomer.ack_due = true;
-        newcomer.server = None;
-        self.note(Some(id), What::Received { message: "INVITE with Replaces".into(), from: hop.to_string() });
-        // First in the list is first on its side.
-        self.state.legs.insert(0, newcomer);
-        self.tie(id);
-        let writer = self.reply_inside(id, &invite, Status::OK, None);
-        self.respond(
-            id,
-            server,
-            &Method::Invite,
-            Status::OK,
-            writer.body("application/sdp", answer.to_string().as_bytes()),
-        );
-        self.connect_side(id);
-        if self.state.partner == Some(old) {
-            self.state.partner = Some(id);
-        }
-        {
-            let mut facts = self.file.facts.borrow_mut();
-            if side == Side::A { facts.from = party } else { facts.to = party }
-        }
-        if let Some(flow) = &self.state.flow {
-            audio::hear(flow, Side::A, Source::Peer);
-            audio::hear(flow, Side::B, Source::Peer);
-        }
-        self.decided(Some(id), "has taken the place of another leg");
-        self.hang_up(old, Some("SIP;cause=200;text=\"Replaced\""));
     }
 }
