@@ -1,7 +1,7 @@
 //! The supervision tree on one page, and what all of it shares.
 //!
 //! ```text
-//! switch                      rest-for-one   5 in 60 s   (the root: past its limit the process ends)
+//! switch                      one-for-one    5 in 60 s   (the root: past its limit the process ends)
 //! ├─ store                    permanent      the writer thread of sled
 //! ├─ records                  permanent      call detail records: file and store
 //! ├─ media                    one-for-one    50 in 60 s
@@ -17,7 +17,8 @@
 //! └─ FACE                     permanent      what the program adds: `http` (console, admin API, WebSocket), `housekeeping`
 //! ```
 //!
-//! Rest-for-one at the top: a shard needs media, records and store, not the other way round.
+//! One-for-one at the top: what a shard needs of store, records and media are handles that outlive these actors, so a
+//! fault of theirs is not a reason to take its calls down.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -49,7 +50,7 @@ pub fn plant(
     faces: Vec<Spec>,
     on_end: impl FnOnce(Ended) + Send + 'static,
 ) -> SupervisorRef {
-    let mut root = supervisor(Strategy::RestForOne, 5, 60)
+    let mut root = supervisor(Strategy::OneForOne, 5, 60)
         .with(store_writer(shared))
         .with(
             child("records", Restart::Permanent, {
@@ -117,8 +118,15 @@ fn shard(shared: &Arc<Shared>, number: usize) -> Supervisor {
             .seat(&subscriptions),
         )
         .with(
-            child("calls", Restart::Permanent, || {
-                supervisor(Strategy::OneForOne, 1000, 10).children_max(CALLS_MAX_A_SHARD)
+            child("calls", Restart::Permanent, {
+                let core = with(&core);
+                move || {
+                    let core = Rc::clone(&core);
+                    supervisor(Strategy::OneForOne, 1000, 10)
+                        .children_max(CALLS_MAX_A_SHARD)
+                        // What a call is lies in the core: a fresh supervisor starts the actors of all living calls.
+                        .adopting(move || crate::call::adopt(&core))
+                }
             })
             .seat(&calls),
         )

@@ -5,10 +5,10 @@ use sip::Message;
 use std::cell::RefCell;
 use std::time::Duration;
 
-use super::CallKey;
 use super::leg::{LegId, LegState};
 use super::record::{Event, Record, What};
 use super::state::State;
+use super::{CallKey, CallMsg};
 use crate::shard::Core;
 use crate::shared::unix_ms;
 
@@ -19,9 +19,14 @@ pub struct CallFile {
     record: RefCell<Record>,
     /// What is known of the parties.
     pub facts: RefCell<Facts>,
+    /// What came while the actor was being rebuilt.
+    waiting: RefCell<Vec<CallMsg>>,
     began: Duration,
     shard: usize,
 }
+
+/// Messages that wait for an actor that is being rebuilt: as many as its mailbox takes.
+const WAITING_MAX: usize = 64;
 
 /// Who talks with whom, since when.
 #[derive(Clone, Debug, Default)]
@@ -92,6 +97,7 @@ impl CallFile {
             state: RefCell::default(),
             record: RefCell::default(),
             facts: RefCell::new(facts),
+            waiting: RefCell::default(),
             began: core.now(),
             shard: core.shard,
         }
@@ -101,6 +107,24 @@ impl CallFile {
     pub fn note(&self, now: Duration, leg: Option<LegId>, what: What) {
         let at_ms = u64::try_from(now.saturating_sub(self.began).as_millis()).unwrap_or(u64::MAX);
         self.record.borrow_mut().push(at_ms, leg.map(|l| l.0), what);
+    }
+
+    /// Keeps a message for the actor that is being rebuilt; past the bound it comes back.
+    ///
+    /// # Errors
+    /// The message.
+    pub fn keep(&self, msg: CallMsg) -> Result<(), CallMsg> {
+        let mut waiting = self.waiting.borrow_mut();
+        if waiting.len() >= WAITING_MAX {
+            return Err(msg);
+        }
+        waiting.push(msg);
+        Ok(())
+    }
+
+    /// What was kept, in order.
+    pub fn take_waiting(&self) -> Vec<CallMsg> {
+        self.waiting.take()
     }
 
     /// When the call began, on the shard's clock.

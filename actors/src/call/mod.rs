@@ -214,16 +214,33 @@ pub fn start(
     identity: Identity,
 ) -> Result<(), StartError> {
     let file = Rc::new(CallFile::new(core, &message));
-    let (for_factory, handle) = (Rc::clone(&file), core.handle().ok_or(StartError::Dead)?);
-    let seat: Ref<Call> = core.calls_supervisor.start_child(&key.to_string(), Restart::Transient, move || Call {
-        core: Rc::clone(&handle),
-        key,
-        file: Rc::clone(&for_factory),
-    })?;
+    let seat = seat(core, key, &file)?;
     core.add_call(key, seat.clone(), file);
     core.claim(server, Owner::Call(key, LegId::CALLER));
     seat.send_reply(CallMsg::Begin { server, message, hop, identity });
     Ok(())
+}
+
+/// Starts the actors of all calls of the shard again: their supervisor has died, and they with it.
+pub fn adopt(core: &Core) {
+    let orphans: Vec<_> = core.calls.borrow().iter().map(|(key, slot)| (*key, Rc::clone(&slot.file))).collect();
+    for (key, file) in orphans {
+        match seat(core, key, &file) {
+            Ok(seat) => core.add_call(key, seat, file),
+            Err(error) => tracing::error!(call = %key, %error, "a call was not started again"),
+        }
+    }
+}
+
+/// The actor of a call, in its supervisor's care.
+fn seat(core: &Core, key: CallKey, file: &Rc<CallFile>) -> Result<Ref<Call>, StartError> {
+    let (file, core_handle) = (Rc::clone(file), core.handle().ok_or(StartError::Dead)?);
+    let name = key.to_string();
+    core.calls_supervisor.start_child(&name, Restart::Transient, move || Call {
+        core: Rc::clone(&core_handle),
+        key,
+        file: Rc::clone(&file),
+    })
 }
 
 impl Live for Call {
@@ -231,12 +248,14 @@ impl Live for Call {
     const KIND: &'static str = "call";
     const MAILBOX: usize = 64;
 
-    fn started(&mut self, _: &mut Cx<'_, Self>) {
-        let state = self.file.state.borrow();
-        if state.begun {
+    fn started(&mut self, cx: &mut Cx<'_, Self>) {
+        if self.file.state.borrow().begun {
             self.core.shared.counters.calls_rebuilt.increment(1);
             self.file.note(self.core.now(), None, What::Rebuilt);
             tracing::warn!(call = %self.key, "a call was rebuilt from its checkpoint");
+        }
+        for msg in self.file.take_waiting() {
+            self.handle(msg, cx);
         }
     }
 

@@ -21,7 +21,7 @@ use crate::messages::{MessageRelay, RelayMsg};
 use crate::registrar::{Registrar, RegistrarMsg};
 use crate::shared::Shared;
 use crate::subscriptions::{SubscriptionMsg, Subscriptions};
-use crate::supervision::{Ref, SupervisorRef};
+use crate::supervision::{Ref, Refused, SupervisorRef};
 
 /// Who a transaction belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -391,9 +391,30 @@ impl Core {
 
     /// Tells a call something that is bounded by construction; a call that is gone needs it no more.
     pub fn tell_call(&self, key: CallKey, msg: CallMsg) {
-        let seat = self.calls.borrow().get(&key).map(|slot| slot.seat.clone());
-        if let Some(seat) = seat {
-            seat.send_reply(msg);
+        let found = self.calls.borrow().get(&key).map(|slot| (slot.seat.clone(), Rc::clone(&slot.file)));
+        let Some((seat, file)) = found else { return };
+        match seat.try_send(msg) {
+            Ok(()) => {}
+            Err(Refused::Full(msg)) => drop(seat.send_reply(msg)),
+            Err(Refused::Dead(msg)) => {
+                if file.keep(msg).is_err() {
+                    tracing::warn!(call = %key, "too much came while the call was being rebuilt");
+                }
+            }
+        }
+    }
+
+    /// Gives a call a request, up to the bound of its mailbox; one that is being rebuilt finds it when it is back.
+    ///
+    /// # Errors
+    /// The call is gone, or it has too much to do.
+    pub fn ask_call(&self, key: CallKey, msg: CallMsg) -> Result<(), CallMsg> {
+        let found = self.calls.borrow().get(&key).map(|slot| (slot.seat.clone(), Rc::clone(&slot.file)));
+        let Some((seat, file)) = found else { return Err(msg) };
+        match seat.try_send(msg) {
+            Ok(()) => Ok(()),
+            Err(Refused::Full(msg)) => Err(msg),
+            Err(Refused::Dead(msg)) => file.keep(msg),
         }
     }
 

@@ -56,15 +56,14 @@ impl Core {
 
     fn in_dialog(&self, server: ServerId, message: &Message, local_tag: &[u8], hop: Hop) {
         if let Some((key, leg)) = self.dialog(message.call_id(), local_tag) {
-            let seat = self.calls.borrow().get(&key).map(|slot| slot.seat.clone());
             self.claim(server, Owner::Call(key, leg));
-            let Some(seat) = seat else {
+            if !self.calls.borrow().contains_key(&key) {
                 self.answer(server, message, Status::CALL_DOES_NOT_EXIST, None);
                 return;
-            };
+            }
             let msg = CallMsg::Request { server, leg, message: message.clone(), hop };
-            if seat.try_send(msg).is_err() {
-                // The call is being rebuilt, or a peer floods its dialog: the peer asks again (RFC 3261 section 21.5.4).
+            if self.ask_call(key, msg).is_err() {
+                // A peer floods its dialog: it asks again (RFC 3261 section 21.5.4).
                 self.overloaded(server, message);
             }
             return;
@@ -131,8 +130,7 @@ impl Core {
         };
         self.claim(server, Owner::Call(key, LegId::NEWCOMER));
         let msg = CallMsg::Replace { server, leg, replaces, message: message.clone(), hop, identity };
-        let seat = self.calls.borrow().get(&key).map(|slot| slot.seat.clone());
-        if seat.is_none_or(|seat| seat.try_send(msg).is_err()) {
+        if self.ask_call(key, msg).is_err() {
             self.overloaded(server, message);
         }
     }

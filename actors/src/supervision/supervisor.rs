@@ -30,6 +30,8 @@ pub struct Supervisor {
     halt_within: Duration,
     children_max: u32,
     specs: Vec<Spec>,
+    /// Runs when it has started.
+    adopting: Option<Box<dyn FnOnce()>>,
     /// By number; numbers grow, so their order is the order of birth.
     slots: HashMap<u64, Slot, RandomState>,
     /// When children failed within the window; at most `intensity.restarts` + 1.
@@ -52,6 +54,7 @@ impl Supervisor {
             halt_within: HALT_WITHIN,
             children_max: CHILDREN_MAX,
             specs: Vec::new(),
+            adopting: None,
             slots: HashMap::default(),
             recent: VecDeque::new(),
             due: BTreeSet::new(),
@@ -86,6 +89,14 @@ impl Supervisor {
     #[must_use]
     pub fn children_max(mut self, most: u32) -> Self {
         self.children_max = most;
+        self
+    }
+
+    /// Sets what is done once it runs and has started its declared children: where dynamic children must outlive it, a
+    /// fresh one starts them again here ([`super::SupervisorRef::start_child`] works already).
+    #[must_use]
+    pub fn adopting(mut self, adopt: impl FnOnce() + 'static) -> Self {
+        self.adopting = Some(Box::new(adopt));
         self
     }
 
@@ -329,6 +340,9 @@ impl Live for Supervisor {
         cx.seat().node.home.store(this_thread(), Relaxed);
         for spec in std::mem::take(&mut self.specs) {
             self.settle(spec, cx);
+        }
+        if let Some(adopt) = self.adopting.take() {
+            adopt();
         }
     }
 
