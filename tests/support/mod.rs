@@ -7,11 +7,13 @@
 // Each test file takes from here what it needs.
 #![allow(dead_code)]
 
+pub mod agent;
 pub mod config;
 pub mod phone;
 pub mod sipp;
 pub mod switch;
 pub mod tone;
+pub mod voices;
 pub mod wire;
 
 use std::net::{Ipv4Addr, UdpSocket};
