@@ -8,7 +8,7 @@ use sip::{Message, Method, Status};
 
 use super::begin::description;
 use super::leg::{Abilities, LegId, LegState};
-use super::record::What;
+use super::record::{Said, What};
 use super::{CallTimer, Work, media as audio};
 use crate::shared::unix_ms;
 
@@ -68,7 +68,7 @@ impl Work<'_> {
         };
         let Some(dialog) = dialog else {
             self.decided(Some(id), "the answer makes no dialog: it has no Contact");
-            self.untie(id);
+            self.fork_over(id, Status::new(502).unwrap_or(Status::SERVER_INTERNAL_ERROR), "".into());
             return false;
         };
         leg.dialog = Some(dialog);
@@ -101,6 +101,8 @@ impl Work<'_> {
         let body = match answer {
             Some(answer) => match caller.exchange.sent(Carrier::InviteOk, Some(answer.clone())) {
                 Ok(Meaning::Answer | Meaning::Offer) => Some(answer),
+                // But one that may have been lost is: its PRACK has not come.
+                _ if caller.unpracked => Some(answer),
                 _ => None,
             },
             None => {
@@ -172,10 +174,11 @@ impl Work<'_> {
         }
         let body = description(ack).ok().flatten();
         let meaning = leg.exchange.received(Carrier::Ack, body);
-        self.note(Some(id), What::Received { message: "ACK".into(), from: String::new() });
+        self.note(Some(id), What::Received { message: Said::request(Method::Ack), from: None });
         match meaning {
             Ok(Meaning::Answer) => {
                 self.connect_side(id);
+                self.follow_hold(id);
                 self.release_held_ack(id);
             }
             Ok(_) => {}
@@ -234,7 +237,7 @@ impl Work<'_> {
             None => writer.finish(),
         };
         core.ack_success(client, response.to_tag().unwrap_or_default(), bytes, hop);
-        self.note(Some(id), What::Sent { message: "ACK".into(), to: hop.to_string() });
+        self.note(Some(id), What::Sent { message: Said::request(Method::Ack), to: Some(hop) });
     }
 
     /// A 2xx that comes too late is acknowledged and its dialog ended at once (RFC 3261 section 13.2.2.4).

@@ -7,7 +7,7 @@ use sip::{Hop, Message, Name, Status};
 
 use super::Work;
 use super::leg::{Leg, LegId, LegState};
-use super::record::What;
+use super::record::{Said, What};
 use crate::directory::Destination;
 use crate::shard::Identity;
 
@@ -17,7 +17,7 @@ impl Work<'_> {
         self.state.begun = true;
         self.state.next_leg = 1;
         self.core.shared.counters.calls_begun.increment(1);
-        self.note(Some(LegId::CALLER), What::Received { message: "INVITE".into(), from: hop.to_string() });
+        self.note(Some(LegId::CALLER), What::Received { message: Said::request(Method::Invite), from: Some(hop) });
         let from = self.caller_name(&invite, &identity);
         self.file.facts.borrow_mut().from.clone_from(&from);
         self.state.legs.push(Leg::incoming(LegId::CALLER, Side::A, server, invite.clone(), hop, from));
@@ -122,7 +122,24 @@ impl Work<'_> {
 
     /// As [`Work::refuse`], with headers.
     pub fn refuse_with(&mut self, status: Status, reason: Option<&str>, q850: u8, fill: impl FnOnce(&mut sip::Writer)) {
-        let Some((server, invite)) = self.state.caller().and_then(|leg| leg.server.take()) else { return };
+        self.refuse_by("switch", status, reason, q850, fill);
+    }
+
+    /// As [`Work::refuse_with`], for the record in the name of who refuses.
+    pub fn refuse_by(
+        &mut self,
+        by: &str,
+        status: Status,
+        reason: Option<&str>,
+        q850: u8,
+        fill: impl FnOnce(&mut sip::Writer),
+    ) {
+        let cause = reason.unwrap_or(status.reason());
+        let Some((server, invite)) = self.state.caller().and_then(|leg| leg.server.take()) else {
+            // Answered already: nothing can be refused any more, only ended.
+            self.hang_up_rest(None);
+            return self.finish(by, cause, status, q850);
+        };
         let mut writer = self.reply_inside(LegId::CALLER, &invite, status, reason);
         if status == Status::SERVICE_UNAVAILABLE {
             let after = self.core.shared.settings().admission.retry_after.as_secs().max(1);
@@ -130,7 +147,7 @@ impl Work<'_> {
         }
         fill(&mut writer);
         self.respond(LegId::CALLER, server, invite.method(), status, writer.finish());
-        self.finish_unanswered("switch", reason.unwrap_or(status.reason()), status, q850);
+        self.finish_unanswered(by, cause, status, q850);
     }
 
     /// The call has ended without an answer: the caller has its refusal already.

@@ -4,7 +4,7 @@ use sip::transaction::ServerId;
 use sip::{Message, Name, Status};
 
 use super::leg::{LegId, LegState};
-use super::record::What;
+use super::record::{Said, What};
 use super::{CallTimer, Work};
 
 /// Says to the phones that lost the race who won (RFC 3326).
@@ -19,7 +19,7 @@ impl Work<'_> {
         };
         let id = leg.id;
         let Some((server, invite)) = leg.server.take() else { return };
-        self.note(Some(id), What::Received { message: "CANCEL".into(), from: String::new() });
+        self.note(Some(id), What::Received { message: Said::request(Method::Cancel), from: None });
         self.answer_plain(id, server, &invite, Status::REQUEST_TERMINATED, None);
         if self.state.leg(id).is_some_and(|l| l.state == LegState::Confirmed) {
             // A re-INVITE was cancelled: the session stays as it was.
@@ -40,14 +40,17 @@ impl Work<'_> {
         let mut cancelled = Vec::new();
         for leg in &mut self.state.legs {
             if leg.outgoing && leg.state == LegState::Early && Some(leg.id) != except {
-                leg.state = LegState::Ending;
-                if let Some(client) = leg.client {
-                    cancelled.push((leg.id, client, leg.hop));
+                match leg.client {
+                    Some(client) => {
+                        leg.state = LegState::Ending;
+                        cancelled.push((leg.id, client, leg.hop));
+                    }
+                    None => leg.state = LegState::Ended,
                 }
             }
         }
         for (id, client, hop) in cancelled {
-            self.note(Some(id), What::Sent { message: "CANCEL".into(), to: hop.to_string() });
+            self.note(Some(id), What::Sent { message: Said::request(Method::Cancel), to: Some(hop) });
             core.cancel(client, reason);
         }
     }

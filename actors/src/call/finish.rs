@@ -58,6 +58,9 @@ impl Work<'_> {
     /// A party is not there any more: its leg ends without BYE, the other's with one.
     pub fn party_gone(&mut self, id: LegId, cause: &str) {
         self.untie(id);
+        if self.transfer_left(id) {
+            return;
+        }
         self.hang_up_rest(None);
         self.finish("switch", cause, Status::OK, 41);
     }
@@ -96,6 +99,15 @@ impl Work<'_> {
             self.drop_passed(&passed);
         }
         self.state.transfer = None;
+        // Whoever still waits for an answer gets one: a call that has ended keeps no leg that nothing can end.
+        let waiting: Vec<LegId> =
+            self.state.legs.iter().filter(|l| !l.outgoing && l.state == LegState::Early).map(|l| l.id).collect();
+        for id in waiting {
+            if let Some((server, invite)) = self.state.leg_mut(id).and_then(|leg| leg.server.take()) {
+                self.answer_plain(id, server, &invite, Status::TEMPORARILY_UNAVAILABLE, None);
+            }
+            self.untie(id);
+        }
         self.write_record(by, cause, status, q850, stats);
         self.lamps();
     }

@@ -10,15 +10,19 @@ use sip::{Hop, Message, Method, Name, Status, Writer};
 use std::fmt::Write as _;
 
 use super::begin::description;
-use super::leg::{Abilities, Leg, LegId, LegState};
 use super::cancel::{q850_of, rank};
-use super::record::What;
+use super::leg::{Abilities, Leg, LegId, LegState};
+use super::record::{Said, What};
 use super::{CallTimer, Work, media as audio};
 use crate::location::Contact;
 use crate::outgoing;
 use crate::shard::core::new_branch;
 use crate::shard::{ALLOW, SUPPORTED};
 use crate::shared::unix_ms;
+
+/// As [`SUPPORTED`] in an INVITE without offer: a reliable provisional response would have to carry the offer, whose
+/// answer only the caller can give (RFC 3262 section 5), and in its ACK.
+const SUPPORTED_WITHOUT_OFFER: &str = "replaces, timer, norefersub";
 
 impl Work<'_> {
     /// Rings every contact of an address of record, or the one instance that a GRUU names (RFC 5627 section 3.3).
@@ -58,8 +62,7 @@ impl Work<'_> {
 
     /// Sends an INVITE to a contact, as a new leg on side B.
     fn invite(&mut self, contact: &Contact, aor: &str, offer: Option<&Session>) {
-        let id = LegId(self.state.next_leg);
-        self.state.next_leg = self.state.next_leg.saturating_add(1);
+        let Some(id) = self.state.new_leg() else { return };
         let hop = outgoing::next_hop(self.core, contact);
         let leg = Leg::outgoing(id, Side::B, self.core.new_call_id(), hop, aor.to_owned());
         let ours = match (&self.state.flow, offer) {
@@ -108,11 +111,12 @@ impl Work<'_> {
         writer
             .header(Name::Contact, leg.contact(core, key))
             .header(Name::Allow, ALLOW)
-            .header(Name::Supported, SUPPORTED)
+            .header(Name::Supported, if offer.is_some() { SUPPORTED } else { SUPPORTED_WITHOUT_OFFER })
             .header(Name::SessionExpires, interval)
             .header(Name::MinSe, min_se)
             .header(Name::UserAgent, &settings.sip.user_agent);
         if leg.exchange.sent(Carrier::Invite, offer.clone()).is_err() {
+            leg.state = LegState::Ended;
             return;
         }
         let bytes = match &offer {
@@ -124,12 +128,12 @@ impl Work<'_> {
         let client = core.request(self.owner(id), &Method::Invite, &branch, hop, bytes);
         if let Some(leg) = self.state.leg_mut(id) {
             leg.client = client;
-            if client.is_none() {
-                leg.state = LegState::Ended;
-            }
+        }
+        if client.is_none() {
+            return self.untie(id);
         }
         self.tie(id);
-        self.note(Some(id), What::Sent { message: "INVITE".into(), to: hop.to_string() });
+        self.note(Some(id), What::Sent { message: Said::request(Method::Invite), to: Some(hop) });
     }
 
     /// From without tag, and the hops that are left, for requests on behalf of the caller.
@@ -166,7 +170,7 @@ impl Work<'_> {
         }
         self.note(
             Some(id),
-            What::Received { message: format!("{} {}", status.code(), response.method()), from: hop.to_string() },
+            What::Received { message: Said::response(status, response.method()), from: Some(hop) },
         );
         if self.passed_back(client, response, status) {
             return;
@@ -201,6 +205,14 @@ impl Work<'_> {
                     self.picked_up(client, id, response);
                 } else {
                     self.fork_refused(id, response, status);
+                }
+            }
+            // A re-INVITE of ours that crossed the BYE: its 2xx wants its ACK, and the BYE has its own answer to come.
+            _ if leg.dialog.as_ref().is_some_and(|d| d.state() == sip::dialog::State::Confirmed) => {
+                if status.is_success() && leg.dialog.as_ref().is_some_and(|d| d.owns(response)) {
+                    self.send_ack(client, id, response, None);
+                } else if status.is_success() {
+                    self.end_other_fork(client, id, response);
                 }
             }
             _ => {
@@ -260,8 +272,12 @@ impl Work<'_> {
         if caller.told == Some((status, has_media)) && !has_media {
             return;
         }
-        caller.told = Some((status, has_media));
         let reliable = caller.abilities.reliable_required || (caller.abilities.reliable && has_media);
+        if reliable && caller.unpracked {
+            // RFC 3262 section 3: one at a time. What this one would have said, the answer says.
+            return;
+        }
+        caller.told = Some((status, has_media));
         let carrier = if reliable { Carrier::ReliableProvisional } else { Carrier::UnreliableProvisional };
         // An answer that went out reliably is the answer; it is not said again.
         let body = answer.filter(|a| {
@@ -278,8 +294,11 @@ impl Work<'_> {
         };
         if reliable {
             if self.core.respond_reliably(server, rseq, bytes) {
-                let to = self.state.leg(LegId::CALLER).map(|l| l.hop.to_string()).unwrap_or_default();
-                self.note(Some(LegId::CALLER), What::Sent { message: format!("{} INVITE", status.code()), to });
+                if let Some(caller) = self.state.caller() {
+                    caller.unpracked = true;
+                }
+                let to = self.state.leg(LegId::CALLER).map(|l| l.hop);
+                self.note(Some(LegId::CALLER), What::Sent { message: Said::response(status, &Method::Invite), to });
             }
         } else {
             self.respond(LegId::CALLER, server, invite.method(), status, bytes);
@@ -297,15 +316,17 @@ impl Work<'_> {
         if status == Status::SESSION_INTERVAL_TOO_SMALL && self.retry_with_longer_session(id, response) {
             return;
         }
+        // A phone that declines for all of its owner's phones (6xx) ends the ringing of the others, before its refusal
+        // is weighed: it is the last one then.
+        if status.code() >= 600 {
+            self.cancel_forks(Some(id), None);
+        }
         let reason: std::sync::Arc<str> = response.reason().into_owned().into();
         self.fork_over(id, status, reason);
-        // A phone that declines for all of its owner's phones (6xx) ends the ringing of the others.
-        if status.code() >= 600 {
-            self.cancel_forks(None, None);
-        }
     }
 
-    fn fork_over(&mut self, id: LegId, status: Status, reason: std::sync::Arc<str>) {
+    /// A leg that rang is over; the caller hears of it when no other rings.
+    pub fn fork_over(&mut self, id: LegId, status: Status, reason: std::sync::Arc<str>) {
         self.untie(id);
         if self.transfer_refused(id, status) {
             return;
@@ -327,7 +348,7 @@ impl Work<'_> {
         };
         let reason = if reason.is_empty() { None } else { Some(&*reason) };
         let q850 = q850_of(status);
-        self.refuse_with(status, reason, q850, |writer| {
+        self.refuse_by("callee", status, reason, q850, |writer| {
             writer.header(Name::Reason, format!("Q.850;cause={q850}"));
         });
     }
@@ -365,6 +386,8 @@ impl Work<'_> {
         }
         let Some(leg) = self.state.leg(id) else { return };
         match leg.state {
+            // A PRACK without answer: the callee, which has not seen it either, ends its INVITE (RFC 3262 section 3).
+            LegState::Early if leg.client != Some(client) => {}
             LegState::Early => self.fork_over(id, status, "".into()),
             LegState::Confirmed => self.party_gone(id, "the party does not answer"),
             LegState::Ending => self.untie(id),
@@ -383,7 +406,9 @@ impl Work<'_> {
                 self.refuse(Status::new(504).unwrap_or(Status::SERVER_INTERNAL_ERROR), None, 102);
             }
             // RFC 3261 section 13.3.1.4: the dialog is ended with BYE.
-            (ServerEnd::NoAck, LegState::Confirmed) => self.hang_up_all("switch", "the answer was never acknowledged"),
+            (ServerEnd::NoAck, LegState::Confirmed) if leg.ack_due => {
+                self.hang_up_all("switch", "the answer was never acknowledged")
+            }
             (ServerEnd::TransportFailed, LegState::Early) if leg.server.as_ref().is_some_and(|(s, _)| *s == server) => {
                 leg.server = None;
                 self.cancel_forks(None, None);

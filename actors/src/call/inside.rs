@@ -5,8 +5,9 @@ use sip::transaction::{ClientId, ServerId};
 use sip::{Hop, Message, Method, Name, Status};
 
 use super::Work;
+use super::begin::description;
 use super::leg::{LegId, LegState};
-use super::record::What;
+use super::record::{Said, What};
 
 /// Requests that may be on their way from one party to the other at once.
 const PASSED_MAX: usize = 8;
@@ -22,7 +23,7 @@ pub struct Passed {
 impl Work<'_> {
     /// A request on a leg.
     pub fn request(&mut self, server: ServerId, id: LegId, request: Message, hop: Hop) {
-        self.note(Some(id), What::Received { message: request.method().to_string(), from: hop.to_string() });
+        self.note(Some(id), What::Received { message: Said::request(request.method().clone()), from: Some(hop) });
         let Some(leg) = self.state.leg_mut(id) else {
             return self.core.answer(server, &request, Status::CALL_DOES_NOT_EXIST, None);
         };
@@ -61,6 +62,10 @@ impl Work<'_> {
 
     /// A party hangs up (RFC 3261 section 15.1.2).
     fn bye(&mut self, server: ServerId, id: LegId, request: &Message) {
+        // A callee says no with its answer; BYE is not its word before that (section 15).
+        if self.state.leg(id).is_some_and(|leg| leg.outgoing && leg.state == LegState::Early) {
+            return self.answer_plain(id, server, request, Status::CALL_DOES_NOT_EXIST, None);
+        }
         self.answer_plain(id, server, request, Status::OK, None);
         // An INVITE of this party that waits for its answer ends with it.
         if let Some((invite_server, invite)) = self.state.leg_mut(id).and_then(|leg| leg.server.take()) {
@@ -71,9 +76,14 @@ impl Work<'_> {
         if self.transfer_left(id) {
             return;
         }
-        let by = if id == LegId::CALLER { "caller" } else { "callee" };
+        let by = match self.state.leg(id).map(|leg| leg.side) {
+            Some(::media::Side::B) => "callee",
+            _ => "caller",
+        };
+        let answered = self.file.facts.borrow().answered_ms.is_some();
+        let status = if answered { Status::OK } else { Status::REQUEST_TERMINATED };
         self.hang_up_rest(reason.as_deref());
-        self.finish(by, "hung up", Status::OK, 16);
+        self.finish(by, "hung up", status, 16);
     }
 
     /// A PRACK (RFC 3262 section 3).
@@ -84,10 +94,19 @@ impl Work<'_> {
         let leg = self.state.leg(id);
         let rseq = leg.and_then(|leg| leg.reliable_sent.as_ref()).and_then(|sent| sent.acknowledged(&rack));
         let invite = leg.and_then(|leg| leg.server.as_ref()).map(|(server, _)| *server);
+        let answered = leg.is_some_and(|leg| leg.state == LegState::Confirmed);
         match (rseq, invite) {
             (Some(rseq), Some(invite)) if self.core.pracked(invite, rseq) => {
-                self.answer_plain(id, server, request, Status::OK, None);
+                if let Some(leg) = self.state.leg_mut(id) {
+                    leg.unpracked = false;
+                }
+                // An offer in a PRACK is refused, the response is acknowledged all the same (RFC 6337 section 3.2).
+                let offers = description(request).ok().flatten().is_some();
+                let status = if offers { Status::NOT_ACCEPTABLE_HERE } else { Status::OK };
+                self.answer_plain(id, server, request, status, None);
             }
+            // The PRACK crossed the answer, which has made it needless: 481 would tell the phone that its call is gone.
+            (Some(_), None) if answered => self.answer_plain(id, server, request, Status::OK, None),
             _ => self.answer_plain(id, server, request, Status::CALL_DOES_NOT_EXIST, None),
         }
     }
@@ -96,6 +115,10 @@ impl Work<'_> {
     fn pass(&mut self, server: ServerId, id: LegId, request: Message) {
         let other = self.state.other(id).filter(|o| self.state.leg(*o).is_some_and(|l| l.state == LegState::Confirmed));
         let Some(other) = other else {
+            if *request.method() == Method::Message {
+                // 200 would say that somebody has it.
+                return self.answer_plain(id, server, &request, Status::TEMPORARILY_UNAVAILABLE, None);
+            }
             // A service hears its keys as telephone-events; what it does not know it does not need.
             return self.answer_plain(id, server, &request, Status::OK, None);
         };

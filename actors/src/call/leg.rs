@@ -9,11 +9,11 @@ use sip::sdp::{OfferAnswer, Session};
 use sip::transaction::{ClientId, ServerId};
 use sip::{Hop, Message, Method, Name, Status, Writer};
 
-use super::record::What;
+use super::record::{Said, What};
 use super::{CallKey, Work};
 use crate::outgoing;
-use crate::shard::Core;
 use crate::shard::core::{new_branch, random_token};
+use crate::shard::{Core, Owner};
 
 /// Which leg of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -77,6 +77,8 @@ pub struct Leg {
     pub ack_held: Option<(ClientId, Message)>,
     /// Numbers of the reliable provisional responses that we send (RFC 3262).
     pub reliable_sent: Option<Sent>,
+    /// The last of them waits for its PRACK.
+    pub unpracked: bool,
     /// Order of those that the party sends.
     pub reliable_received: Received,
     /// What the party takes.
@@ -139,6 +141,7 @@ impl Leg {
             ack_due: false,
             ack_held: None,
             reliable_sent: Some(reliable_sent),
+            unpracked: false,
             reliable_received: Received::default(),
             abilities,
             session: None,
@@ -168,6 +171,7 @@ impl Leg {
             ack_due: false,
             ack_held: None,
             reliable_sent: None,
+            unpracked: false,
             reliable_received: Received::default(),
             abilities: Abilities::default(),
             session: None,
@@ -179,6 +183,17 @@ impl Leg {
     /// The description of the party that is in force or, before that, previewed or offered.
     pub fn their_description(&self) -> Option<&Session> {
         self.exchange.remote().or_else(|| self.exchange.preview())
+    }
+
+    /// Says BYE for a leg that no call has, and forgets it.
+    pub fn say_goodbye(&mut self, core: &Core) {
+        let branch = new_branch();
+        let via = outgoing::via(core, &self.hop, &branch);
+        if let Some(dialog) = self.dialog.as_mut() {
+            let bye = dialog.request(&Method::Bye, &via).finish();
+            core.request(Owner::Nobody, &Method::Bye, &branch, self.hop, bye);
+        }
+        core.shared.unmove_dialog(self.call_id.as_bytes());
     }
 
     /// Our Contact on this leg: it names the call, not the other party (topology hidden).
@@ -202,7 +217,7 @@ impl Work<'_> {
         }
         let bytes = fill(writer);
         let client = core.request(self.owner(id), method, &branch, hop, bytes);
-        self.note(Some(id), What::Sent { message: method.as_str().to_owned(), to: hop.to_string() });
+        self.note(Some(id), What::Sent { message: Said::request(method.clone()), to: Some(hop) });
         client
     }
 
@@ -234,8 +249,8 @@ impl Work<'_> {
 
     /// Sends an answer and records it.
     pub fn respond(&self, id: LegId, server: ServerId, method: &Method, status: Status, bytes: Bytes) {
-        let to = self.state.leg(id).map(|leg| leg.hop.to_string()).unwrap_or_default();
-        self.note(Some(id), What::Sent { message: format!("{} {method}", status.code()), to });
+        let to = self.state.leg(id).map(|leg| leg.hop);
+        self.note(Some(id), What::Sent { message: Said::response(status, method), to });
         self.core.respond(server, status, bytes);
     }
 

@@ -28,10 +28,10 @@ mod leg;
 mod media;
 mod modify;
 mod record;
+mod replace;
 mod service;
 mod session;
 mod state;
-mod replace;
 mod transfer;
 
 pub use file::{CallFile, CallView, RecordView};
@@ -180,6 +180,8 @@ pub enum CallMsg {
     GiveLeg {
         /// The leg that names the call: the transferor's.
         leg: LegId,
+        /// How it is named.
+        replaces: Replaces,
         /// Who takes it.
         to: CallKey,
         /// On which shard.
@@ -311,7 +313,7 @@ impl Work<'_> {
             CallMsg::Replace { server, leg, replaces, message, hop, identity } => {
                 self.replace(server, leg, &replaces, message, hop, identity);
             }
-            CallMsg::GiveLeg { leg, to, shard } => self.give_leg(leg, to, shard),
+            CallMsg::GiveLeg { leg, replaces, to, shard } => self.give_leg(leg, &replaces, to, shard),
             CallMsg::TakeLeg(leg) => self.take_leg(leg),
             CallMsg::HangUp { by } => self.hang_up_all(by, "ended by the operator"),
         }
@@ -349,7 +351,7 @@ impl Work<'_> {
         }
     }
 
-    fn decided(&self, leg: Option<LegId>, why: impl Into<String>) {
+    fn decided(&self, leg: Option<LegId>, why: impl Into<std::borrow::Cow<'static, str>>) {
         self.note(leg, What::Decided { why: why.into() });
     }
 

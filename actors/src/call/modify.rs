@@ -21,6 +21,11 @@ impl Work<'_> {
         let is_invite = *request.method() == Method::Invite;
         let Some(leg) = self.state.leg_mut(id) else { return };
         leg.abilities = Abilities::of(&request);
+        if leg.state == LegState::Confirmed && self.state.partner.is_some() && self.state.other(id).is_none() {
+            // A transferor whose place is taken, or a newcomer that has none yet: neither has a side of the media path.
+            return self.answer_plain(id, server, &request, Status::REQUEST_PENDING, None);
+        }
+        let Some(leg) = self.state.leg_mut(id) else { return };
         // RFC 3261 section 14.2: one INVITE at a time in each direction.
         if is_invite && leg.server.is_some() {
             return self.later(id, server, &request);
@@ -65,8 +70,9 @@ impl Work<'_> {
                     return self.answer_plain(id, server, &request, Status::NOT_ACCEPTABLE_HERE, None);
                 }
             },
-            // Without an offer we offer what is in force (section 14.2).
-            Meaning::OfferInvited => self.state.leg(id).and_then(|leg| leg.exchange.local().cloned()),
+            // Without an offer we offer what is in force, and that both may talk: only so can a phone on hold come back
+            // (section 14.2, RFC 6337 section 5.2.5).
+            Meaning::OfferInvited => self.state.leg(id).and_then(|leg| leg.exchange.local().map(resumed)),
             _ => None,
         };
         let Some(leg) = self.state.leg_mut(id) else { return };
@@ -118,7 +124,7 @@ impl Work<'_> {
     }
 
     /// Music for the other party while this one holds, each other again when it does not.
-    fn follow_hold(&mut self, id: LegId) {
+    pub fn follow_hold(&mut self, id: LegId) {
         let Some(leg) = self.state.leg(id) else { return };
         let (Some(local), Some(remote)) = (leg.exchange.local(), leg.exchange.remote()) else { return };
         let holds = audio::audio(local, remote, leg.hop.remote).is_none_or(|a| !a.party_hears);
@@ -138,6 +144,18 @@ impl Work<'_> {
         }
         if let Some(flow) = &self.state.flow {
             audio::hear(flow, side.other(), if holds { Source::MusicOnHold } else { Source::Peer });
+        }
+    }
+
+    /// Two parties are put together: each hears the other, or music while the other holds.
+    pub fn hear_each_other(&mut self, one: LegId, other: LegId) {
+        for (party, hears) in [(one, other), (other, one)] {
+            let (Some(party), Some(hears), Some(flow)) =
+                (self.state.leg(party), self.state.leg(hears), &self.state.flow)
+            else {
+                continue;
+            };
+            audio::hear(flow, party.side, if hears.holds { Source::MusicOnHold } else { Source::Peer });
         }
     }
 

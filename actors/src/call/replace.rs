@@ -1,6 +1,6 @@
 //! A phone takes a call over: INVITE with Replaces (RFC 3891).
 
-use media::{Side, Source};
+use media::Side;
 use sip::dialog::Dialog;
 use sip::dialog::replaces::Replaces;
 use sip::sdp::{Carrier, Direction, OfferAnswer, Session, redirect, relay_answer};
@@ -9,9 +9,9 @@ use sip::{Hop, Message, Method, Status};
 
 use super::begin::description;
 use super::leg::{Leg, LegId, LegState};
-use super::record::What;
+use super::record::{Said, What};
 use super::{Work, media as audio};
-use crate::shard::Identity;
+use crate::shard::{Identity, home_of};
 
 impl Work<'_> {
     /// An INVITE that replaces a leg: a phone takes a call over (RFC 3891 section 3).
@@ -34,8 +34,11 @@ impl Work<'_> {
             return refuse(self, status);
         }
         let (side, other) = (leg.side, self.state.other(old));
-        let id = LegId(self.state.next_leg);
-        self.state.next_leg = self.state.next_leg.saturating_add(1);
+        if other.is_none() || self.state.transfer.is_some() {
+            // Its place is being given away already, or it has none.
+            return refuse(self, Status::REQUEST_PENDING);
+        }
+        let Some(id) = self.state.new_leg() else { return refuse(self, Status::SERVER_INTERNAL_ERROR) };
         self.core.claim(server, self.owner(id));
         let party = self.caller_name(&invite, &identity);
         let mut newcomer = Leg::incoming(id, side, server, invite.clone(), hop, party.clone());
@@ -63,7 +66,11 @@ impl Work<'_> {
         newcomer.state = LegState::Confirmed;
         newcomer.ack_due = true;
         newcomer.server = None;
-        self.note(Some(id), What::Received { message: "INVITE with Replaces".into(), from: hop.to_string() });
+        self.note(Some(id), What::Received { message: Said::request(Method::Invite), from: Some(hop) });
+        let home = home_of(invite.call_id(), self.core.shared.shards());
+        if home != self.core.shard {
+            self.core.shared.move_dialog(invite.call_id(), self.core.shard);
+        }
         // First in the list is first on its side.
         self.state.legs.insert(0, newcomer);
         self.tie(id);
@@ -83,9 +90,8 @@ impl Work<'_> {
             let mut facts = self.file.facts.borrow_mut();
             if side == Side::A { facts.from = party } else { facts.to = party }
         }
-        if let Some(flow) = &self.state.flow {
-            audio::hear(flow, Side::A, Source::Peer);
-            audio::hear(flow, Side::B, Source::Peer);
+        if let Some(other) = other {
+            self.hear_each_other(id, other);
         }
         self.decided(Some(id), "has taken the place of another leg");
         self.hang_up(old, Some("SIP;cause=200;text=\"Replaced\""));

@@ -47,6 +47,16 @@ impl State {
         self.legs.iter_mut().find(|leg| leg.id == id)
     }
 
+    /// The number of a leg to come; `None` when a call has had all that there are.
+    pub fn new_leg(&mut self) -> Option<LegId> {
+        let id = LegId(self.next_leg);
+        if id == LegId::NEWCOMER {
+            return None;
+        }
+        self.next_leg += 1;
+        Some(id)
+    }
+
     /// The caller.
     pub fn caller(&mut self) -> Option<&mut Leg> {
         self.leg_mut(LegId::CALLER)

@@ -10,6 +10,7 @@ use sip::dialog::refer::{Refer, Report, SIPFRAG};
 use sip::dialog::replaces::Replaces;
 use sip::sdp::{Carrier, Direction, Session, redirect, relay_offer, revise};
 use sip::transaction::{ClientId, ServerId};
+use sip::value::Scheme;
 use sip::{Message, Method, Name, Status};
 use std::time::Duration;
 
@@ -25,6 +26,9 @@ use crate::shared::unix_ms;
 
 /// How long the transferor may take to hang up after a transfer that succeeded.
 const LEAVE: Duration = Duration::from_secs(5);
+
+/// How long the other call may take to give its leg.
+const FETCH: Duration = Duration::from_secs(5);
 
 /// A transfer under way.
 pub struct Transfer {
@@ -85,19 +89,21 @@ impl Work<'_> {
     /// Blind: rings the target on the transferor's side of the media path.
     fn ring_target(&mut self, target: &[u8]) {
         let directory = self.core.shared.directory();
-        let destination = sip::value::Uri::parse(target).map(|uri| directory.route(&uri));
-        let Ok(Destination::User(user)) = destination else {
+        let ours = |uri: &sip::value::Uri<'_>| uri.scheme == Scheme::Tel || self.core.is_ours(uri.host_text());
+        let destination = sip::value::Uri::parse(target).ok().filter(ours).map(|uri| directory.route(&uri));
+        let Some(Destination::User(user)) = destination else {
             return self.transfer_failed(Status::NOT_FOUND);
         };
         let aor = directory.aor(&user);
         let now = unix_ms();
+        let longest = self.core.shared.settings().sip.max_ringing;
+        let forks = self.core.shared.settings().sip.max_forks;
         let contacts: Vec<Contact> =
-            self.core.shared.location.get(&aor).iter().filter(|c| c.expires_at_ms > now).cloned().collect();
+            self.core.shared.location.get(&aor).iter().filter(|c| c.expires_at_ms > now).take(forks).cloned().collect();
         let Some(side) = self.transferor_side() else { return };
         let Some(offer) = self.offer_for(side) else { return self.transfer_failed(Status::NOT_ACCEPTABLE_HERE) };
         for contact in &contacts {
-            let id = LegId(self.state.next_leg);
-            self.state.next_leg = self.state.next_leg.saturating_add(1);
+            let Some(id) = self.state.new_leg() else { break };
             let hop = outgoing::next_hop(self.core, contact);
             self.state.legs.push(Leg::outgoing(id, side, self.core.new_call_id(), hop, aor.clone()));
             self.send_invite(id, contact.uri.as_bytes(), &contact.path, &aor, Some(offer.clone()), None);
@@ -105,7 +111,6 @@ impl Work<'_> {
         if !self.state.ringing() {
             return self.transfer_failed(Status::TEMPORARILY_UNAVAILABLE);
         }
-        let longest = self.core.shared.settings().sip.max_ringing;
         self.arm(CallTimer::TransferDone, longest);
     }
 
@@ -131,25 +136,33 @@ impl Work<'_> {
         let shards = self.core.shared.shards();
         let home = self.core.shared.moved(&replaces.call_id).unwrap_or_else(|| home_of(&replaces.call_id, shards));
         let msg = SignallingMsg::FetchLeg {
-            call_id: replaces.call_id.clone(),
             // The transferor names the dialog as it sees it from its end: our tag is its remote tag, the to-tag.
-            tag: replaces.to_tag.clone(),
+            replaces: replaces.clone(),
             for_call: self.key,
             for_shard: self.core.shard,
         };
         let asked = self.core.shared.signalling(home).is_some_and(|seat| seat.try_send(msg).is_ok());
         if !asked {
-            self.transfer_failed(Status::SERVICE_UNAVAILABLE);
+            return self.transfer_failed(Status::SERVICE_UNAVAILABLE);
         }
+        self.arm(CallTimer::TransferDone, FETCH);
     }
 
     /// Another call wants the far leg of this one; `leg` is the transferor's here.
-    pub fn give_leg(&mut self, leg: LegId, to: CallKey, shard: usize) {
-        let far = self.state.other(leg).filter(|far| {
-            self.state
-                .leg(*far)
-                .is_some_and(|l| l.state == LegState::Confirmed && l.client.is_none() && l.server.is_none())
-        });
+    pub fn give_leg(&mut self, leg: LegId, replaces: &Replaces, to: CallKey, shard: usize) {
+        // Both tags must be right: who knows but one is not the transferor (RFC 3891 section 3).
+        let named = self.state.leg(leg).and_then(|l| l.dialog.as_ref()).is_some_and(|d| replaces.names(d));
+        let idle = |l: &Leg| {
+            l.state == LegState::Confirmed
+                && l.client.is_none()
+                && l.server.is_none()
+                && !l.ack_due
+                && l.ack_held.is_none()
+        };
+        let far = self
+            .state
+            .other(leg)
+            .filter(|far| named && self.state.transfer.is_none() && self.state.leg(*far).is_some_and(idle));
         let given = far.and_then(|far| {
             self.disarm_leg(far);
             let at = self.state.legs.iter().position(|l| l.id == far)?;
@@ -175,11 +188,22 @@ impl Work<'_> {
 
     /// The leg that was asked for.
     pub fn take_leg(&mut self, leg: Option<Box<Leg>>) {
-        let (Some(mut leg), Some(side)) = (leg, self.transferor_side()) else {
-            return self.transfer_failed(Status::CALL_DOES_NOT_EXIST);
+        let waits = self.state.transfer.as_ref().is_some_and(|t| t.step == Step::Fetching);
+        let Some(mut leg) = leg else {
+            if waits {
+                self.transfer_failed(Status::CALL_DOES_NOT_EXIST);
+            }
+            return;
         };
-        let id = LegId(self.state.next_leg);
-        self.state.next_leg = self.state.next_leg.saturating_add(1);
+        let place = self.transferor_side().filter(|_| waits).and_then(|side| Some((side, self.state.new_leg()?)));
+        let Some((side, id)) = place else {
+            // The transfer was given up meanwhile: nobody is left for this party to talk to.
+            leg.say_goodbye(self.core);
+            return if waits {
+                self.transfer_failed(Status::SERVER_INTERNAL_ERROR)
+            };
+        };
+        self.disarm(CallTimer::TransferDone);
         leg.id = id;
         leg.side = side;
         let before = leg.exchange.local().cloned();
@@ -277,13 +301,7 @@ impl Work<'_> {
         transfer.step = Step::Done;
         let (by, stays) = (transfer.by, transfer.stays);
         self.connect_side(id);
-        if let Some(flow) = &self.state.flow {
-            audio::hear(flow, Side::A, Source::Peer);
-            audio::hear(flow, Side::B, Source::Peer);
-        }
-        if let Some(leg) = self.state.leg_mut(stays) {
-            leg.holds = false;
-        }
+        self.hear_each_other(id, stays);
         // The transferor has its own leg but no side any more: its place in the pair is the newcomer's.
         if self.state.partner == Some(by) {
             self.state.partner = Some(id);
@@ -324,12 +342,17 @@ impl Work<'_> {
     /// A party of a transfer has hung up; true when the call goes on.
     pub fn transfer_left(&mut self, id: LegId) -> bool {
         let Some(transfer) = &self.state.transfer else { return false };
+        if transfer.step == Step::Joining(id) {
+            // The newcomer has gone before it was there: the others are as they were.
+            self.transfer_failed(Status::TEMPORARILY_UNAVAILABLE);
+            return true;
+        }
         if id != transfer.by {
             if transfer.step == Step::Done {
                 self.end_transferor();
-                return false;
+            } else {
+                self.cancel_forks(None, None);
             }
-            self.cancel_forks(None, None);
             return false;
         }
         if transfer.step == Step::Done {

@@ -32,6 +32,8 @@ pub enum Owner {
     Relay(u64),
     /// The notifier.
     Subscription(u64),
+    /// Nobody any more: a last word whose answer changes nothing.
+    Nobody,
 }
 
 /// What a shard timer wakes.
@@ -279,6 +281,7 @@ impl Core {
                 Owner::Subscription(number) => {
                     self.subscriptions.send_reply(SubscriptionMsg::Response { number, message });
                 }
+                Owner::Nobody => {}
             },
             Output::ClientEnded { client, owner, why } => match owner {
                 Owner::Call(key, leg) => self.tell_call(key, CallMsg::ClientEnded { client, leg, why }),
@@ -288,6 +291,7 @@ impl Core {
                 Owner::Subscription(number) => {
                     self.subscriptions.send_reply(SubscriptionMsg::Ended { number });
                 }
+                Owner::Nobody => {}
             },
             Output::ServerEnded { server, owner: Some(Owner::Call(key, leg)), why } => {
                 self.tell_call(key, CallMsg::ServerEnded { server, leg, why });

@@ -150,7 +150,7 @@ impl Core {
     }
 
     /// Whether a host is one of our domains or addresses.
-    fn is_ours(&self, host: &str) -> bool {
+    pub(crate) fn is_ours(&self, host: &str) -> bool {
         self.shared.directory().is_ours(host, |host| self.shared.is_own_host(host))
     }
 

@@ -99,11 +99,9 @@ impl Core {
             && let Some(value) = message.value(sip::Name::Replaces)
             && let Ok(replaces) = sip::dialog::replaces::Replaces::parse(value)
         {
+            // Its own Call-ID is known to live there once it is accepted: a stranger's INVITE leaves nothing behind.
             let home = super::home_of(&replaces.call_id, shards);
-            if home != super::home_of(message.call_id(), shards) {
-                self.shared.move_dialog(message.call_id(), home);
-            }
-            return home;
+            return self.shared.moved(&replaces.call_id).unwrap_or(home);
         }
         let home = super::home_of(message.call_id(), shards);
         self.shared.moved(message.call_id()).unwrap_or(home)

@@ -47,12 +47,10 @@ pub enum SignallingMsg {
     Calls(Reply<Vec<crate::call::CallView>>),
     /// The record of a call.
     Record(String, Reply<Option<crate::call::RecordView>>),
-    /// A call of this shard is asked for the far leg of the dialog with this Call-ID and tag of ours.
+    /// A call of this shard is asked for the far leg of a dialog of its own.
     FetchLeg {
-        /// Call-ID.
-        call_id: Vec<u8>,
-        /// Our tag.
-        tag: Vec<u8>,
+        /// The dialog, as its far end names it.
+        replaces: sip::dialog::replaces::Replaces,
         /// The call that takes the leg.
         for_call: CallKey,
         /// The shard of that call.
@@ -118,15 +116,24 @@ impl Live for Signalling {
                 let found = calls.iter().find(|(key, slot)| key.to_string() == id || slot.file.has_call_id(&id));
                 reply.send(found.map(|(key, slot)| slot.file.record_view(*key)));
             }
-            SignallingMsg::FetchLeg { call_id, tag, for_call, for_shard } => match self.core.dialog(&call_id, &tag) {
-                Some((key, leg)) => self.core.tell_call(key, CallMsg::GiveLeg { leg, to: for_call, shard: for_shard }),
-                None => {
-                    if let Some(seat) = self.core.shared.signalling(for_shard) {
-                        seat.send_reply(SignallingMsg::Leg { call: for_call, leg: None });
+            SignallingMsg::FetchLeg { replaces, for_call, for_shard } => {
+                match self.core.dialog(&replaces.call_id, &replaces.to_tag) {
+                    Some((key, leg)) => {
+                        let give = CallMsg::GiveLeg { leg, replaces, to: for_call, shard: for_shard };
+                        self.core.tell_call(key, give);
+                    }
+                    None => {
+                        if let Some(seat) = self.core.shared.signalling(for_shard) {
+                            seat.send_reply(SignallingMsg::Leg { call: for_call, leg: None });
+                        }
                     }
                 }
+            }
+            SignallingMsg::Leg { call, leg } => match leg {
+                // The call that asked for it has ended: the party is not left alone with silence.
+                Some(mut leg) if !self.core.calls.borrow().contains_key(&call) => leg.say_goodbye(&self.core),
+                leg => self.core.tell_call(call, CallMsg::TakeLeg(leg)),
             },
-            SignallingMsg::Leg { call, leg } => self.core.tell_call(call, CallMsg::TakeLeg(leg)),
             SignallingMsg::CallsChanged(aor) => {
                 self.core.subscriptions.send_reply(SubscriptionMsg::CallsChanged(aor));
             }
