@@ -72,7 +72,8 @@ pub fn store(config: &from::Store, data: &Path) -> store::StoreConfig {
 
 fn shards(config: &Config) -> usize {
     match config.node.shards {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        // Media is the heavier half of a call, and a message that comes to another shard than its call's costs a wake.
+        0 => std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2),
         shards => shards,
     }
 }

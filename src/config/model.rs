@@ -182,7 +182,7 @@ section! {
         data: PathBuf = FilePath, default "\"./data\"";
         /// The domains that this switch answers for; the first one is the default realm.
         domains: Vec<String> = List { of: HOST, lengths: 1..=64 }, required r#"["example.com"]"#;
-        /// How many signalling shards carry calls; 0 makes one a core.
+        /// How many signalling shards carry calls; 0 makes one for every two cores, because media needs the others.
         shards: usize = Count::new(0, 256), default "0";
         /// Which events are logged.
         log: String = LOG_FILTER, default "\"info\"";

@@ -75,6 +75,18 @@ impl Calls {
         }
     }
 
+    /// Keeps several records, all or none; `reply` comes once they are durable.
+    pub fn append_all(&self, records: &[CallRecord], reply: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
+        let mut batch = Batch::default();
+        for record in records {
+            match put(record) {
+                Ok(one) => batch.extend(one),
+                Err(error) => return reply(Err(error)),
+            }
+        }
+        self.shared.submit(batch, reply);
+    }
+
     /// The newest records that are selected, newest first, at most `limit` (and at most 1,024).
     ///
     /// # Errors

@@ -103,6 +103,11 @@ impl Batch {
         });
     }
 
+    /// Adds all changes of another batch after this one's.
+    pub fn extend(&mut self, other: Batch) {
+        self.ops.extend(other.ops);
+    }
+
     /// The changes in order; of two to one key the later wins.
     #[must_use]
     pub fn ops(&self) -> &[Op] {

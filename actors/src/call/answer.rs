@@ -272,7 +272,7 @@ impl Work<'_> {
                 (false, false) => ", inactive",
             }
         );
-        self.note(Some(id), What::Media { what });
+        self.note(Some(id), What::Media { what: what.into() });
         let mut facts = self.file.facts.borrow_mut();
         match leg.side {
             Side::A => facts.codec_a = Some(agreement.codec),

@@ -17,7 +17,7 @@ impl Work<'_> {
         self.state.begun = true;
         self.state.next_leg = 1;
         self.core.shared.counters.calls_begun.increment(1);
-        self.note(Some(LegId::CALLER), What::Received { message: Said::request(Method::Invite), from: Some(hop) });
+        self.note(Some(LegId::CALLER), What::Received { message: Said::request(sip::Method::Invite), from: Some(hop) });
         let from = self.caller_name(&invite, &identity);
         self.file.facts.borrow_mut().from.clone_from(&from);
         self.state.legs.push(Leg::incoming(LegId::CALLER, Side::A, server, invite.clone(), hop, from));
@@ -102,14 +102,14 @@ impl Work<'_> {
             Ok(flow) => {
                 self.note(
                     None,
-                    What::Media { what: format!("opened {} and {}", flow.local(Side::A), flow.local(Side::B)) },
+                    What::Media { what: format!("opened {} and {}", flow.local(Side::A), flow.local(Side::B)).into() },
                 );
                 self.state.flow = Some(flow);
                 true
             }
             Err(error) => {
                 tracing::warn!(call = %self.key, %error, "no media path");
-                self.note(None, What::Media { what: format!("not opened: {error}") });
+                self.note(None, What::Media { what: format!("not opened: {error}").into() });
                 false
             }
         }

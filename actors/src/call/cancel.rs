@@ -19,7 +19,7 @@ impl Work<'_> {
         };
         let id = leg.id;
         let Some((server, invite)) = leg.server.take() else { return };
-        self.note(Some(id), What::Received { message: Said::request(Method::Cancel), from: None });
+        self.note(Some(id), What::Received { message: Said::request(sip::Method::Cancel), from: None });
         self.answer_plain(id, server, &invite, Status::REQUEST_TERMINATED, None);
         if self.state.leg(id).is_some_and(|l| l.state == LegState::Confirmed) {
             // A re-INVITE was cancelled: the session stays as it was.
@@ -50,7 +50,7 @@ impl Work<'_> {
             }
         }
         for (id, client, hop) in cancelled {
-            self.note(Some(id), What::Sent { message: Said::request(Method::Cancel), to: Some(hop) });
+            self.note(Some(id), What::Sent { message: Said::request(sip::Method::Cancel), to: Some(hop) });
             core.cancel(client, reason);
         }
     }

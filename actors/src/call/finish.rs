@@ -7,7 +7,7 @@ use super::Work;
 use super::file::rfc3339;
 use super::leg::{LegId, LegState};
 use super::record::What;
-use crate::records::{CallDetail, MediaFigures, RecordsMsg};
+use crate::records::{CallDetail, EndedCall, MediaFigures};
 use crate::shared::unix_ms;
 
 impl Work<'_> {
@@ -46,7 +46,7 @@ impl Work<'_> {
 
     /// Ends the whole call, whatever it is doing.
     pub fn hang_up_all(&mut self, by: &str, cause: &str) {
-        self.decided(None, cause);
+        self.decided(None, cause.to_owned());
         if self.state.caller().is_some_and(|leg| leg.server.is_some() && leg.state == LegState::Early) {
             self.cancel_forks(None, None);
             return self.refuse(Status::SERVICE_UNAVAILABLE, None, 41);
@@ -139,9 +139,7 @@ impl Work<'_> {
             media_b: figures(|s| &s.b),
             cause: cause.to_owned(),
         };
-        let msg = RecordsMsg::Ended { detail: Box::new(detail), started_ms: facts.started_ms, ended_ms: now };
-        // Bounded by the calls that there are; the records are what a carrier bills by, so they are not refused.
-        self.core.shared.records.send_reply(msg);
+        self.core.record_call(EndedCall { detail, started_ms: facts.started_ms, ended_ms: now });
     }
 }
 

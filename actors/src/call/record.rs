@@ -1,7 +1,9 @@
 //! What happened to a call, and why: one ordered list (design law 8). The detail record, the ladder and the console are
 //! views of it.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use sip::{Hop, Method, Status};
+use std::borrow::Cow;
 
 /// Events of a call that are kept; a call that does more has its oldest middle dropped and counted.
 const EVENTS_MAX: usize = 512;
@@ -24,27 +26,29 @@ pub struct Event {
 pub enum What {
     /// A message came from a party.
     Received {
-        /// `INVITE`, `200 INVITE`, …
-        message: String,
-        /// From where.
-        from: String,
+        /// Which.
+        message: Said,
+        /// From where, where that says anything.
+        #[serde(serialize_with = "as_text")]
+        from: Option<Hop>,
     },
     /// A message went to a party.
     Sent {
-        /// `INVITE`, `200 INVITE`, …
-        message: String,
+        /// Which.
+        message: Said,
         /// To where.
-        to: String,
+        #[serde(serialize_with = "as_text")]
+        to: Option<Hop>,
     },
     /// A decision of the switch.
     Decided {
         /// In words.
-        why: String,
+        why: Cow<'static, str>,
     },
     /// Media: opened, connected, held, timed out.
     Media {
         /// In words.
-        what: String,
+        what: Cow<'static, str>,
     },
     /// The call's actor was rebuilt.
     Rebuilt,
@@ -55,6 +59,41 @@ pub enum What {
         /// In words.
         cause: String,
     },
+}
+
+/// A message by its method and status: kept as it is, written out (`INVITE`, `200 INVITE`) when somebody looks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    method: Method,
+    status: Option<Status>,
+}
+
+impl Said {
+    /// A request.
+    pub const fn request(method: Method) -> Self {
+        Self { method, status: None }
+    }
+
+    /// A response to a request of this method.
+    pub fn response(status: Status, method: &Method) -> Self {
+        Self { method: method.clone(), status: Some(status) }
+    }
+}
+
+impl Serialize for Said {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.status {
+            Some(status) => serializer.collect_str(&format_args!("{} {}", status.code(), self.method)),
+            None => serializer.collect_str(&self.method),
+        }
+    }
+}
+
+fn as_text<S: Serializer>(hop: &Option<Hop>, serializer: S) -> Result<S::Ok, S::Error> {
+    match hop {
+        Some(hop) => serializer.collect_str(hop),
+        None => serializer.serialize_str(""),
+    }
 }
 
 /// The list.

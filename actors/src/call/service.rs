@@ -72,7 +72,7 @@ impl Work<'_> {
     /// News from the pool.
     pub fn media_event(&mut self, event: ::media::MediaEvent) {
         use ::media::MediaEvent;
-        let note = |work: &Self, what: String| work.note(None, super::What::Media { what });
+        let note = |work: &Self, what: String| work.note(None, super::What::Media { what: what.into() });
         match event {
             MediaEvent::FirstPacket(side) => note(self, format!("first packet on side {side:?}")),
             MediaEvent::TimedOut => {

@@ -5,6 +5,7 @@
 
 use ahash::AHashMap;
 use bytes::Bytes;
+use sip::net::SendError;
 use sip::timer::{Handle, Wheel};
 use sip::transaction::{ClientId, Layer, Output, Outputs, ServerId, Timers};
 use sip::{Hop, Message, Method, Name, Status, Writer};
@@ -18,6 +19,7 @@ use super::gate::Gate;
 use crate::admission::Buckets;
 use crate::call::{Call, CallFile, CallKey, CallMsg, LegId};
 use crate::messages::{MessageRelay, RelayMsg};
+use crate::records::{EndedCall, RecordsMsg};
 use crate::registrar::{Registrar, RegistrarMsg};
 use crate::shared::Shared;
 use crate::subscriptions::{SubscriptionMsg, Subscriptions};
@@ -45,6 +47,8 @@ pub enum TimerKind {
     Registrar(u64),
     /// A subscription's expiry.
     Subscription(u64),
+    /// Records of ended calls wait to be handed over.
+    Records,
 }
 
 /// Dialogs by [`dialog_key`].
@@ -87,12 +91,17 @@ pub struct Core {
     dialogs: RefCell<Dialogs>,
     /// Where the pool tells its events: the calls of this shard.
     pub media_events: Arc<dyn Fn(u64, media::MediaEvent) + Send + Sync>,
+    records: RefCell<Vec<EndedCall>>,
     next_call: Cell<u64>,
     /// Wakes the driver when a timer is armed that is due before it would look.
     pub(super) wake: tokio::sync::Notify,
     pub(super) looks_at: Cell<Duration>,
 }
 
+/// How long the record of a call waits for others.
+const RECORDS_WAIT: Duration = Duration::from_millis(200);
+/// Records that are handed over at once.
+const RECORDS_MAX: usize = 256;
 /// Transactions of a shard at once; past it requests get 503.
 const TRANSACTIONS_MAX: usize = 1 << 20;
 /// Timers of a shard at once: a few a call, one an address of record.
@@ -144,6 +153,7 @@ impl Core {
             net: RefCell::new(None),
             calls: RefCell::default(),
             dialogs: RefCell::default(),
+            records: RefCell::default(),
             next_call: Cell::new(1),
             wake: tokio::sync::Notify::new(),
             looks_at: Cell::new(Duration::MAX),
@@ -230,6 +240,7 @@ impl Core {
                 TimerKind::Subscription(number) => {
                     self.subscriptions.send_reply(SubscriptionMsg::Expire(number));
                 }
+                TimerKind::Records => self.hand_over_records(),
             }
         }
     }
@@ -378,6 +389,11 @@ impl Core {
         if let Some(error) = failed {
             tracing::debug!(shard = self.shard, %hop, %error, "not sent");
             self.shared.counters.send_failures.increment(1);
+            // What is known at once is not told by the wires again. A datagram that found a full queue is repeated by
+            // its transaction.
+            if !matches!(error, SendError::Busy | SendError::TooLarge) || hop.protocol.is_reliable() {
+                self.unreachable(hop);
+            }
         }
     }
 
@@ -451,6 +467,29 @@ impl Core {
     pub fn forget_call(&self, key: CallKey) {
         self.calls.borrow_mut().remove(&key);
         self.shared.calls_alive.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Keeps the record of a call that has ended, to be handed over with others.
+    pub fn record_call(&self, ended: EndedCall) {
+        let waiting = {
+            let mut records = self.records.borrow_mut();
+            records.push(ended);
+            records.len()
+        };
+        if waiting == 1 {
+            self.arm(self.now() + RECORDS_WAIT, TimerKind::Records);
+        } else if waiting >= RECORDS_MAX {
+            self.hand_over_records();
+        }
+    }
+
+    /// Hands the records of ended calls to their writer. They are what a carrier bills by, so they are never refused:
+    /// bounded by the calls that there are.
+    pub fn hand_over_records(&self) {
+        let records = std::mem::take(&mut *self.records.borrow_mut());
+        if !records.is_empty() {
+            self.shared.records.send_reply(RecordsMsg::Ended(records));
+        }
     }
 
     /// What is alive.

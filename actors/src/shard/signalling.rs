@@ -146,6 +146,10 @@ impl Live for Signalling {
         }
     }
 
+    fn stopping(&mut self, _: &crate::supervision::StopReason, _: &mut Cx<'_, Self>) {
+        self.core.hand_over_records();
+    }
+
     fn describe(&self) -> String {
         let load = self.core.load();
         format!(

@@ -27,6 +27,8 @@ pub struct Seat {
     pub number: u16,
     pub queue: Mutex<Vec<Command>>,
     pub bell: Bell,
+    /// The worker looks at its queue by itself in a moment: nobody needs to ring. See `Worker::REST`.
+    pub resting: AtomicBool,
     pub book: Mutex<Book>,
     pub vitals: Vitals,
     /// The thread of the newest epoch is the worker; an older one leaves when it notices.
@@ -43,6 +45,7 @@ impl Seat {
             number,
             queue: Mutex::new(Vec::new()),
             bell: Bell::new()?,
+            resting: AtomicBool::new(false),
             book: Mutex::default(),
             vitals: Vitals::default(),
             epoch: AtomicU64::new(0),
@@ -68,7 +71,7 @@ impl Seat {
         if !record.dirty.swap(true, Ordering::SeqCst) {
             queue.push(Command::Apply(Arc::clone(record)));
             drop(queue);
-            self.bell.ring();
+            self.ring();
         }
         Ok(())
     }
@@ -76,7 +79,15 @@ impl Seat {
     /// Queues a command that is not about a flow; the operator's, so beside the bound.
     pub fn order(&self, command: Command) {
         self.queue.lock().push(command);
-        self.bell.ring();
+        self.ring();
+    }
+
+    /// Wakes the worker, unless it will look by itself. The queue was filled before this is asked, and the worker stops
+    /// resting before it empties the queue: one of the two sees the other.
+    fn ring(&self) {
+        if !self.resting.load(Ordering::SeqCst) {
+            self.bell.ring();
+        }
     }
 }
 

@@ -181,6 +181,13 @@ impl ShardNet {
                 && same_family(bind.address, remote)
                 && (bind.address.ip().is_unspecified() || bind.address.ip().is_loopback() == remote.ip().is_loopback())
         });
+        // With one listener of its own address there is nothing to choose: the usual case asks the kernel nothing.
+        let mut some = ours.clone();
+        if let (Some(only), None) = (some.next(), some.next())
+            && !only.address.ip().is_unspecified()
+        {
+            return Some(only.address);
+        }
         let source = self.0.routes.source(remote);
         let exact = |bind: &&Bind| Some(bind.address.ip()) == source;
         let wild = |bind: &&Bind| bind.address.ip().is_unspecified();
