@@ -41,8 +41,8 @@ pub enum RegistrarMsg {
         /// Who sent it.
         identity: Identity,
     },
-    /// The store has, or has not, a change of this address of record.
-    Stored(Arc<str>, Result<(), StoreError>),
+    /// The store has, or has not, a change of this address of record; the number is that of the submission.
+    Stored(Arc<str>, u64, Result<(), StoreError>),
     /// Bindings of this timer's address of record may have expired.
     Expire(u64),
 }
@@ -51,6 +51,7 @@ pub enum RegistrarMsg {
 #[derive(Default)]
 pub struct Ledger {
     in_flight: AHashMap<Arc<str>, InFlight>,
+    submissions: u64,
     timers: Vec<Option<Box<str>>>,
     free: Vec<usize>,
     timer_of: AHashMap<Box<str>, usize>,
@@ -60,6 +61,10 @@ struct InFlight {
     /// `None` for a removal of expired bindings.
     request: Option<(ServerId, Message)>,
     contacts: Arc<[Contact]>,
+    remove: Vec<store::BindingId>,
+    put: Vec<store::Binding>,
+    /// The submission whose outcome is awaited: that of an earlier one says nothing of this.
+    submission: u64,
     waiting: VecDeque<(ServerId, Message, Hop, Arc<User>)>,
 }
 
@@ -129,24 +134,40 @@ impl Registrar {
             self.accept(server, &message, &change.contacts);
             return;
         }
-        let remove: Vec<_> = change.removed.iter().map(|c| c.to_binding(aor).id()).collect();
-        let put: Vec<_> = change.put.iter().map(|c| c.to_binding(aor)).collect();
-        let entry =
-            InFlight { request: Some((server, message)), contacts: change.contacts.into(), waiting: VecDeque::new() };
+        let entry = InFlight {
+            request: Some((server, message)),
+            remove: change.removed.iter().map(|c| c.to_binding(aor).id()).collect(),
+            put: change.put.iter().map(|c| c.to_binding(aor)).collect(),
+            contacts: change.contacts.into(),
+            submission: 0,
+            waiting: VecDeque::new(),
+        };
         self.ledger.borrow_mut().in_flight.insert(Arc::clone(aor), entry);
-        self.submit(aor, &remove, &put, cx);
+        self.submit(aor, cx);
     }
 
-    fn submit(&self, aor: &Arc<str>, remove: &[store::BindingId], put: &[store::Binding], cx: &Cx<'_, Self>) {
+    /// Has the change of an address of record stored. The same change twice is the same as once.
+    fn submit(&self, aor: &Arc<str>, cx: &Cx<'_, Self>) {
+        let mut ledger = self.ledger.borrow_mut();
+        ledger.submissions += 1;
+        let submission = ledger.submissions;
+        let Some(entry) = ledger.in_flight.get_mut(aor) else { return };
+        entry.submission = submission;
         let (me, aor_back) = (cx.me(), Arc::clone(aor));
-        self.core.shared.store.locations().update(aor, remove, put, move |result| {
-            me.send_reply(RegistrarMsg::Stored(aor_back, result));
+        self.core.shared.store.locations().update(aor, &entry.remove, &entry.put, move |result| {
+            me.send_reply(RegistrarMsg::Stored(aor_back, submission, result));
         });
     }
 
-    fn stored(&mut self, aor: &Arc<str>, result: Result<(), StoreError>, cx: &Cx<'_, Self>) {
-        let Some(done) = self.ledger.borrow_mut().in_flight.remove(aor) else { return };
-        let InFlight { request, contacts, mut waiting } = done;
+    fn stored(&mut self, aor: &Arc<str>, submission: u64, result: Result<(), StoreError>, cx: &Cx<'_, Self>) {
+        let done = {
+            let mut ledger = self.ledger.borrow_mut();
+            if ledger.in_flight.get(aor).is_none_or(|entry| entry.submission != submission) {
+                return;
+            }
+            ledger.in_flight.remove(aor)
+        };
+        let Some(InFlight { request, contacts, mut waiting, .. }) = done else { return };
         match result {
             Ok(()) => {
                 self.core.shared.location.set(aor, Arc::clone(&contacts));
@@ -264,11 +285,17 @@ impl Registrar {
                     return;
                 }
                 let (gone, stay): (Vec<_>, Vec<_>) = contacts.iter().cloned().partition(|c| c.expires_at_ms <= now);
-                let remove: Vec<_> = gone.iter().map(|c| c.to_binding(&aor).id()).collect();
                 let aor: Arc<str> = (*aor).into();
-                let entry = InFlight { request: None, contacts: stay.into(), waiting: VecDeque::new() };
+                let entry = InFlight {
+                    request: None,
+                    remove: gone.iter().map(|c| c.to_binding(&aor).id()).collect(),
+                    put: Vec::new(),
+                    contacts: stay.into(),
+                    submission: 0,
+                    waiting: VecDeque::new(),
+                };
                 self.ledger.borrow_mut().in_flight.insert(Arc::clone(&aor), entry);
-                self.submit(&aor, &remove, &[], cx);
+                self.submit(&aor, cx);
             }
         }
     }
@@ -279,7 +306,7 @@ impl Live for Registrar {
     const KIND: &'static str = "registrar";
     const MAILBOX: usize = 16_384;
 
-    fn started(&mut self, _: &mut Cx<'_, Self>) {
+    fn started(&mut self, cx: &mut Cx<'_, Self>) {
         // Bindings that were there before this actor: from the store at start, or from its predecessor.
         let shards = self.core.shared.shards();
         for (aor, contacts) in self.core.shared.location.snapshot(usize::MAX) {
@@ -288,6 +315,11 @@ impl Live for Registrar {
                 self.watch(&aor, &contacts);
             }
         }
+        // The outcome of what its predecessor had submitted may have come while nobody was there.
+        let unsettled: Vec<Arc<str>> = self.ledger.borrow().in_flight.keys().cloned().collect();
+        for aor in unsettled {
+            self.submit(&aor, cx);
+        }
     }
 
     fn handle(&mut self, msg: RegistrarMsg, cx: &mut Cx<'_, Self>) {
@@ -295,7 +327,7 @@ impl Live for Registrar {
             RegistrarMsg::Register { server, message, hop, identity } => {
                 self.register(server, message, hop, identity, cx);
             }
-            RegistrarMsg::Stored(aor, result) => self.stored(&aor, result, cx),
+            RegistrarMsg::Stored(aor, submission, result) => self.stored(&aor, submission, result, cx),
             RegistrarMsg::Expire(number) => self.expire(number, cx),
         }
     }
