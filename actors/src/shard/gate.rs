@@ -67,7 +67,10 @@ impl Gate {
                 rand::random(),
             ),
             guard: auth::Guard::new(auth::Limits {
-                tries_max: auth.tries_max,
+                free_tries: auth.tries_max,
+                // A source that guesses waits longer and longer, up to the longest delay; a user who mistyped is not
+                // locked out for good by it.
+                tries_max: u32::MAX,
                 delay_first_ms: u64::try_from(auth.delay_first.as_millis()).unwrap_or(u64::MAX),
                 delay_max_ms: u64::try_from(auth.delay_max.as_millis()).unwrap_or(u64::MAX),
                 ..auth::Limits::default()
