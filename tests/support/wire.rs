@@ -45,6 +45,12 @@ impl Wire {
         Self { line: Line::Udp(socket, peer), local, received: Vec::new() }
     }
 
+    /// As [`Wire::udp`], from a socket of the test's own.
+    pub fn udp_from(socket: UdpSocket, peer: SocketAddr) -> Self {
+        let local = socket.local_addr().expect("bound");
+        Self { line: Line::Udp(socket, peer), local, received: Vec::new() }
+    }
+
     /// A TCP connection.
     pub fn tcp(peer: SocketAddr) -> Self {
         let stream = connect(peer);
@@ -105,6 +111,16 @@ impl Wire {
             .replace("\r\n", "\n")
             .replace('\n', "\r\n");
         self.send_bytes(text.as_bytes());
+    }
+
+    /// Sends bytes to a stream that the other side may close meanwhile.
+    pub fn try_send(&mut self, text: &str) {
+        if let Line::Tcp(stream) = &mut self.line {
+            // Whether it was read to its end or not, what follows is looked at.
+            let _ = stream.write_all(text.replace('\n', "\r\n").as_bytes());
+        } else {
+            self.send(text);
+        }
     }
 
     /// Sends bytes as they are: one datagram, a piece of a stream, or one WebSocket message.
