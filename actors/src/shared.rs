@@ -41,6 +41,8 @@ pub struct Shared {
     /// Dialogs that live on another shard than their Call-ID says; written by the shard that takes them.
     moved: DashMap<Box<[u8]>, usize, RandomState>,
     own: ArcSwap<Vec<SocketAddr>>,
+    /// Calls of each user that has one, on all shards.
+    lines: DashMap<Box<str>, usize, RandomState>,
     /// Calls alive on all shards.
     pub calls_alive: AtomicUsize,
     /// Subscriptions to calls; without any, calls tell nobody of their changes.
@@ -77,6 +79,7 @@ impl Shared {
             arbiters,
             moved: DashMap::default(),
             own: ArcSwap::from_pointee(own),
+            lines: DashMap::default(),
             calls_alive: AtomicUsize::new(0),
             watchers: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
@@ -133,6 +136,26 @@ impl Shared {
             return None;
         }
         self.moved.get(call_id).map(|entry| *entry)
+    }
+
+    /// One more call of a user, of at most `most`; false when there are as many already.
+    pub fn take_line(&self, aor: &str, most: usize) -> bool {
+        let mut lines = self.lines.entry(aor.into()).or_insert(0);
+        if *lines >= most {
+            return false;
+        }
+        *lines += 1;
+        true
+    }
+
+    /// A call of a user has ended.
+    pub fn leave_line(&self, aor: &str) {
+        if let dashmap::Entry::Occupied(mut lines) = self.lines.entry(aor.into()) {
+            *lines.get_mut() = lines.get().saturating_sub(1);
+            if *lines.get() == 0 {
+                lines.remove();
+            }
+        }
     }
 
     /// A dialog lives on `shard` from now on.

@@ -8,7 +8,7 @@ use sip::{Hop, Message, Name, Status};
 use super::Work;
 use super::leg::{Leg, LegId, LegState};
 use super::record::{Said, What};
-use crate::directory::Destination;
+use crate::directory::{Destination, User};
 use crate::shard::Identity;
 
 impl Work<'_> {
@@ -38,6 +38,13 @@ impl Work<'_> {
             let why = why.to_string();
             return self.refuse(Status::BAD_REQUEST, Some(&why), 96);
         }
+        if let Identity::User(user) = &identity {
+            let aor = self.core.shared.directory().aor(user);
+            if !self.take_line(user, &aor) {
+                self.decided(Some(LegId::CALLER), "the caller has as many calls as it may have");
+                return self.refuse(Status::SERVICE_UNAVAILABLE, Some("Too Many Calls Of This User"), 34);
+            }
+        }
         let directory = self.core.shared.directory();
         let Ok(uri) = invite.uri() else { return self.refuse(Status::BAD_REQUEST, None, 96) };
         let dialled = uri.user_text().unwrap_or_default();
@@ -57,6 +64,13 @@ impl Work<'_> {
                 let aor = directory.aor(&user);
                 self.file.facts.borrow_mut().to.clone_from(&aor);
                 self.decided(None, format!("{dialled} is {aor}"));
+                if !self.take_line(&user, &aor) {
+                    self.decided(None, "the callee has as many calls as it may have");
+                    let reason = Some("Too Many Calls Of This User");
+                    return self.refuse_by("callee", Status::BUSY_HERE, reason, 17, |writer| {
+                        writer.header(Name::Reason, "Q.850;cause=17;text=\"no line free\"");
+                    });
+                }
                 let gruu = uri.params.value(b"gr").map(|g| String::from_utf8_lossy(g).into_owned());
                 self.ring(&aor, gruu.as_deref(), offer.as_ref());
             }
@@ -85,6 +99,15 @@ impl Work<'_> {
                 })
                 .unwrap_or_else(|| "anonymous@anonymous.invalid".into()),
         }
+    }
+
+    /// Counts the call among a user's; false when the user has as many as it may have.
+    pub fn take_line(&mut self, user: &User, aor: &str) -> bool {
+        let taken = self.core.shared.take_line(aor, user.max_calls.unwrap_or(usize::MAX));
+        if taken {
+            self.state.lines.push(aor.to_owned());
+        }
+        taken
     }
 
     fn can_carry(&self, offer: &Session) -> bool {

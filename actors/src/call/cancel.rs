@@ -66,6 +66,9 @@ impl Work<'_> {
             return;
         }
         self.cancel_forks(None, Some("SIP;cause=480;text=\"nobody answered\""));
+        if self.state.expires {
+            return self.refuse(Status::REQUEST_TERMINATED, Some("INVITE Expired"), 102);
+        }
         self.refuse_with(Status::TEMPORARILY_UNAVAILABLE, Some("Nobody Answered"), 19, |writer| {
             writer.header(Name::Reason, "Q.850;cause=19;text=\"no answer\"");
         });

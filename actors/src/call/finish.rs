@@ -99,6 +99,9 @@ impl Work<'_> {
             self.drop_passed(&passed);
         }
         self.state.transfer = None;
+        for line in std::mem::take(&mut self.state.lines) {
+            core.shared.leave_line(&line);
+        }
         // Whoever still waits for an answer gets one: a call that has ended keeps no leg that nothing can end.
         let waiting: Vec<LegId> =
             self.state.legs.iter().filter(|l| !l.outgoing && l.state == LegState::Early).map(|l| l.id).collect();

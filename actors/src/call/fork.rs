@@ -8,6 +8,7 @@ use sip::sdp::{Carrier, Meaning, Session, relay_offer};
 use sip::transaction::{ClientEnd, ClientId, ServerEnd, ServerId};
 use sip::{Hop, Message, Method, Name, Status, Writer};
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::begin::description;
 use super::cancel::{q850_of, rank};
@@ -27,19 +28,9 @@ const SUPPORTED_WITHOUT_OFFER: &str = "replaces, timer, norefersub";
 impl Work<'_> {
     /// Rings every contact of an address of record, or the one instance that a GRUU names (RFC 5627 section 3.3).
     pub fn ring(&mut self, aor: &str, gruu: Option<&str>, offer: Option<&Session>) {
-        let now = unix_ms();
         let settings = self.core.shared.settings();
-        let contacts: Vec<Contact> = self
-            .core
-            .shared
-            .location
-            .get(aor)
-            .iter()
-            .filter(|c| c.expires_at_ms > now)
-            .filter(|c| gruu.is_none_or(|g| c.instance.as_deref().is_some_and(|i| i.trim_matches(['<', '>']) == g)))
-            .take(settings.sip.max_forks)
-            .cloned()
-            .collect();
+        let contacts = self.contacts_of(aor, gruu);
+        self.state.tried.push(aor.to_owned());
         if contacts.is_empty() {
             self.decided(None, format!("{aor} is not registered"));
             return self.refuse_with(Status::TEMPORARILY_UNAVAILABLE, None, 20, |writer| {
@@ -56,12 +47,30 @@ impl Work<'_> {
         if !self.state.ringing() {
             return self.refuse(Status::SERVICE_UNAVAILABLE, None, 41);
         }
-        self.arm(CallTimer::Ringing, settings.sip.max_ringing);
+        // The caller may set its INVITE a time (RFC 3261 section 13.3.1); ours is the longest.
+        let invite = self.state.caller().and_then(|leg| leg.server.as_ref()).map(|(_, invite)| invite);
+        let expires = invite.and_then(|i| i.number(Name::Expires, u64::from(u32::MAX)).ok().flatten());
+        let expires = expires.map(Duration::from_secs).filter(|e| *e < settings.sip.max_ringing);
+        self.state.expires = expires.is_some();
+        self.arm(CallTimer::Ringing, expires.unwrap_or(settings.sip.max_ringing));
         self.lamps();
     }
 
+    /// The contacts of an address of record that ring, or of one instance of it.
+    pub fn contacts_of(&self, aor: &str, gruu: Option<&str>) -> Vec<Contact> {
+        let now = unix_ms();
+        let alive = self.core.shared.location.get(aor);
+        alive
+            .iter()
+            .filter(|c| c.expires_at_ms > now)
+            .filter(|c| gruu.is_none_or(|g| c.instance.as_deref().is_some_and(|i| i.trim_matches(['<', '>']) == g)))
+            .take(self.core.shared.settings().sip.max_forks)
+            .cloned()
+            .collect()
+    }
+
     /// Sends an INVITE to a contact, as a new leg on side B.
-    fn invite(&mut self, contact: &Contact, aor: &str, offer: Option<&Session>) {
+    pub fn invite(&mut self, contact: &Contact, aor: &str, offer: Option<&Session>) {
         let Some(id) = self.state.new_leg() else { return };
         let hop = outgoing::next_hop(self.core, contact);
         let leg = Leg::outgoing(id, Side::B, self.core.new_call_id(), hop, aor.to_owned());
@@ -138,7 +147,9 @@ impl Work<'_> {
 
     /// From without tag, and the hops that are left, for requests on behalf of the caller.
     fn caller_headers(&mut self) -> (String, u8) {
-        let from = self.file.facts.borrow().from.clone();
+        // Whom a transfer calls, it calls for the party that stays.
+        let stays = self.state.transfer.as_ref().and_then(|t| self.state.leg(t.stays())).map(|leg| leg.party.clone());
+        let from = stays.unwrap_or_else(|| self.file.facts.borrow().from.clone());
         let directory = self.core.shared.directory();
         let user = from.split('@').next().unwrap_or_default();
         let (display, address) = match directory.user(user) {
@@ -146,7 +157,11 @@ impl Work<'_> {
                 let number = user.extension.as_deref().unwrap_or(&user.name);
                 (user.display.clone(), format!("{number}@{}", directory.domain()))
             }
-            None => (String::new(), from),
+            // A stranger's name is its own: nothing in it may leave the user part.
+            None => match from.rsplit_once('@') {
+                Some((user, host)) => (String::new(), format!("{}@{host}", sip::value::escape_user(user))),
+                None => (String::new(), from),
+            },
         };
         let invite = self.state.caller().and_then(|leg| leg.server.as_ref()).map(|(_, invite)| invite);
         let forwards = invite
@@ -168,10 +183,7 @@ impl Work<'_> {
         if status.code() == 100 {
             return;
         }
-        self.note(
-            Some(id),
-            What::Received { message: Said::response(status, response.method()), from: Some(hop) },
-        );
+        self.note(Some(id), What::Received { message: Said::response(status, response.method()), from: Some(hop) });
         if self.passed_back(client, response, status) {
             return;
         }
@@ -314,6 +326,9 @@ impl Work<'_> {
     /// A contact says no. When it was the last, the caller hears the best of all noes (RFC 3261 section 16.7 step 6).
     fn fork_refused(&mut self, id: LegId, response: &Message, status: Status) {
         if status == Status::SESSION_INTERVAL_TOO_SMALL && self.retry_with_longer_session(id, response) {
+            return;
+        }
+        if matches!(status.code(), 300..=399) && self.redirected(id, response) {
             return;
         }
         // A phone that declines for all of its owner's phones (6xx) ends the ringing of the others, before its refusal

@@ -27,6 +27,22 @@ impl Work<'_> {
         let Some(leg) = self.state.leg_mut(id) else {
             return self.core.answer(server, &request, Status::CALL_DOES_NOT_EXIST, None);
         };
+        // RFC 3261 section 12.2.2: the dialog is named by both tags.
+        let confirmed = leg.state == LegState::Confirmed;
+        if confirmed && leg.dialog.as_ref().is_some_and(|dialog| !dialog.owns(&request)) {
+            return self.core.answer(server, &request, Status::CALL_DOES_NOT_EXIST, None);
+        }
+        let unknown = crate::shard::not_understood(&request);
+        if !unknown.is_empty() {
+            let mut writer = self.reply_inside(id, &request, Status::BAD_EXTENSION, None);
+            writer.header(Name::Unsupported, unknown.join(", "));
+            return self.respond(id, server, request.method(), Status::BAD_EXTENSION, writer.finish());
+        }
+        let target_refresh = matches!(request.method(), Method::Invite | Method::Update);
+        if target_refresh && confirmed && hop.connection.is_some() && hop.connection != leg.hop.connection {
+            // The phone has connected anew: the old way ends nowhere (RFC 5626 section 5.3).
+            leg.hop = hop;
+        }
         if let Some(dialog) = leg.dialog.as_mut() {
             // RFC 3261 section 12.2.2: a CSeq below the last one is out of order.
             if dialog.check_incoming(&request).is_err() {
@@ -38,7 +54,7 @@ impl Work<'_> {
                     Some("CSeq Out Of Order"),
                 );
             }
-            if matches!(request.method(), Method::Invite | Method::Update) {
+            if target_refresh {
                 dialog.refresh(&request);
             }
         }

@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | `begin` | the INVITE: checks, routing, the first leg |
 //! | `fork` | ringing all contacts, and their answers |
+//! | `redirect` | a phone sends the caller elsewhere |
 //! | `cancel` | ringing that ends without an answer: CANCEL, time, refusals |
 //! | `answer` | the callee has answered: media connected, 200 to the caller |
 //! | `service` | numbers that the switch answers itself |
@@ -15,6 +16,7 @@
 //! | `modify` | re-INVITE and UPDATE: hold, resume, moves, session timers |
 //! | `transfer` | REFER: one party gives its place to another |
 //! | `replace` | INVITE with Replaces: a phone takes a call over |
+//! | `rebuild` | the actor has died, and the call goes on |
 //! | `finish` | the end, and the call detail record |
 
 mod answer;
@@ -27,7 +29,9 @@ mod inside;
 mod leg;
 mod media;
 mod modify;
+mod rebuild;
 mod record;
+mod redirect;
 mod replace;
 mod service;
 mod session;
@@ -251,10 +255,21 @@ impl Live for Call {
     const MAILBOX: usize = 64;
 
     fn started(&mut self, cx: &mut Cx<'_, Self>) {
-        if self.file.state.borrow().begun {
+        let (born, begun) = {
+            let mut state = self.file.state.borrow_mut();
+            (std::mem::replace(&mut state.born, true), state.begun)
+        };
+        if born && !begun {
+            // Its INVITE was in the mailbox of an actor that died: nobody else will answer it.
+            self.core.abandon(Owner::Call(self.key, LegId::CALLER));
+            self.core.forget_call(self.key);
+            return cx.stop();
+        }
+        if begun {
             self.core.shared.counters.calls_rebuilt.increment(1);
             self.file.note(self.core.now(), None, What::Rebuilt);
             tracing::warn!(call = %self.key, "a call was rebuilt from its checkpoint");
+            self.work(cx, |work| work.reconcile());
         }
         for msg in self.file.take_waiting() {
             self.handle(msg, cx);
@@ -262,17 +277,7 @@ impl Live for Call {
     }
 
     fn handle(&mut self, msg: CallMsg, cx: &mut Cx<'_, Self>) {
-        let mut state = self.file.state.borrow_mut();
-        let ended = {
-            let mut work = Work { core: &self.core, key: self.key, file: &self.file, state: &mut state };
-            work.handle(msg);
-            work.state.over()
-        };
-        if ended {
-            drop(state);
-            self.core.forget_call(self.key);
-            cx.stop();
-        }
+        self.work(cx, |work| work.handle(msg));
     }
 
     fn stopping(&mut self, why: &StopReason, _: &mut Cx<'_, Self>) {
@@ -281,12 +286,31 @@ impl Live for Call {
             let mut state = self.file.state.borrow_mut();
             let mut work = Work { core: &self.core, key: self.key, file: &self.file, state: &mut state };
             work.hang_up_all("switch", "the switch is shut down");
+            let legs: Vec<LegId> = work.state.legs.iter().map(|leg| leg.id).collect();
+            for leg in legs {
+                work.untie(leg);
+            }
             self.core.forget_call(self.key);
         }
     }
 
     fn describe(&self) -> String {
         self.file.view(self.key).line()
+    }
+}
+
+impl Call {
+    /// Does a step; the actor ends with the call.
+    fn work(&mut self, cx: &mut Cx<'_, Self>, step: impl FnOnce(&mut Work<'_>)) {
+        let mut state = self.file.state.borrow_mut();
+        let mut work = Work { core: &self.core, key: self.key, file: &self.file, state: &mut state };
+        step(&mut work);
+        let over = work.state.over();
+        drop(state);
+        if over {
+            self.core.forget_call(self.key);
+            cx.stop();
+        }
     }
 }
 

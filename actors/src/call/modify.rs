@@ -136,6 +136,10 @@ impl Work<'_> {
             leg.holds = holds;
         }
         self.note(Some(id), What::Media { what: if holds { "holds" } else { "resumes" }.into() });
+        if !holds && let Some(other) = self.state.other(id) {
+            // It may have been silent for long: its time-out begins anew.
+            self.connect_side(other);
+        }
         if self.state.partner.is_none() {
             if !holds {
                 self.play();

@@ -69,12 +69,22 @@ impl Work<'_> {
         audio::hear(flow, Side::A, source);
     }
 
+    /// Whether both parties have to send: a caller need not before the answer, and neither party does while one holds
+    /// (RFC 3264 section 8.4). Their time begins again with the answer, and when the call is resumed.
+    fn must_sound(&self) -> bool {
+        let holds = self.state.legs.iter().any(|leg| leg.state == super::leg::LegState::Confirmed && leg.holds);
+        !holds && self.file.facts.borrow().answered_ms.is_some()
+    }
+
     /// News from the pool.
     pub fn media_event(&mut self, event: ::media::MediaEvent) {
         use ::media::MediaEvent;
         let note = |work: &Self, what: String| work.note(None, super::What::Media { what: what.into() });
         match event {
             MediaEvent::FirstPacket(side) => note(self, format!("first packet on side {side:?}")),
+            MediaEvent::TimedOut if !self.must_sound() => {
+                note(self, "silence, as may be before the answer or on hold".into())
+            }
             MediaEvent::TimedOut => {
                 note(self, "silence past the media time-out".into());
                 self.hang_up_all("switch", "no media for too long");

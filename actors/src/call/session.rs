@@ -50,7 +50,8 @@ impl Work<'_> {
         self.arm_session(id);
     }
 
-    fn arm_session(&mut self, id: LegId) {
+    /// Arms the timers of a leg's session.
+    pub fn arm_session(&mut self, id: LegId) {
         self.disarm(CallTimer::Refresh(id));
         self.disarm(CallTimer::SessionExpired(id));
         let Some(timer) = self.state.leg(id).and_then(|leg| leg.session) else { return };

@@ -12,6 +12,8 @@ use crate::directory::ServiceKind;
 /// The call, whole. It lies in the call's file, so that it outlives the actor.
 #[derive(Default)]
 pub struct State {
+    /// An actor has had it.
+    pub born: bool,
     /// The INVITE has been taken.
     pub begun: bool,
     /// Caller first; then every leg that was tried, until it ends.
@@ -24,6 +26,12 @@ pub struct State {
     pub service: Option<ServiceKind>,
     /// The best refusal of the legs tried so far (RFC 3261 section 16.7 step 6).
     pub best: Option<(Status, Arc<str>)>,
+    /// Addresses of record that were rung.
+    pub tried: Vec<String>,
+    /// Users whose calls this one counts among, until it ends.
+    pub lines: Vec<String>,
+    /// The caller has set its INVITE a time that is shorter than ours (Expires).
+    pub expires: bool,
     /// A transfer under way.
     pub transfer: Option<Transfer>,
     /// Requests inside the dialogs that were passed on and wait for the far party's answer.

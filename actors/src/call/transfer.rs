@@ -19,10 +19,8 @@ use super::leg::{Leg, LegId, LegState};
 use super::record::What;
 use super::{CallKey, CallTimer, Work, media as audio};
 use crate::directory::Destination;
-use crate::location::Contact;
 use crate::outgoing;
 use crate::shard::{SignallingMsg, home_of};
-use crate::shared::unix_ms;
 
 /// How long the transferor may take to hang up after a transfer that succeeded.
 const LEAVE: Duration = Duration::from_secs(5);
@@ -40,6 +38,13 @@ pub struct Transfer {
     report: Option<Report>,
     /// Where it is.
     step: Step,
+}
+
+impl Transfer {
+    /// Who stays.
+    pub const fn stays(&self) -> LegId {
+        self.stays
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,11 +100,8 @@ impl Work<'_> {
             return self.transfer_failed(Status::NOT_FOUND);
         };
         let aor = directory.aor(&user);
-        let now = unix_ms();
         let longest = self.core.shared.settings().sip.max_ringing;
-        let forks = self.core.shared.settings().sip.max_forks;
-        let contacts: Vec<Contact> =
-            self.core.shared.location.get(&aor).iter().filter(|c| c.expires_at_ms > now).take(forks).cloned().collect();
+        let contacts = self.contacts_of(&aor, None);
         let Some(side) = self.transferor_side() else { return };
         let Some(offer) = self.offer_for(side) else { return self.transfer_failed(Status::NOT_ACCEPTABLE_HERE) };
         for contact in &contacts {

@@ -465,8 +465,9 @@ impl Core {
 
     /// Forgets a call that has ended, with everything that was tied to it.
     pub fn forget_call(&self, key: CallKey) {
-        self.calls.borrow_mut().remove(&key);
-        self.shared.calls_alive.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        if self.calls.borrow_mut().remove(&key).is_some() {
+            self.shared.calls_alive.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        }
     }
 
     /// Keeps the record of a call that has ended, to be handed over with others.

@@ -44,6 +44,17 @@ fn octets(ip: IpAddr) -> SmallVec<[u8; 16]> {
     }
 }
 
+/// Extensions that a request requires and that we do not know (RFC 3261 section 8.2.2.3).
+pub fn not_understood(message: &Message) -> Vec<String> {
+    message
+        .values(Name::Require)
+        .chain(message.values(Name::ProxyRequire))
+        .filter_map(Result::ok)
+        .map(|tag| String::from_utf8_lossy(tag).into_owned())
+        .filter(|tag| !UNDERSTOOD.iter().any(|u| u.eq_ignore_ascii_case(tag)))
+        .collect()
+}
+
 /// Authentication state of a shard.
 pub struct Gate {
     challenger: Challenger,
@@ -112,13 +123,7 @@ impl Core {
         if matches!(uri.scheme, Scheme::Other(_)) {
             return refuse(Status::UNSUPPORTED_URI_SCHEME, None);
         }
-        let unknown: Vec<String> = message
-            .values(Name::Require)
-            .chain(message.values(Name::ProxyRequire))
-            .filter_map(Result::ok)
-            .map(|tag| String::from_utf8_lossy(tag).into_owned())
-            .filter(|tag| !UNDERSTOOD.iter().any(|u| u.eq_ignore_ascii_case(tag)))
-            .collect();
+        let unknown = not_understood(message);
         if !unknown.is_empty() {
             let mut writer = self.response(message, Status::BAD_EXTENSION, None);
             writer.header(Name::Unsupported, unknown.join(", "));

@@ -8,10 +8,11 @@ pub mod core;
 mod dispatch;
 mod gate;
 mod inbound;
+mod salvage;
 mod signalling;
 
 pub use core::{Core, Owner, TimerKind};
-pub use gate::{ALLOW, Identity, SUPPORTED};
+pub use gate::{ALLOW, Identity, SUPPORTED, not_understood};
 pub use signalling::{Signalling, SignallingMsg};
 
 /// Which shard a Call-ID or address of record belongs to: every shard computes the same.

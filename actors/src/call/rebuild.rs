@@ -1,0 +1,64 @@
+//! A call whose actor has died goes on: what was lost with the actor's mailbox is put right against what the transaction
+//! layer knows.
+
+use sip::Status;
+use sip::transaction::Owned;
+
+use super::leg::{LegId, LegState};
+use super::{CallTimer, Work};
+
+impl Work<'_> {
+    /// Ends what nothing would end any more: answers that were in the mailbox are not told again.
+    pub fn reconcile(&mut self) {
+        let legs: Vec<LegId> = self.state.legs.iter().map(|leg| leg.id).collect();
+        for id in legs {
+            self.reconcile_leg(id);
+        }
+        if self.state.finished {
+            return self.hang_up_rest(None);
+        }
+        let waits = self.state.caller().is_some_and(|leg| leg.state == LegState::Early);
+        if waits && !self.state.ringing() {
+            return self.hang_up_all("switch", "a fault ended the call before it was answered");
+        }
+        self.rearm(waits);
+    }
+
+    fn reconcile_leg(&mut self, id: LegId) {
+        let owned = self.core.owned(self.owner(id));
+        let Some(leg) = self.state.leg_mut(id) else { return };
+        let invite = leg.client;
+        let waits =
+            owned.iter().any(|o| matches!(o, Owned::Client { client, open: true, .. } if Some(*client) == invite));
+        let any = owned.iter().any(|o| matches!(o, Owned::Client { open: true, .. }));
+        match leg.state {
+            LegState::Early if leg.outgoing && !waits => self.fork_over(id, Status::SERVER_INTERNAL_ERROR, "".into()),
+            LegState::Ending if !any => self.untie(id),
+            LegState::Confirmed if leg.client.is_some() && !waits && leg.ack_held.is_none() => {
+                leg.client = None;
+                leg.exchange.failed();
+                self.transfer_reinvited(id, false);
+            }
+            _ => {}
+        }
+    }
+
+    /// Timers that fired into the lost mailbox have gone with it.
+    fn rearm(&mut self, rings: bool) {
+        let settings = self.core.shared.settings();
+        let lasts = self.core.now().saturating_sub(self.file.began());
+        if rings {
+            self.arm(CallTimer::Ringing, settings.sip.max_ringing);
+        } else {
+            self.arm(CallTimer::MaxDuration, settings.sip.max_call_duration.saturating_sub(lasts));
+        }
+        if self.state.transfer.is_some() {
+            self.arm(CallTimer::TransferDone, settings.sip.max_ringing);
+        }
+        let up: Vec<LegId> =
+            self.state.legs.iter().filter(|leg| leg.state == LegState::Confirmed).map(|leg| leg.id).collect();
+        for id in up {
+            self.arm_session(id);
+        }
+    }
+}

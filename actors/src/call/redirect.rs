@@ -1,0 +1,51 @@
+//! A phone that sends the caller elsewhere (RFC 3261 section 8.1.3.4): the switch follows, as far as it is at home there.
+
+use sip::value::{NameAddr, Scheme, Uri};
+use sip::{Message, Name};
+
+use super::Work;
+use super::leg::LegId;
+use crate::directory::Destination;
+
+/// Addresses of record that one call may ring, the dialled one among them: no chain of diversions goes on for ever.
+const TRIED_MAX: usize = 5;
+
+impl Work<'_> {
+    /// Rings whom the contacts of a 3xx name, instead of the leg that said it. False when none of them is a user of ours
+    /// whom the call has not rung before: the caller then hears that the callee is not there.
+    pub fn redirected(&mut self, id: LegId, response: &Message) -> bool {
+        if self.state.partner.is_some() {
+            return false;
+        }
+        let directory = self.core.shared.directory();
+        let ours = |uri: &Uri<'_>| uri.scheme == Scheme::Tel || self.core.is_ours(uri.host_text());
+        let users: Vec<_> = response
+            .values(Name::Contact)
+            .filter_map(|value| Uri::parse(NameAddr::parse(value.ok()?).ok()?.uri).ok())
+            .filter(ours)
+            .filter_map(|uri| match directory.route(&uri) {
+                Destination::User(user) => Some(user),
+                Destination::Service(_) | Destination::Nowhere(_) => None,
+            })
+            .collect();
+        let caller = self.state.leg(LegId::CALLER);
+        let offer = caller.and_then(|l| l.exchange.pending_offer().or_else(|| l.exchange.remote()).cloned());
+        let mut rings = false;
+        for user in users {
+            let aor = directory.aor(&user);
+            if self.state.tried.contains(&aor) || self.state.tried.len() >= TRIED_MAX || !self.take_line(&user, &aor) {
+                continue;
+            }
+            self.decided(Some(id), format!("diverted to {aor}"));
+            self.state.tried.push(aor.clone());
+            for contact in self.contacts_of(&aor, None) {
+                self.invite(&contact, &aor, offer.as_ref());
+                rings = true;
+            }
+        }
+        if rings {
+            self.untie(id);
+        }
+        rings && self.state.ringing()
+    }
+}
