@@ -40,6 +40,7 @@ impl Work<'_> {
         self.answer_caller(Some(description));
         self.connect_side(LegId::CALLER);
         self.play();
+        self.lamps();
     }
 
     /// Our description as the end point of a leg: the answer to its offer, or an offer where it made none.
