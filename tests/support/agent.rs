@@ -34,10 +34,8 @@ pub struct Agent {
     /// Media address of each call, by Call-ID.
     media: HashMap<String, SocketAddr>,
     voices: Option<Voices>,
-    /// What an INVITE outside of a dialog gets.
-    picks_up: bool,
-    /// What a MESSAGE gets.
-    reads: bool,
+    /// What an INVITE outside of a dialog gets instead of being picked up.
+    says: Option<&'static str>,
 }
 
 /// A dialog of an agent.
@@ -67,8 +65,7 @@ impl Agent {
             spare: VecDeque::new(),
             media: HashMap::new(),
             voices: None,
-            picks_up: true,
-            reads: true,
+            says: None,
         }
     }
 
@@ -80,14 +77,14 @@ impl Agent {
     }
 
     /// Lets it ring instead of picking up.
-    pub fn ringing(mut self) -> Self {
-        self.picks_up = false;
-        self
+    pub fn ringing(self) -> Self {
+        self.saying("180 Ringing")
     }
 
-    /// Lets it refuse instant messages.
-    pub fn refuses_messages(&mut self, refuses: bool) {
-        self.reads = !refuses;
+    /// Lets it answer this to calls instead of picking up.
+    pub fn saying(mut self, status: &'static str) -> Self {
+        self.says = Some(status);
+        self
     }
 
     /// The value of its Contact.
@@ -216,6 +213,18 @@ impl Agent {
         }
     }
 
+    /// The dialog that the answer to a SUBSCRIBE of ours has made.
+    pub fn watched(&self, answer: &str) -> Dialog {
+        Dialog {
+            call_id: header(answer, "Call-ID").expect("a Call-ID").to_owned(),
+            local: header(answer, "From").expect("From").to_owned(),
+            remote: header(answer, "To").expect("To").to_owned(),
+            target: target(answer),
+            cseq: sequence(answer),
+            media: None,
+        }
+    }
+
     fn inside_text(&mut self, dialog: &Dialog, method: &str, extra: &str, body: &str) -> String {
         let (branch, body) = (self.fresh(), body.replace('\n', "\r\n"));
         let Dialog { call_id, local, remote, target, cseq, .. } = dialog;
@@ -289,8 +298,8 @@ impl Agent {
             "INVITE" => {
                 let call_id = header(&request, "Call-ID").expect("a Call-ID").to_owned();
                 let is_new = !header(&request, "To").is_some_and(|to| to.contains("tag="));
-                if is_new && !self.picks_up {
-                    self.reply(&request, "180 Ringing", "", "");
+                if let Some(status) = self.says.filter(|_| is_new) {
+                    self.reply(&request, status, "", "");
                 } else {
                     let spare = &mut self.spare;
                     let own = *self.media.entry(call_id).or_insert_with(|| spare.pop_front().unwrap_or(NOWHERE));
@@ -313,7 +322,6 @@ impl Agent {
                     self.reply(&invite, "487 Request Terminated", "", "");
                 }
             }
-            "MESSAGE" if !self.reads => self.reply(&request, "480 Temporarily Unavailable", "", ""),
             _ => self.reply(&request, "200 OK", "", ""),
         }
         if !known && method != "ACK" {
