@@ -65,8 +65,9 @@ impl Party {
     }
 
     /// A request outside of dialogs, with `more` header lines.
-    fn request(&self, method: &str, uri: &str, to: &str, cseq: u32, id: u32, more: &str, body: &str) -> String {
+    fn request(&self, method: &str, uri: &str, cseq: u32, id: u32, more: &str, body: &str) -> String {
         let name = self.name;
+        let to = if method == "REGISTER" { format!("sip:{name}@example.com") } else { uri.to_owned() };
         let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\n" };
         let head = format!(
             "{method} {uri} SIP/2.0\nVia: SIP/2.0/UDP {{local}};branch=z9hG4bK{}x{id}\nMax-Forwards: 70\n\
@@ -81,14 +82,13 @@ impl Party {
     /// Sends a request outside of dialogs, with credentials for the challenge that comes, and does not wait for its answer.
     fn begin(&mut self, method: &str, uri: &str, more: &str, body: &str) -> String {
         let id = fresh();
-        let to = if method == "REGISTER" { format!("sip:{}@example.com", self.name) } else { uri.to_owned() };
-        self.wire.send(&self.request(method, uri, &to, 1, id, more, body));
+        self.wire.send(&self.request(method, uri, 1, id, more, body));
         let challenge = self.answer_to(method, 401);
         let asked: Vec<&[u8]> =
             challenge.lines().filter_map(|line| line.strip_prefix("WWW-Authenticate: ")).map(str::as_bytes).collect();
         let answer = self.answerer.answer(&mut Attempt::default(), "switch", ChallengedBy::Server, &asked, method, uri);
         let more = format!("Authorization: {}\n{more}", answer.expect("the challenge is answered"));
-        let request = self.request(method, uri, &to, 2, id, &more, body);
+        let request = self.request(method, uri, 2, id, &more, body);
         self.wire.send(&request);
         request
     }
@@ -472,4 +472,21 @@ fn a_phone_that_claims_to_be_another_is_shown_as_itself() {
 
     assert!(header(&seen, "From").is_some_and(|from| from.contains("<sip:1001@example.com>")), "{seen}");
     assert!(!seen.contains("carol"), "{seen}");
+}
+
+#[test]
+fn a_call_on_hold_outlives_the_media_time_out_and_a_silent_one_does_not() {
+    let switch = Switch::start(Config::lab().set("media", "timeout", r#""1s""#));
+    let (mut alice, mut bob) = (Party::new(&switch, "alice"), Party::registered(&switch, "bob"));
+    let mut carol = Party::registered(&switch, "carol");
+    let mut dave = Party::new(&switch, "alice");
+    let (mut end, _) = standing(&mut alice, &mut bob);
+    alice.say(&mut end, "INVITE", "", &SDP.replace("t=0 0", "t=0 0\r\na=sendonly"));
+    assert_eq!(status(&alice.answer_to("INVITE", 200)), Some(200));
+    alice.say(&mut end, "ACK", "", "");
+    standing(&mut dave, &mut carol);
+
+    // The call that began later, and is not on hold, ends for its silence; the held one has been silent for longer.
+    carol.wire.receive("BYE");
+    talks(&mut alice, &mut end, &mut bob);
 }

@@ -320,6 +320,23 @@ impl Live for MessageRelay {
     const KIND: &'static str = "messages";
     const MAILBOX: usize = 4096;
 
+    fn started(&mut self, cx: &mut Cx<'_, Self>) {
+        // Deliveries whose end a predecessor may not have heard of. Who waits is answered when the text is kept; twice
+        // delivered is better than lost.
+        let (open, emptying) = {
+            let mut ledger = self.ledger.borrow_mut();
+            (std::mem::take(&mut ledger.under_way), std::mem::take(&mut ledger.emptying))
+        };
+        for delivery in open.into_values() {
+            if !std::mem::replace(&mut delivery.borrow_mut().done, true) {
+                self.failed(&delivery, cx);
+            }
+        }
+        for aor in emptying.into_keys() {
+            self.registered(&aor, cx);
+        }
+    }
+
     fn handle(&mut self, msg: RelayMsg, cx: &mut Cx<'_, Self>) {
         match msg {
             RelayMsg::Request { server, message, identity } => self.request(server, message, &identity, cx),
