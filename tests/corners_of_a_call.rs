@@ -161,6 +161,22 @@ impl Party {
         self.reply(request, answer, &format!("Contact: <{target}>\n"), "");
     }
 
+    /// The end of an attended transfer for the transferor: its report of success, the BYE of the call that it gave its
+    /// party from, and its own BYE in the other.
+    fn both_go(&mut self, end: &mut End) {
+        let (mut told, mut gone) = (false, false);
+        while !(told && gone) {
+            let request = self.wire.receive_within(PATIENCE).expect("a report and a BYE");
+            if request.starts_with("NOTIFY") || request.starts_with("BYE") {
+                self.reply(&request, "200 OK", "", "");
+                told |= request.contains("SIP/2.0 200 OK\r\n") && request.starts_with("NOTIFY");
+                gone |= request.starts_with("BYE");
+            }
+        }
+        self.say(end, "BYE", "", "");
+        assert_eq!(status(&self.answer_to("BYE", 200)), Some(200));
+    }
+
     /// Answers the reports of a transfer until one tells this status; that one.
     fn notified(&mut self, code: &str) -> String {
         loop {
@@ -479,14 +495,90 @@ fn a_call_on_hold_outlives_the_media_time_out_and_a_silent_one_does_not() {
     let switch = Switch::start(Config::lab().set("media", "timeout", r#""1s""#));
     let (mut alice, mut bob) = (Party::new(&switch, "alice"), Party::registered(&switch, "bob"));
     let mut carol = Party::registered(&switch, "carol");
-    let mut dave = Party::new(&switch, "alice");
+    let mut again = Party::new(&switch, "alice");
     let (mut end, _) = standing(&mut alice, &mut bob);
     alice.say(&mut end, "INVITE", "", &SDP.replace("t=0 0", "t=0 0\r\na=sendonly"));
     assert_eq!(status(&alice.answer_to("INVITE", 200)), Some(200));
     alice.say(&mut end, "ACK", "", "");
-    standing(&mut dave, &mut carol);
+    standing(&mut again, &mut carol);
 
     // The call that began later, and is not on hold, ends for its silence; the held one has been silent for longer.
     carol.wire.receive("BYE");
     talks(&mut alice, &mut end, &mut bob);
+}
+
+/// How the transferor names a call of its own in Refer-To: the to-tag is the switch's (RFC 3891 section 3).
+fn replaces(end: &End, from_tag: &str) -> String {
+    let tag = |value: &str| value.split(";tag=").nth(1).expect("a tag").to_owned();
+    let from_tag = if from_tag.is_empty() { tag(&end.local) } else { from_tag.to_owned() };
+    format!("{}%3Bto-tag%3D{}%3Bfrom-tag%3D{from_tag}", end.call_id, tag(&end.remote))
+}
+
+#[test]
+fn an_attended_transfer_joins_calls_of_whatever_shards_and_all_of_it_ends() {
+    let switch = Switch::start(Config::lab().set("node", "shards", "3"));
+    let (mut alice, mut bob) = (Party::new(&switch, "alice"), Party::registered(&switch, "bob"));
+    let mut carol = Party::registered(&switch, "carol");
+    // Call-IDs fall on shards as they hash: nine pairs of three shards are met often enough.
+    for _ in 0..6 {
+        let (mut one, mut of_bob) = standing(&mut alice, &mut bob);
+        let (two, _) = standing(&mut alice, &mut carol);
+
+        let target = format!("Refer-To: <sip:carol@example.com?Replaces={}>\n", replaces(&two, ""));
+        alice.say(&mut one, "REFER", &target, "");
+        let again = carol.wire.receive("INVITE");
+        carol.reply(&again, "200 OK", "", SDP);
+        carol.wire.receive("ACK");
+        alice.both_go(&mut one);
+        talks(&mut bob, &mut of_bob, &mut carol);
+
+        bob.say(&mut of_bob, "BYE", "", "");
+        assert_eq!(status(&bob.answer_to("BYE", 200)), Some(200));
+        let bye = carol.wire.receive("BYE");
+        carol.reply(&bye, "200 OK", "", "");
+        idle(&switch);
+    }
+}
+
+#[test]
+fn who_knows_one_tag_of_another_call_alone_cannot_have_its_party() {
+    let switch = Switch::start(Config::lab());
+    let (mut alice, mut bob) = (Party::new(&switch, "alice"), Party::registered(&switch, "bob"));
+    let mut carol = Party::registered(&switch, "carol");
+    let (mut one, _) = standing(&mut alice, &mut bob);
+    let (mut two, _) = standing(&mut alice, &mut carol);
+
+    let target = format!("Refer-To: <sip:carol@example.com?Replaces={}>\n", replaces(&two, "guessed"));
+    alice.say(&mut one, "REFER", &target, "");
+
+    alice.notified("481");
+    talks(&mut alice, &mut one, &mut bob);
+    talks(&mut alice, &mut two, &mut carol);
+}
+
+#[test]
+fn a_call_whose_actor_dies_while_it_rings_is_answered_and_ends() {
+    let switch = Switch::start(Config::lab());
+    let (mut alice, mut bob) = (Party::new(&switch, "alice"), Party::registered(&switch, "bob"));
+    alice.call("bob", "");
+    let invite = bob.wire.receive("INVITE");
+    bob.reply(&invite, "180 Ringing", "", "");
+    assert_eq!(status(&alice.answer_to("INVITE", 180)), Some(180));
+
+    let calls = switch.command(&["tree", "--json"]);
+    let tree = String::from_utf8_lossy(&calls.stdout).into_owned();
+    let path = tree.split('"').find(|word| word.contains("/calls/")).expect("the call is in the tree");
+    let killed = switch.command(&["kill", path]);
+    assert!(killed.status.success(), "{}", String::from_utf8_lossy(&killed.stderr));
+
+    bob.reply(&invite, "200 OK", "", SDP);
+    let answer = alice.answer_to("INVITE", 200);
+    assert_eq!(status(&answer), Some(200));
+    let mut end = end_of(&answer);
+    alice.say(&mut end, "ACK", "", "");
+    alice.say(&mut end, "BYE", "", "");
+    assert_eq!(status(&alice.answer_to("BYE", 200)), Some(200));
+    let bye = bob.wire.receive("BYE");
+    bob.reply(&bye, "200 OK", "", "");
+    idle(&switch);
 }
