@@ -582,3 +582,19 @@ fn a_call_whose_actor_dies_while_it_rings_is_answered_and_ends() {
     bob.reply(&bye, "200 OK", "", "");
     idle(&switch);
 }
+
+#[test]
+fn a_text_that_no_phone_can_show_is_refused_and_not_kept() {
+    let switch = Switch::start(Config::lab());
+    let (mut alice, mut bob) = (Party::new(&switch, "alice"), Party::registered(&switch, "bob"));
+    alice.begin("MESSAGE", "sip:bob@example.com", "", "text");
+    let message = bob.wire.receive("MESSAGE");
+
+    bob.reply(&message, "415 Unsupported Media Type", "", "");
+
+    assert_eq!(status(&alice.answer_to("MESSAGE", 200)), Some(415));
+    let mut again = Party::registered(&switch, "bob");
+    alice.begin("MESSAGE", "sip:bob@example.com", "", "later");
+    let message = again.wire.receive("MESSAGE");
+    assert!(message.ends_with("later"), "{message}");
+}

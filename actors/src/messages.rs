@@ -212,7 +212,10 @@ impl MessageRelay {
                 self.succeeded(&delivery, cx);
             }
         } else if delivery.borrow().open == 0 && !delivery.borrow().done {
-            self.failed(&delivery, cx);
+            match status.filter(|status| is_for_good(*status)) {
+                Some(status) => self.refused(&delivery, status, cx),
+                None => self.failed(&delivery, cx),
+            }
         }
     }
 
@@ -226,6 +229,15 @@ impl MessageRelay {
                 self.next_kept(&user.into(), cx);
             }
         }
+    }
+
+    /// The phones will not take this text at any other time either: its sender hears it, and a kept one makes way for those
+    /// behind it.
+    fn refused(&mut self, delivery: &Rc<RefCell<Delivery>>, status: Status, cx: &Cx<'_, Self>) {
+        if let From::Sender(server, message) = &delivery.borrow().from {
+            return self.core.answer(*server, message, status, None);
+        }
+        self.succeeded(delivery, cx);
     }
 
     /// No phone took it: it is kept, or stays kept.
@@ -313,6 +325,12 @@ impl MessageRelay {
             }
         }
     }
+}
+
+/// Whether a refusal is of the text and not of the moment: what the phone cannot show, or will not take as long as it is
+/// the phone that it is.
+fn is_for_good(status: Status) -> bool {
+    matches!(status.code(), 405 | 406 | 413 | 415 | 488 | 493 | 501 | 513 | 606)
 }
 
 impl Live for MessageRelay {

@@ -4,6 +4,7 @@ use ahash::AHashMap;
 use sip::dialog::Dialog;
 use sip::dialog::events::{dialog as dialog_event, reg};
 use sip::dialog::subscription::{Bounds, Notifier, Reason, event};
+use sip::timer::Handle;
 use sip::transaction::ServerId;
 use sip::{Hop, Message, Method, Name, Status};
 use std::cell::RefCell;
@@ -75,6 +76,8 @@ struct Subscription {
     notifier: Notifier,
     version: u32,
     id: Option<String>,
+    /// Its expiry in the shard's wheel.
+    timer: Option<Handle>,
 }
 
 /// Subscriptions; outlive the actor.
@@ -170,11 +173,11 @@ impl Subscriptions {
         let aor: Arc<str> = directory.aor(&user).into();
         let notifier = Notifier::new(granted, now);
         ledger.by_dialog.insert(dialog_key(message.call_id(), tag.as_bytes()), number);
-        ledger.by_number.insert(number, Subscription { package, aor, dialog, hop, notifier, version: 0, id });
+        let timer = self.core.arm(now + Duration::from_secs(granted.into()), TimerKind::Subscription(number));
+        ledger.by_number.insert(number, Subscription { package, aor, dialog, hop, notifier, version: 0, id, timer });
         if package == Package::Dialog {
             self.core.shared.watchers.fetch_add(1, Relaxed);
         }
-        self.core.arm(now + Duration::from_secs(granted.into()), TimerKind::Subscription(number));
         Ok(number)
     }
 
@@ -190,7 +193,11 @@ impl Subscriptions {
         subscription.dialog.refresh(message);
         subscription.notifier.renew(granted, self.core.now());
         let at = subscription.notifier.expires_at();
-        self.core.arm(at, TimerKind::Subscription(number));
+        // One timer a subscription, however often it is renewed.
+        if let Some(timer) = subscription.timer.take() {
+            self.core.disarm(timer);
+        }
+        subscription.timer = self.core.arm(at, TimerKind::Subscription(number));
         Ok(number)
     }
 
@@ -316,6 +323,9 @@ impl Subscriptions {
         let mut ledger = self.ledger.borrow_mut();
         if let Some(gone) = ledger.by_number.remove(&number) {
             ledger.by_dialog.remove(&dialog_key(gone.dialog.call_id(), gone.dialog.local_tag()));
+            if let Some(timer) = gone.timer {
+                self.core.disarm(timer);
+            }
             if gone.package == Package::Dialog {
                 self.core.shared.watchers.fetch_sub(1, Relaxed);
             }
