@@ -116,7 +116,7 @@ impl Work<'_> {
                 if let Some(leg) = self.state.leg_mut(id) {
                     leg.unpracked = false;
                 }
-                // An offer in a PRACK is refused, the response is acknowledged all the same (RFC 6337 section 3.2).
+                // An offer in a PRACK is refused, the response is acknowledged all the same (RFC 6337 section 2.3).
                 let offers = description(request).ok().flatten().is_some();
                 let status = if offers { Status::NOT_ACCEPTABLE_HERE } else { Status::OK };
                 self.answer_plain(id, server, request, status, None);

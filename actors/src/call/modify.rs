@@ -71,7 +71,7 @@ impl Work<'_> {
                 }
             },
             // Without an offer we offer what is in force, and that both may talk: only so can a phone on hold come back
-            // (section 14.2, RFC 6337 section 5.2.5).
+            // (section 14.2, RFC 6337 section 5.3).
             Meaning::OfferInvited => self.state.leg(id).and_then(|leg| leg.exchange.local().map(resumed)),
             _ => None,
         };
