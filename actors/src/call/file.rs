@@ -109,17 +109,14 @@ impl CallFile {
         self.record.borrow_mut().push(at_ms, leg.map(|l| l.0), what);
     }
 
-    /// Keeps a message for the actor that is being rebuilt; past the bound it comes back.
-    ///
-    /// # Errors
-    /// The message.
-    pub fn keep(&self, msg: CallMsg) -> Result<(), CallMsg> {
+    /// Keeps a message for the actor that is being rebuilt; false past the bound.
+    pub fn keep(&self, msg: CallMsg) -> bool {
         let mut waiting = self.waiting.borrow_mut();
-        if waiting.len() >= WAITING_MAX {
-            return Err(msg);
+        let room = waiting.len() < WAITING_MAX;
+        if room {
+            waiting.push(msg);
         }
-        waiting.push(msg);
-        Ok(())
+        room
     }
 
     /// What was kept, in order.

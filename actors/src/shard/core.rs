@@ -417,23 +417,21 @@ impl Core {
             Ok(()) => {}
             Err(Refused::Full(msg)) => drop(seat.send_reply(msg)),
             Err(Refused::Dead(msg)) => {
-                if file.keep(msg).is_err() {
+                if !file.keep(msg) {
                     tracing::warn!(call = %key, "too much came while the call was being rebuilt");
                 }
             }
         }
     }
 
-    /// Gives a call a request, up to the bound of its mailbox; one that is being rebuilt finds it when it is back.
-    ///
-    /// # Errors
-    /// The call is gone, or it has too much to do.
-    pub fn ask_call(&self, key: CallKey, msg: CallMsg) -> Result<(), CallMsg> {
+    /// Gives a call a request, up to the bound of its mailbox; one that is being rebuilt finds it when it is back. False
+    /// when the call is gone, or has too much to do.
+    pub fn ask_call(&self, key: CallKey, msg: CallMsg) -> bool {
         let found = self.calls.borrow().get(&key).map(|slot| (slot.seat.clone(), Rc::clone(&slot.file)));
-        let Some((seat, file)) = found else { return Err(msg) };
+        let Some((seat, file)) = found else { return false };
         match seat.try_send(msg) {
-            Ok(()) => Ok(()),
-            Err(Refused::Full(msg)) => Err(msg),
+            Ok(()) => true,
+            Err(Refused::Full(_)) => false,
             Err(Refused::Dead(msg)) => file.keep(msg),
         }
     }

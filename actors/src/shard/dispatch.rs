@@ -62,7 +62,7 @@ impl Core {
                 return;
             }
             let msg = CallMsg::Request { server, leg, message: message.clone(), hop };
-            if self.ask_call(key, msg).is_err() {
+            if !self.ask_call(key, msg) {
                 // A peer floods its dialog: it asks again (RFC 3261 section 21.5.4).
                 self.overloaded(server, message);
             }
@@ -130,7 +130,7 @@ impl Core {
         };
         self.claim(server, Owner::Call(key, LegId::NEWCOMER));
         let msg = CallMsg::Replace { server, leg, replaces, message: message.clone(), hop, identity };
-        if self.ask_call(key, msg).is_err() {
+        if !self.ask_call(key, msg) {
             self.overloaded(server, message);
         }
     }

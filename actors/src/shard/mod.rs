@@ -1,7 +1,7 @@
 //! A signalling shard: one thread with its own sockets, transactions, timers, registrar and calls (design section 5).
 //!
-//! A message's way: socket → [`inbound`] (whose shard? read, admitted, authenticated) → transaction layer →
-//! [`dispatch`] (call, registrar, messages, subscriptions) → an actor's mailbox. Answers go back through
+//! A message's way: socket → `inbound` (whose shard? read, admitted, authenticated) → transaction layer →
+//! `dispatch` (call, registrar, messages, subscriptions) → an actor's mailbox. Answers go back through
 //! [`core::Core`], which every actor of the shard holds.
 
 pub mod core;
