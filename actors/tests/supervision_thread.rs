@@ -43,6 +43,7 @@ fn worker() -> (House, Line, UnboundedReceiver<&'static str>) {
                             Ok(Order::Stop) => report.send("stopped").unwrap(),
                         }
                     })
+                    .map(|thread| Box::new(move || drop(thread.join())) as Box<dyn FnOnce() + Send>)
             };
             ThreadFace::new(body, move || {
                 let _ = orders.send(Order::Stop);
