@@ -52,8 +52,8 @@ impl Work<'_> {
         } else {
             self.arm(CallTimer::MaxDuration, settings.sip.max_call_duration.saturating_sub(lasts));
         }
-        if self.state.transfer.is_some() {
-            self.arm(CallTimer::TransferDone, settings.sip.max_ringing);
+        if let Some(wait) = self.state.transfer.as_ref().map(|t| t.patience(settings.sip.max_ringing)) {
+            self.arm(CallTimer::TransferDone, wait);
         }
         let up: Vec<LegId> =
             self.state.legs.iter().filter(|leg| leg.state == LegState::Confirmed).map(|leg| leg.id).collect();

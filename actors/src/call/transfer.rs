@@ -59,6 +59,17 @@ enum Step {
     Done,
 }
 
+impl Transfer {
+    /// How long the step that it is in may take, where a target may ring for `ringing`.
+    pub const fn patience(&self, ringing: Duration) -> Duration {
+        match self.step {
+            Step::Ringing | Step::Joining(_) => ringing,
+            Step::Fetching => FETCH,
+            Step::Done => LEAVE,
+        }
+    }
+}
+
 impl Work<'_> {
     /// A REFER of a party.
     pub fn refer(&mut self, server: ServerId, id: LegId, request: &Message) {
