@@ -337,6 +337,7 @@ impl Live for MessageRelay {
     type Msg = RelayMsg;
     const KIND: &'static str = "messages";
     const MAILBOX: usize = 4096;
+    const KEEPS_MAIL: bool = true;
 
     fn started(&mut self, cx: &mut Cx<'_, Self>) {
         // Deliveries whose end a predecessor may not have heard of. Who waits is answered when the text is kept; twice

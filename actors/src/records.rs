@@ -103,6 +103,7 @@ impl Live for Records {
     type Msg = RecordsMsg;
     const KIND: &'static str = "records";
     const MAILBOX: usize = 65_536;
+    const KEEPS_MAIL: bool = true;
 
     fn started(&mut self, _: &mut Cx<'_, Self>) {
         let settings = self.shared.settings();

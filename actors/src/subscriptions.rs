@@ -364,6 +364,7 @@ impl Live for Subscriptions {
     type Msg = SubscriptionMsg;
     const KIND: &'static str = "subscriptions";
     const MAILBOX: usize = 4096;
+    const KEEPS_MAIL: bool = true;
 
     fn handle(&mut self, msg: SubscriptionMsg, cx: &mut Cx<'_, Self>) {
         match msg {

@@ -305,6 +305,7 @@ impl Live for Registrar {
     type Msg = RegistrarMsg;
     const KIND: &'static str = "registrar";
     const MAILBOX: usize = 16_384;
+    const KEEPS_MAIL: bool = true;
 
     fn started(&mut self, cx: &mut Cx<'_, Self>) {
         // Bindings that were there before this actor: from the store at start, or from its predecessor.

@@ -87,6 +87,7 @@ impl Live for Signalling {
     type Msg = SignallingMsg;
     const KIND: &'static str = "signalling";
     const MAILBOX: usize = 16_384;
+    const KEEPS_MAIL: bool = true;
 
     fn started(&mut self, cx: &mut Cx<'_, Self>) {
         match self.network.attach_shard(Rc::new(Door(Rc::clone(&self.core)))) {

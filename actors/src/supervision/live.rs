@@ -15,6 +15,11 @@ pub trait Live: Sized + Unpin + 'static {
     /// Bound of the mailbox in messages; [`super::Ref::try_send`] refuses past it.
     const MAILBOX: usize;
 
+    /// Whether mail outlives the actor: what waits behind a fault, and what comes while a successor is on its way (up to
+    /// the bound), is for the successor. For actors that owe somebody an answer. Otherwise it is dropped, and refused as
+    /// dead. The message at which an actor failed is never given again.
+    const KEEPS_MAIL: bool = false;
+
     /// Runs once, before the first message.
     fn started(&mut self, cx: &mut Cx<'_, Self>) {
         let _ = cx;

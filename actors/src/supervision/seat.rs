@@ -1,6 +1,7 @@
 //! A seat: the place of one actor in the tree, which stays while its occupants come and go.
 
 use std::{
+    collections::VecDeque,
     future::Future,
     pin::Pin,
     sync::{
@@ -29,7 +30,8 @@ impl<L: Live> Ref<L> {
     /// [`super::Child::seat`]. Until the actor starts, and while it is being restarted, messages are refused as dead.
     #[must_use]
     pub fn vacant() -> Self {
-        Self(Arc::new(Seat { node: Node::default(), door: RwLock::new(Door { addr: None, ended: 0 }) }))
+        let door = RwLock::new(Door { addr: None, ended: 0 });
+        Self(Arc::new(Seat { node: Node::default(), door, mail: Mutex::default() }))
     }
 
     /// Tells the actor, up to its bound ([`Live::MAILBOX`]).
@@ -169,6 +171,9 @@ impl<T> Future for Asked<T> {
 pub(super) struct Seat<L: Live> {
     pub(super) node: Node,
     door: RwLock<Door<L>>,
+    /// Of a kind that keeps its mail ([`Live::KEEPS_MAIL`]): all of it, with the time of sending; the actor's own queue
+    /// then has a token for each. Always locked inside of the door's lock.
+    mail: Mutex<VecDeque<(L::Msg, u64)>>,
 }
 
 /// The way to the present occupant.
@@ -185,32 +190,67 @@ impl<L: Live> Seat<L> {
         if generation <= door.ended {
             return false;
         }
-        self.node.depth.store(0, Relaxed);
-        self.node.oldest_us.store(0, Relaxed);
+        for _ in 0..self.count_mail() {
+            // Nobody has had the address before: it takes them.
+            let _ = addr.try_send(Parcel::Mail);
+        }
         door.addr = Some(addr);
         true
     }
 
     /// The actor of `generation` leaves. False when a younger one already sits here.
-    pub(super) fn close(&self, generation: u32) -> bool {
+    pub(super) fn close(&self, generation: u32, is_normal: bool) -> bool {
         let mut door = self.door.write();
         if self.node.generation.load(Relaxed) != generation {
             return false;
         }
         door.ended = generation;
         let gone = door.addr.take();
-        self.node.depth.store(0, Relaxed);
-        self.node.oldest_us.store(0, Relaxed);
+        // Nobody comes after an end in order who would owe the answers.
+        let unread = if is_normal { std::mem::take(&mut *self.mail.lock()) } else { VecDeque::new() };
+        self.node.set_state(if is_normal { NodeState::Ended } else { NodeState::Failed });
+        self.count_mail();
         drop(door);
-        drop(gone);
+        drop((gone, unread));
         true
+    }
+
+    /// Books the mail that is there as all that waits.
+    fn count_mail(&self) -> usize {
+        let mail = self.mail.lock();
+        self.node.depth.store(mail.len(), Relaxed);
+        self.node.oldest_us.store(mail.front().map_or(0, |(_, at_us)| *at_us), Relaxed);
+        mail.len()
+    }
+
+    /// The oldest message, with the time of its sending.
+    pub(super) fn next_mail(&self) -> Option<(L::Msg, u64)> {
+        self.mail.lock().pop_front()
+    }
+
+    /// Nobody is there: the message waits for a successor if there will be one, and it keeps its mail.
+    fn keep(&self, msg: L::Msg) -> Result<(), Refused<L::Msg>> {
+        let state = self.node.state.load(Relaxed);
+        let is_awaited = state == NodeState::Failed as u8
+            || state == NodeState::Restarting as u8
+            || (state == NodeState::Starting as u8 && self.node.generation.load(Relaxed) > 1);
+        if !L::KEEPS_MAIL || !is_awaited {
+            return Err(Refused::Dead(msg));
+        }
+        let mut mail = self.mail.lock();
+        if mail.len() >= L::MAILBOX {
+            return Err(Refused::Full(msg));
+        }
+        mail.push_back((msg, self.node.now_us()));
+        self.node.depth.fetch_add(1, Relaxed);
+        Ok(())
     }
 
     fn tell(&self, msg: L::Msg, bound: usize) -> Result<(), Refused<L::Msg>> {
         // The account is kept under the door's read lock, so that it cannot be booked on the next incarnation.
         let door = self.door.read();
         let Some(addr) = &door.addr else {
-            return Err(Refused::Dead(msg));
+            return self.keep(msg);
         };
         let before = self.node.depth.fetch_add(1, Relaxed);
         if before >= bound {
@@ -224,6 +264,12 @@ impl<L: Live> Seat<L> {
         if before == 0 {
             self.node.oldest_us.store(at_us, Relaxed);
         }
+        if L::KEEPS_MAIL {
+            self.mail.lock().push_back((msg, at_us));
+            // One that dies at this moment takes no token: its successor counts the mail anew.
+            let _ = addr.try_send(Parcel::Mail);
+            return Ok(());
+        }
         // actix's own bound is off: ours is exact, and the message comes back.
         let refused = match addr.try_send(Parcel::Told { msg, at_us }) {
             Ok(()) => return Ok(()),
@@ -236,7 +282,7 @@ impl<L: Live> Seat<L> {
             (Parcel::Told { msg, .. }, true) => Err(Refused::Full(msg)),
             (Parcel::Told { msg, .. }, false) => Err(Refused::Dead(msg)),
             // A parcel comes back as it was sent.
-            (Parcel::Control(_), _) => Ok(()),
+            (Parcel::Mail | Parcel::Control(_), _) => Ok(()),
         }
     }
 }

@@ -26,6 +26,8 @@ use super::{
 pub(super) enum Parcel<L: Live> {
     /// A message, and when it was sent (µs of the tree's clock).
     Told { msg: L::Msg, at_us: u64 },
+    /// The next message of the seat's mail ([`Live::KEEPS_MAIL`]).
+    Mail,
     /// An order of the layer itself.
     Control(Control),
 }
@@ -124,6 +126,12 @@ impl<L: Live> Shell<L> {
         self.end(context, how);
     }
 
+    fn take(&mut self, msg: L::Msg, at_us: u64, context: &mut Context<Self>) {
+        self.guard.seat.node.taken(at_us);
+        self.enter(context, |live, cx| live.handle(msg, cx));
+        self.guard.seat.node.finished(at_us);
+    }
+
     fn end(&mut self, context: &mut Context<Self>, how: Ended) {
         if self.guard.how.is_none() {
             self.guard.how = Some(how);
@@ -180,11 +188,14 @@ impl<L: Live> Handler<Parcel<L>> for Shell<L> {
             return;
         }
         match parcel {
-            Parcel::Told { msg, at_us } => {
-                self.guard.seat.node.taken(at_us);
-                self.enter(context, |live, cx| live.handle(msg, cx));
-                self.guard.seat.node.finished(at_us);
+            Parcel::Told { msg, at_us } => self.take(msg, at_us, context),
+            // One that has failed leaves the rest to its successor.
+            Parcel::Mail if self.guard.how.is_none() => {
+                if let Some((msg, at_us)) = self.guard.seat.next_mail() {
+                    self.take(msg, at_us, context);
+                }
             }
+            Parcel::Mail => {}
             Parcel::Control(order) => self.obey(order, context),
         }
     }
@@ -228,11 +239,10 @@ impl<L: Live> Drop for LifeGuard<L> {
             tracing::error!(actor = node.path(), kind = L::KIND, %cause, "actor ended abnormally");
         }
         // An occupant that was given up leaves a seat that is no longer its own.
-        if self.seat.close(self.generation) {
-            node.set_state(if normal { NodeState::Ended } else { NodeState::Failed });
-            if let Some(cause) = cause {
-                *node.last_cause.lock() = Some(cause);
-            }
+        if self.seat.close(self.generation, normal)
+            && let Some(cause) = cause
+        {
+            *node.last_cause.lock() = Some(cause);
         }
         match (&mut self.up, node.place.get()) {
             (Up::Parent(child), Some(place)) => {
