@@ -65,7 +65,7 @@ fn house() -> House {
 
 impl House {
     fn node(&self, path: &str) -> Option<Value> {
-        let (_, tree) = self.switch.get("/api/tree");
+        let tree = self.switch.try_get("/api/tree")?;
         tree["nodes"].as_array()?.iter().find(|node| node["path"] == path).cloned()
     }
 
@@ -231,6 +231,32 @@ fn a_call_whose_actor_dies_is_held_resumed_transferred_and_hung_up() {
     // Bob's voice of the transferred call has heard music, dave and nothing in between.
     let fault = |house: &House| house.voices.heard().iter().filter(|(_, heard)| heard.missing > 0).count();
     assert!(fault(&house) <= 2, "only the transferred call has gaps: {:?}", house.voices.heard());
+    house.clear();
+}
+
+#[test]
+fn the_writer_of_call_records_dies_while_calls_end_and_each_call_has_its_record() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut house = house();
+
+    let ids: std::collections::BTreeSet<String> = house.dialogs.iter().map(|dialog| dialog.call_id.clone()).collect();
+    for (number, dialog) in std::mem::take(&mut house.dialogs).into_iter().enumerate() {
+        house.alice.hang_up(dialog);
+        if number % (CALLS / 4) == 0 {
+            let how = if number % (CALLS / 2) == 0 { "panic" } else { "kill" };
+            house.switch.post("/api/kill", &json!({ "path": "/switch/records", "how": how }));
+        }
+    }
+    let file = house.switch.data().join("calls.jsonl");
+    let mut found = Vec::new();
+    let all = until(PATIENCE, || {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        found = lines.filter_map(|line| line["sip_call_id"].as_str().map(str::to_owned)).collect();
+        found.sort();
+        found.iter().eq(&ids).then_some(())
+    });
+    assert!(all.is_some(), "{} records of {CALLS} calls\n{}", found.len(), house.switch.log_tail());
     house.clear();
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use serde_json::json;
 use support::PATIENCE;
 use support::agent::{Agent, credentials};
 use support::config::Config;
@@ -125,6 +126,30 @@ fn every_registration_that_was_acknowledged_outlives_kill_9() {
         let lost: Vec<_> = crowd.accepted.iter().filter(|number| !there.contains(&crowd.contact(**number))).collect();
         assert!(lost.is_empty(), "round {round}: of {} acknowledged these are lost: {lost:?}", crowd.accepted.len());
     }
+}
+
+#[test]
+fn a_registrar_that_dies_amid_a_thousand_registrations_leaves_none_unanswered() {
+    let switch = Switch::start(thousand_users());
+    let mut crowd = Crowd::new(&switch, 0);
+    let mut kills = 0;
+
+    while crowd.accepted.len() + crowd.refused.len() < USERS {
+        crowd.begin();
+        assert!(crowd.hear(PATIENCE), "{} were accepted\n{}", crowd.accepted.len(), switch.log_tail());
+        if crowd.accepted.len() > 300 * (kills + 1) {
+            switch.post("/api/kill", &json!({ "path": format!("/switch/shard-{}/registrar", kills % 2) }));
+            kills += 1;
+        }
+    }
+    assert!(crowd.refused.is_empty(), "{:?}", crowd.refused);
+    let mut again = Crowd::new(&switch, 1);
+    while again.accepted.len() < USERS {
+        again.begin();
+        assert!(again.hear(PATIENCE), "{} were accepted again\n{}", again.accepted.len(), switch.log_tail());
+    }
+    let there = contacts(&switch);
+    assert!((0..USERS).all(|number| there.contains(&again.contact(number))), "{} are there", there.len());
 }
 
 #[test]

@@ -77,6 +77,13 @@ impl Switch {
         read(request.call().unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.log_tail())))
     }
 
+    /// GET of a path of the admin API that may be down at this moment: the JSON body of its 200.
+    pub fn try_get(&self, path: &str) -> Option<Value> {
+        let request = self.agent.get(self.url(path)).header("Authorization", format!("Bearer {}", self.token()));
+        let (status, body) = read(request.call().ok()?);
+        (status == 200).then_some(body)
+    }
+
     /// POST of a JSON body to a path of the admin API; answers as [`Switch::get`].
     pub fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         let request = self.agent.post(self.url(path)).header("Authorization", format!("Bearer {}", self.token()));
