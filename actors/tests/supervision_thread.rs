@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use actors::supervision::{Restart, Strategy, Supervisor, ThreadBell, ThreadFace, child};
+use actors::supervision::{Join, Restart, Strategy, Supervisor, ThreadBell, ThreadFace, child};
 use supervision_common::*;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -32,18 +32,17 @@ fn worker() -> (House, Line, UnboundedReceiver<&'static str>) {
             *kept.lock().unwrap() = Some(orders.clone());
             let report = report.clone();
             let body = move |bell: ThreadBell| {
-                thread::Builder::new()
-                    .name("worker-0".into())
-                    .spawn(move || {
-                        let _bell = bell;
-                        report.send("up").unwrap();
-                        match inbox.recv() {
-                            Ok(Order::Panic) => panic!("no power"),
-                            Ok(Order::Return) | Err(_) => {}
-                            Ok(Order::Stop) => report.send("stopped").unwrap(),
-                        }
-                    })
-                    .map(|thread| Box::new(move || drop(thread.join())) as Box<dyn FnOnce() + Send>)
+                let thread = thread::Builder::new().name("worker-0".into()).spawn(move || {
+                    let _bell = bell;
+                    report.send("up").unwrap();
+                    match inbox.recv() {
+                        Ok(Order::Panic) => panic!("no power"),
+                        Ok(Order::Return) | Err(_) => {}
+                        Ok(Order::Stop) => report.send("stopped").unwrap(),
+                    }
+                })?;
+                let join: Join = Box::new(move || drop(thread.join()));
+                Ok(join)
             };
             ThreadFace::new(body, move || {
                 let _ = orders.send(Order::Stop);
