@@ -8,6 +8,9 @@ use std::borrow::Cow;
 /// Events of a call that are kept; a call that does more has its oldest middle dropped and counted.
 const EVENTS_MAX: usize = 512;
 
+/// Events of a usual call, from INVITE to BYE.
+const EVENTS_USUAL: usize = 28;
+
 /// One thing that happened.
 #[derive(Clone, Debug, Serialize)]
 pub struct Event {
@@ -110,6 +113,10 @@ impl Record {
             // The beginning tells how the call came to be, the end how it went: the middle goes.
             self.events.remove(EVENTS_MAX / 2);
             self.dropped += 1;
+        }
+        if self.events.capacity() == 0 {
+            // A usual call has fewer: one allocation for all of it.
+            self.events.reserve(EVENTS_USUAL);
         }
         self.events.push(Event { at_ms, leg, what });
     }

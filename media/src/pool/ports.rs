@@ -10,12 +10,18 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// A port that was in use is not lent again for this long, while others are to be had.
-pub const REST: Duration = Duration::from_secs(2);
+/// A port that was in use is not lent again for this long, while others are to be had: what its old peer had on the way
+/// is over by then, and the source check guards it anyway.
+pub const REST: Duration = Duration::from_millis(500);
+/// A bound pair that nobody wanted for this long is closed, down to the warm ones.
+pub const IDLE: Duration = Duration::from_secs(60);
 /// Ports that somebody else holds are passed over, at most this many for one request.
-const TRIES_MAX: usize = 64;
+const TRIES_MAX: usize = 8;
+/// A port that somebody else holds is tried again after this long.
+const SHUN: Duration = Duration::from_secs(60);
 /// Pairs when the kernel picks the numbers.
 const KERNEL_PAIRS_MAX: usize = 16_384;
 
@@ -25,6 +31,16 @@ pub struct PortPair {
     pub rtp: UdpSocket,
     pub rtcp: UdpSocket,
     pub rtp_port: u16,
+    /// The RTP socket has been connected to a peer since it was lent.
+    connected: AtomicBool,
+}
+
+impl PortPair {
+    /// Connects the RTP socket to its peer: the kernel drops everybody else's packets from then on.
+    pub fn connect(&self, peer: SocketAddr) -> io::Result<()> {
+        self.connected.store(true, Ordering::Relaxed);
+        self.rtp.connect(peer)
+    }
 }
 
 /// All pairs that no flow has.
@@ -32,6 +48,8 @@ pub struct Ports {
     ip: IpAddr,
     /// `None`: the kernel picks.
     unbound: Option<VecDeque<u16>>,
+    /// Numbers that somebody else held, with the time of the last try.
+    shunned: VecDeque<(u16, Duration)>,
     /// With the time it came back; `None` for a pair that was never lent.
     warm: VecDeque<(PortPair, Option<Duration>)>,
     warm_max: usize,
@@ -62,12 +80,13 @@ impl Ports {
         let mut ports = Ports {
             ip,
             unbound,
+            shunned: VecDeque::new(),
             warm: VecDeque::new(),
             warm_max: warm,
             lent: 0,
         };
         for _ in 0..warm {
-            match ports.bind() {
+            match ports.bind(Duration::ZERO) {
                 Ok(pair) => ports.warm.push_back((pair, None)),
                 Err(OpenError::Io(error)) => return Err(error),
                 Err(_) => break,
@@ -89,7 +108,7 @@ impl Ports {
         };
         let pair = match pair {
             Some(pair) => pair,
-            None => match self.bind() {
+            None => match self.bind(now) {
                 Ok(pair) => pair,
                 // Better a port that has not rested than no call: the source check guards it anyway.
                 Err(error) => self.warm.pop_front().map(|(pair, _)| pair).ok_or(error)?,
@@ -102,12 +121,19 @@ impl Ports {
     /// Takes a pair back. Sockets that cannot be disconnected are closed and their numbers used again later.
     pub fn give_back(&mut self, pair: PortPair, now: Duration) {
         self.lent = self.lent.saturating_sub(1);
-        if sys::disconnect(&pair.rtp).is_ok() {
+        let connected = pair.connected.swap(false, Ordering::Relaxed);
+        if !connected || sys::disconnect(&pair.rtp).is_ok() {
             self.warm.push_back((pair, Some(now)));
         } else {
             self.forget(pair.rtp_port);
         }
-        if self.warm.len() > self.warm_max
+    }
+
+    /// Closes pairs beyond the warm ones that nobody has wanted for [`IDLE`]: binding costs more than waiting, so what a
+    /// busy hour needed stays bound while it lasts.
+    pub fn trim(&mut self, now: Duration) {
+        while self.warm.len() > self.warm_max
+            && self.warm.front().is_some_and(|(_, back)| back.is_none_or(|back| now.saturating_sub(back) >= IDLE))
             && let Some((oldest, _)) = self.warm.pop_front()
         {
             self.forget(oldest.rtp_port);
@@ -132,8 +158,11 @@ impl Ports {
         }
     }
 
-    fn bind(&mut self) -> Result<PortPair, OpenError> {
+    fn bind(&mut self, now: Duration) -> Result<PortPair, OpenError> {
         let mut failure = OpenError::NoPorts;
+        while let Some((port, _)) = self.shunned.pop_front_if(|(_, tried)| now.saturating_sub(*tried) >= SHUN) {
+            self.forget(port);
+        }
         for _ in 0..TRIES_MAX {
             let port = match &mut self.unbound {
                 Some(unbound) => unbound.pop_front().ok_or(failure)?,
@@ -144,12 +173,15 @@ impl Ports {
             };
             match bind_pair(self.ip, port) {
                 Ok(pair) => return Ok(pair),
-                Err(error) => {
-                    self.forget(port);
-                    if error.kind() != io::ErrorKind::AddrInUse {
-                        return Err(error.into());
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    if self.unbound.is_some() {
+                        self.shunned.push_back((port, now));
                     }
                     failure = error.into();
+                }
+                Err(error) => {
+                    self.forget(port);
+                    return Err(error.into());
                 }
             }
         }
@@ -168,6 +200,7 @@ fn bind_pair(ip: IpAddr, rtp_port: u16) -> io::Result<PortPair> {
         rtp: bind(rtp_port)?,
         rtcp: bind(rtp_port | 1)?,
         rtp_port,
+        connected: AtomicBool::new(false),
     })
 }
 
@@ -193,7 +226,7 @@ mod tests {
         assert_eq!(before.port() % 2, 0);
         assert_eq!(pair.rtcp.local_addr().unwrap().port(), before.port() + 1);
         let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
-        pair.rtp.connect(peer.local_addr().unwrap()).unwrap();
+        pair.connect(peer.local_addr().unwrap()).unwrap();
         ports.give_back(pair, Duration::ZERO);
         let pair = ports.take(Duration::ZERO + REST).unwrap();
         assert_eq!(pair.rtp.local_addr().unwrap(), before);
@@ -239,6 +272,9 @@ mod tests {
         pairs
             .into_iter()
             .for_each(|pair| ports.give_back(pair, Duration::ZERO));
+        ports.trim(IDLE / 2);
+        assert_eq!(ports.warm(), 5);
+        ports.trim(IDLE);
         assert_eq!(ports.warm(), 1);
     }
 

@@ -186,7 +186,7 @@ fn negotiate(entry: &mut Entry, now: Duration) {
                 }
             }
             // Not connected by this worker: known already if a predecessor saw a packet.
-            _ => route.connected = route.latched && state.pair.rtp.connect(route.rtp).is_ok(),
+            _ => route.connected = route.latched && state.pair.connect(route.rtp).is_ok(),
         }
         if before.is_none() {
             state.next_report = now + crate::rtcp::next_interval(rand::random());

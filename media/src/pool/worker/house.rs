@@ -17,6 +17,7 @@ impl Worker<'_> {
             .busy_ns
             .store(nanos(sys::thread_cpu()), Relaxed);
         let pool = self.pool;
+        pool.ports.lock().trim(now);
         for entry in self.flows.iter_mut().flatten() {
             self.seat.serving.store(entry.record.id.slot, Relaxed);
             release_keys(entry, now);

@@ -249,7 +249,7 @@ fn latch(record: &FlowRecord, side: Side, me: &mut SideState, from: SocketAddr) 
         route.rtcp = from;
     }
     (route.rtp, route.latched) = (from, true);
-    route.connected = me.pair.rtp.connect(from).is_ok();
+    route.connected = me.pair.connect(from).is_ok();
     let mut first = false;
     record.saw(side, me.remote_serial, |wanted| {
         wanted.seen = Some(from);
