@@ -98,7 +98,7 @@ impl House {
     /// The voices that have missed packets, those of the calls that were hit left out.
     fn gaps(&self) -> Vec<(SocketAddr, Heard)> {
         let heard = self.voices.heard();
-        heard.into_iter().filter(|(at, heard)| !self.hit.contains(at) && heard.missing + heard.late > 0).collect()
+        heard.into_iter().filter(|(at, heard)| !self.hit.contains(at) && heard.missing > 0).collect()
     }
 
     /// Every call passes an INFO from end to end: both of its dialogs live.
