@@ -88,8 +88,9 @@ impl Ports {
         for _ in 0..warm {
             match ports.bind(Duration::ZERO) {
                 Ok(pair) => ports.warm.push_back((pair, None)),
-                Err(OpenError::Io(error)) => return Err(error),
-                Err(_) => break,
+                // Numbers that others hold are no reason not to start: fewer are warm then.
+                Err(OpenError::Io(error)) if error.kind() != io::ErrorKind::AddrInUse => return Err(error),
+                Err(_) => {}
             }
         }
         Ok(ports)
