@@ -27,9 +27,7 @@ impl StoreState {
         match self {
             Self::Running => None,
             Self::DiskFull => Some(StoreError::DiskFull),
-            Self::ReadOnly(reason) => Some(StoreError::ReadOnly {
-                reason: reason.clone(),
-            }),
+            Self::ReadOnly(reason) => Some(StoreError::ReadOnly { reason: reason.clone() }),
             Self::Stopped => Some(StoreError::Stopped),
         }
     }
@@ -46,10 +44,7 @@ pub(crate) struct Pending {
 
 impl Pending {
     pub(crate) fn new(batch: Batch, answer: Answer) -> Self {
-        Self {
-            batch,
-            answer: Some(answer),
-        }
+        Self { batch, answer: Some(answer) }
     }
 
     pub(crate) fn answer(mut self, outcome: Result<(), StoreError>) {
@@ -106,6 +101,8 @@ struct Inner {
     state: StoreState,
     writer_lives: bool,
     die: bool,
+    /// When the writer last took a group.
+    last_group: Option<Instant>,
 }
 
 impl Inner {
@@ -128,6 +125,7 @@ impl Queue {
                 state: StoreState::Running,
                 writer_lives: false,
                 die: false,
+                last_group: None,
             }),
             wake: Condvar::new(),
         }
@@ -139,14 +137,10 @@ impl Queue {
         let refusal = {
             let mut inner = self.inner.lock();
             let queued = inner.waiting.len();
-            let full = queued >= self.bounds.writes_max
-                || inner.bytes.saturating_add(bytes) > self.bounds.bytes_max;
+            let full = queued >= self.bounds.writes_max || inner.bytes.saturating_add(bytes) > self.bounds.bytes_max;
             match inner.state.refusal() {
                 Some(refusal) => refusal,
-                None if full => StoreError::Busy {
-                    queued,
-                    max: self.bounds.writes_max,
-                },
+                None if full => StoreError::Busy { queued, max: self.bounds.writes_max },
                 None => {
                     inner.bytes += bytes;
                     inner.waiting.push_back(pending);
@@ -176,22 +170,21 @@ impl Queue {
             match inner.state {
                 StoreState::Stopped => return Work::Stop,
                 StoreState::DiskFull => {
-                    if self.wake.wait_for(&mut inner, probe_every).timed_out()
-                        && inner.state == StoreState::DiskFull
-                    {
+                    if self.wake.wait_for(&mut inner, probe_every).timed_out() && inner.state == StoreState::DiskFull {
                         return Work::Probe;
                     }
                 }
                 StoreState::Running | StoreState::ReadOnly(_) => self.wake.wait(&mut inner),
             }
         }
-        if !self.bounds.group_window.is_zero() {
-            let until = Instant::now() + self.bounds.group_window;
+        // Counted from the last group: a lone write goes at once, under load groups keep this distance.
+        if let Some(until) = inner.last_group.map(|last| last + self.bounds.group_window) {
             while inner.waiting.len() < self.bounds.group_writes_max
                 && inner.state == StoreState::Running
                 && !self.wake.wait_until(&mut inner, until).timed_out()
             {}
         }
+        inner.last_group = Some(Instant::now());
         Work::Group(inner.drain(self.bounds.group_writes_max))
     }
 

@@ -51,8 +51,8 @@ pub struct StoreConfig {
     pub queue_bytes_max: usize,
     /// Most writes that share one flush.
     pub group_writes_max: usize,
-    /// How long the writer lets a group grow after its first write. Zero takes what is there; a few milliseconds save
-    /// CPU under load and cost that much delay.
+    /// The least time from one group to the next. A lone write does not wait; under load a write waits at most this
+    /// long for others to share its flush, which costs the same for one as for many.
     pub group_window: Duration,
     /// Bounds of the messages kept for absent users.
     pub messages: MessageBounds,
@@ -62,10 +62,7 @@ impl StoreConfig {
     /// sled in `folder`, with a cache of 16 MB, 8,192 writes or 64 MB in the queue, groups of 1,024 and no window.
     #[must_use]
     pub fn sled(folder: impl Into<PathBuf>) -> Self {
-        Self::with_engine(EngineChoice::Sled {
-            folder: folder.into(),
-            cache_bytes: 16 * 1024 * 1024,
-        })
+        Self::with_engine(EngineChoice::Sled { folder: folder.into(), cache_bytes: 16 * 1024 * 1024 })
     }
 
     /// The same bounds over an engine that is open already.
@@ -139,11 +136,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Queues a batch; `answer` is called exactly once.
-    pub(crate) fn submit(
-        &self,
-        batch: Batch,
-        answer: impl FnOnce(Result<(), StoreError>) + Send + 'static,
-    ) {
+    pub(crate) fn submit(&self, batch: Batch, answer: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
         self.queue.push(Pending::new(batch, Box::new(answer)));
     }
 }
@@ -158,11 +151,7 @@ pub(crate) struct Stats {
 
 impl Stats {
     pub(crate) fn note_group(&self, writes: usize, took: Duration, succeeded: bool) {
-        let counter = if succeeded {
-            &self.writes
-        } else {
-            &self.failed_writes
-        };
+        let counter = if succeeded { &self.writes } else { &self.failed_writes };
         counter.fetch_add(writes as u64, Ordering::Relaxed);
         self.groups.fetch_add(1, Ordering::Relaxed);
         let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
@@ -247,11 +236,7 @@ impl Store {
     /// Queues a batch of sealed values. `reply` is called exactly once: on the writer thread after the batch is
     /// durable, or with the refusal, then perhaps on the caller's thread. It must not block. After an error other than
     /// a refusal at the door the write may be there or not.
-    pub fn submit(
-        &self,
-        batch: Batch,
-        reply: impl FnOnce(Result<(), StoreError>) + Send + 'static,
-    ) {
+    pub fn submit(&self, batch: Batch, reply: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
         self.shared.submit(batch, reply);
     }
 
