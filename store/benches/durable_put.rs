@@ -8,79 +8,44 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use store::engine::{Engine, MemoryEngine};
-use store::{Binding, Refresh, Store, StoreConfig, StoreError, wait};
+use store::{Binding, Store, StoreConfig, StoreError, wait};
 
 fn main() {
     let mut numbers = std::env::args().filter_map(|argument| argument.parse::<u64>().ok());
     let bindings = numbers.next().unwrap_or(20_000);
     let row = Duration::from_millis(numbers.next().unwrap_or(2000));
     println!("{bindings} bindings; us per durable refresh");
-    println!("engine  what  group  CPU us  wall us  bytes on disk a binding");
-    for what in [What::Put, What::Refresh] {
-        for group in [1, 16, 64, 256] {
-            let memory: Arc<dyn Engine> = Arc::new(MemoryEngine::default());
-            measure(
-                "memory",
-                StoreConfig::given(memory),
-                what,
-                bindings,
-                group,
-                row,
-            );
-        }
-        for group in [1, 16, 64, 256] {
-            let folder = tempfile::tempdir_in(".").unwrap();
-            let config = StoreConfig::sled(folder.path());
-            measure("sled", config, what, bindings, group, row);
-        }
+    println!("engine  group  CPU us  wall us  bytes on disk a binding");
+    for group in [1, 16, 64, 256] {
+        let memory: Arc<dyn Engine> = Arc::new(MemoryEngine::default());
+        measure("memory", StoreConfig::given(memory), bindings, group, row);
     }
-}
-
-/// A full binding, or only its new expiry.
-#[derive(Debug, Clone, Copy)]
-enum What {
-    Put,
-    Refresh,
+    for group in [1, 16, 64, 256] {
+        let folder = tempfile::tempdir_in(".").unwrap();
+        let config = StoreConfig::sled(folder.path());
+        measure("sled", config, bindings, group, row);
+    }
 }
 
 type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
-fn measure(
-    name: &str,
-    mut config: StoreConfig,
-    what: What,
-    bindings: u64,
-    group: usize,
-    row: Duration,
-) {
+fn measure(name: &str, mut config: StoreConfig, bindings: u64, group: usize, row: Duration) {
     config.group_writes_max = group;
     // A full group ends the window, so that each flush carries exactly `group` writes.
     config.group_window = Duration::from_millis(100);
     let (store, _) = Store::open(config).unwrap();
     let writer = store.start_writer().unwrap();
     let locations = store.locations();
-    let write = |what: What, binding: &Binding, reply: Reply| match what {
-        What::Put => {
-            locations.update(&binding.aor, &[], std::slice::from_ref(binding), reply);
-        }
-        What::Refresh => {
-            let refresh = Refresh {
-                id: binding.id(),
-                expires_at_ms: binding.expires_at_ms,
-                cseq: binding.cseq,
-            };
-            locations.refresh(&binding.aor, &[refresh], reply);
-        }
+    let write = |binding: &Binding, reply: Reply| {
+        locations.update(&binding.aor, &[], std::slice::from_ref(binding), reply);
     };
-    // Every binding is there, and in its second row refreshed once, before the clock starts.
-    for kind in [What::Put, what] {
-        for user in 0..bindings {
-            let binding = binding(user, 1);
-            if user % 1024 == 1023 || user + 1 == bindings {
-                wait(|reply| write(kind, &binding, reply)).unwrap();
-            } else {
-                write(kind, &binding, Box::new(|outcome| outcome.unwrap()));
-            }
+    // Every binding is there before the clock starts.
+    for user in 0..bindings {
+        let binding = binding(user, 1);
+        if user % 1024 == 1023 || user + 1 == bindings {
+            wait(|reply| write(&binding, reply)).unwrap();
+        } else {
+            write(&binding, Box::new(|outcome| outcome.unwrap()));
         }
     }
     let (cpu, begun) = (cpu_ns(), Instant::now());
@@ -88,25 +53,20 @@ fn measure(
     while begun.elapsed() < row {
         // Each round's last write is waited for; it is the last of its group.
         for place in 0..group {
-            random = random
-                .wrapping_mul(6364136223846793005)
-                .wrapping_add(1442695040888963407);
+            random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             let binding = binding((random >> 33) % bindings, written);
             if place + 1 == group {
-                wait(|reply| write(what, &binding, reply)).unwrap();
+                wait(|reply| write(&binding, reply)).unwrap();
             } else {
-                write(what, &binding, Box::new(|outcome| outcome.unwrap()));
+                write(&binding, Box::new(|outcome| outcome.unwrap()));
             }
             written += 1;
         }
     }
     let per = |ns: u128| ns as f64 / 1000.0 / written as f64;
-    let (cpu, wall) = (
-        per(u128::from(cpu_ns() - cpu)),
-        per(begun.elapsed().as_nanos()),
-    );
+    let (cpu, wall) = (per(u128::from(cpu_ns() - cpu)), per(begun.elapsed().as_nanos()));
     let disk = store.health().bytes_on_disk / bindings;
-    println!("{name:6}  {what:?}  {group:5}  {cpu:6.1}  {wall:7.1}  {disk}");
+    println!("{name:6}  {group:5}  {cpu:6.1}  {wall:7.1}  {disk}");
     store.shutdown().unwrap();
     let _ = writer.join();
 }

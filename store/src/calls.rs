@@ -64,11 +64,7 @@ impl Calls {
     }
 
     /// Keeps a record; `reply` comes once it is durable. The same call written twice is kept once.
-    pub fn append(
-        &self,
-        record: &CallRecord,
-        reply: impl FnOnce(Result<(), StoreError>) + Send + 'static,
-    ) {
+    pub fn append(&self, record: &CallRecord, reply: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
         match put(record) {
             Ok(batch) => self.shared.submit(batch, reply),
             Err(error) => reply(Err(error)),
@@ -93,35 +89,22 @@ impl Calls {
     /// [`StoreError::Damaged`], [`StoreError::Io`], [`StoreError::BadKey`].
     pub fn find(&self, select: &CallSelect, limit: usize) -> Result<Vec<CallRecord>, StoreError> {
         let (tree, prefix, from, until) = match select {
-            CallSelect::Started { from_ms, until_ms } => (
-                Tree::Calls,
-                Vec::new(),
-                time_key(*from_ms).to_vec(),
-                Some(time_key(*until_ms).to_vec()),
-            ),
+            CallSelect::Started { from_ms, until_ms } => {
+                (Tree::Calls, Vec::new(), time_key(*from_ms).to_vec(), Some(time_key(*until_ms).to_vec()))
+            }
             CallSelect::CallId(call_id) => {
                 let prefix = index_prefix("the call-id", call_id)?;
                 let until = after_prefix(&prefix);
                 (Tree::CallIds, prefix.clone(), prefix, until)
             }
-            CallSelect::Party {
-                party,
-                from_ms,
-                until_ms,
-            } => {
+            CallSelect::Party { party, from_ms, until_ms } => {
                 let prefix = index_prefix("the party", party)?;
                 let from = [&prefix[..], &time_key(*from_ms)].concat();
                 let until = [&prefix[..], &time_key(*until_ms)].concat();
                 (Tree::CallParties, prefix, from, Some(until))
             }
         };
-        let page = self.shared.engine.scan(&Scan {
-            tree,
-            from,
-            until,
-            backwards: true,
-            limit,
-        })?;
+        let page = self.shared.engine.scan(&Scan { tree, from, until, backwards: true, limit })?;
         let mut found = Vec::with_capacity(page.len());
         for (key, sealed) in &page {
             if tree == Tree::Calls {
@@ -146,12 +129,7 @@ impl Calls {
 
     /// Removes the oldest records past `keep_max`, and those started before `oldest_ms`; at most 1,024 a call, so call
     /// again while the number that `reply` gets is that many. One prune at a time, or it removes too much.
-    pub fn prune(
-        &self,
-        keep_max: u64,
-        oldest_ms: i64,
-        reply: impl FnOnce(Result<usize, StoreError>) + Send + 'static,
-    ) {
+    pub fn prune(&self, keep_max: u64, oldest_ms: i64, reply: impl FnOnce(Result<usize, StoreError>) + Send + 'static) {
         let surplus = usize::try_from(self.count().saturating_sub(keep_max)).unwrap_or(usize::MAX);
         let oldest_first = Scan::prefix(Tree::Calls, b"", SCAN_RECORDS_MAX);
         let page = match self.shared.engine.scan(&oldest_first) {
@@ -174,18 +152,14 @@ impl Calls {
                 }
             }
         }
-        self.shared
-            .submit(batch, move |outcome| reply(outcome.map(|()| removed)));
+        self.shared.submit(batch, move |outcome| reply(outcome.map(|()| removed)));
     }
 }
 
 fn put(record: &CallRecord) -> Result<Batch, StoreError> {
     check_text("the call-id", &record.call_id)?;
     if record.parties.len() > PARTIES_MAX {
-        return Err(StoreError::Full {
-            what: "the parties of a call",
-            max: PARTIES_MAX,
-        });
+        return Err(StoreError::Full { what: "the parties of a call", max: PARTIES_MAX });
     }
     if record.line.len() > LINE_BYTES_MAX {
         return Err(StoreError::TooLarge {

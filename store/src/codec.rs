@@ -115,10 +115,7 @@ impl<'a> Decoder<'a> {
         if self.rest.is_empty() {
             Ok(())
         } else {
-            Err(StoreError::damaged(format!(
-                "{} bytes past the last field",
-                self.rest.len()
-            )))
+            Err(StoreError::damaged(format!("{} bytes past the last field", self.rest.len())))
         }
     }
 
@@ -131,9 +128,7 @@ impl<'a> Decoder<'a> {
 
 /// UTF-8 or a typed error.
 pub(crate) fn to_text(bytes: &[u8]) -> Result<String, StoreError> {
-    std::str::from_utf8(bytes)
-        .map(str::to_owned)
-        .map_err(|_| StoreError::damaged("a text that is not UTF-8"))
+    std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| StoreError::damaged("a text that is not UTF-8"))
 }
 
 fn short() -> StoreError {

@@ -58,25 +58,6 @@ impl Counts {
         self.group
     }
 
-    /// Whether a binding will be there after a group. [`Tree::Locations`] sorts before [`Tree::Refreshes`], so what the
-    /// group does to the binding is in `merged` already.
-    fn binding_stays(
-        &self,
-        engine: &dyn Engine,
-        merged: &Batch,
-        key: &[u8],
-    ) -> Result<bool, StoreError> {
-        let in_group = merged
-            .ops()
-            .binary_search_by(|op| (op.tree, &op.key[..]).cmp(&(Tree::Locations, key)))
-            .ok()
-            .and_then(|place| merged.ops().get(place));
-        match in_group {
-            Some(op) => Ok(op.value.is_some()),
-            None => engine.contains(Tree::Locations, key),
-        }
-    }
-
     /// Merges the batches of a group into one (the last change of a key wins, keys in order, which is also the
     /// cheapest order for a tree), adds the changed counts, and returns the counts as they will be.
     pub(crate) fn merge(
@@ -93,14 +74,6 @@ impl Counts {
         for ((tree, key), value) in changes {
             if tree != Tree::Meta {
                 let there = engine.contains(tree, &key)?;
-                // A refresh without its binding is of no use and would stay for ever.
-                if tree == Tree::Refreshes
-                    && value.is_some()
-                    && !there
-                    && !self.binding_stays(engine, &merged, &key)?
-                {
-                    continue;
-                }
                 let count = next.by_tree.entry(tree).or_insert(0);
                 match (&value, there) {
                     (Some(_), false) => *count += 1,
@@ -117,11 +90,7 @@ impl Counts {
         for (tree, count) in &next.by_tree {
             if *count != self.of(*tree) {
                 let key = count_key(*tree);
-                let sealed = value::seal(
-                    Tree::Meta,
-                    &key,
-                    &Encoder::default().number(*count).finish(),
-                )?;
+                let sealed = value::seal(Tree::Meta, &key, &Encoder::default().number(*count).finish())?;
                 merged.put(Tree::Meta, key, sealed);
             }
         }
@@ -150,12 +119,7 @@ pub(crate) fn verify(engine: &dyn Engine) -> Result<Vec<Missing>, StoreError> {
         })?;
         let promised = counts.of(tree);
         if promised != whole || damaged != 0 {
-            missing.push(Missing {
-                tree,
-                promised,
-                whole,
-                damaged,
-            });
+            missing.push(Missing { tree, promised, whole, damaged });
         }
     }
     Ok(missing)

@@ -45,11 +45,7 @@ pub(crate) fn dump(engine: &dyn Engine, out: &mut dyn Write) -> Result<DumpRepor
             let key_bytes = u32::try_from(key.len())
                 .ok()
                 .filter(|_| key.len() <= KEY_BYTES_MAX)
-                .ok_or(StoreError::TooLarge {
-                    what: "a key",
-                    bytes: key.len(),
-                    max: KEY_BYTES_MAX,
-                })?;
+                .ok_or(StoreError::TooLarge { what: "a key", bytes: key.len(), max: KEY_BYTES_MAX })?;
             let mut body = Vec::with_capacity(5 + key.len() + sealed.len());
             body.push(tree.tag());
             body.extend_from_slice(&key_bytes.to_le_bytes());
@@ -63,8 +59,7 @@ pub(crate) fn dump(engine: &dyn Engine, out: &mut dyn Write) -> Result<DumpRepor
     let mut end = vec![END_TAG];
     end.extend_from_slice(&report.records.to_le_bytes());
     report.bytes += frame(out, &end)?;
-    out.flush()
-        .map_err(|error| StoreError::io("writing a dump", &error))?;
+    out.flush().map_err(|error| StoreError::io("writing a dump", &error))?;
     Ok(report)
 }
 
@@ -123,16 +118,13 @@ fn read_frame(from: &mut dyn Read) -> Result<Vec<u8>, StoreError> {
     let mut body = vec![0; length];
     read(from, &mut body)?;
     if crc32c::crc32c(&body) != u32::from_le_bytes(checksum) {
-        return Err(StoreError::damaged(
-            "a frame of the dump does not match its checksum",
-        ));
+        return Err(StoreError::damaged("a frame of the dump does not match its checksum"));
     }
     Ok(body)
 }
 
 fn write(out: &mut dyn Write, bytes: &[u8]) -> Result<(), StoreError> {
-    out.write_all(bytes)
-        .map_err(|error| StoreError::io("writing a dump", &error))
+    out.write_all(bytes).map_err(|error| StoreError::io("writing a dump", &error))
 }
 
 fn read(from: &mut dyn Read, bytes: &mut [u8]) -> Result<(), StoreError> {

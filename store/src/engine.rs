@@ -22,8 +22,6 @@ pub enum Tree {
     Meta,
     /// Registrar bindings.
     Locations,
-    /// Newest expiry and CSeq of bindings that were refreshed since they were put.
-    Refreshes,
     /// Instant messages for absent users.
     Messages,
     /// Call detail records in order of their start.
@@ -36,15 +34,8 @@ pub enum Tree {
 
 impl Tree {
     /// Every tree, [`Tree::Meta`] first.
-    pub const ALL: [Self; 7] = [
-        Self::Meta,
-        Self::Locations,
-        Self::Refreshes,
-        Self::Messages,
-        Self::Calls,
-        Self::CallIds,
-        Self::CallParties,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Meta, Self::Locations, Self::Messages, Self::Calls, Self::CallIds, Self::CallParties];
 
     /// The byte that stands for this tree on disk and in dumps; never reused.
     #[must_use]
@@ -52,7 +43,6 @@ impl Tree {
         match self {
             Self::Meta => b'M',
             Self::Locations => b'L',
-            Self::Refreshes => b'R',
             Self::Messages => b'I',
             Self::Calls => b'C',
             Self::CallIds => b'c',
@@ -87,20 +77,12 @@ pub struct Batch {
 impl Batch {
     /// Adds a put of a sealed value.
     pub fn put(&mut self, tree: Tree, key: Vec<u8>, value: Vec<u8>) {
-        self.ops.push(Op {
-            tree,
-            key,
-            value: Some(value),
-        });
+        self.ops.push(Op { tree, key, value: Some(value) });
     }
 
     /// Adds a removal; removing what is not there is no error.
     pub fn remove(&mut self, tree: Tree, key: Vec<u8>) {
-        self.ops.push(Op {
-            tree,
-            key,
-            value: None,
-        });
+        self.ops.push(Op { tree, key, value: None });
     }
 
     /// Adds all changes of another batch after this one's.
@@ -123,10 +105,7 @@ impl Batch {
     /// Bytes of keys and values, for the queue's bound.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.ops
-            .iter()
-            .map(|op| op.key.len() + op.value.as_ref().map_or(0, Vec::len))
-            .sum()
+        self.ops.iter().map(|op| op.key.len() + op.value.as_ref().map_or(0, Vec::len)).sum()
     }
 
     pub(crate) fn into_ops(self) -> Vec<Op> {
@@ -156,13 +135,7 @@ impl Scan {
     /// Everything under a prefix, lowest key first.
     #[must_use]
     pub fn prefix(tree: Tree, prefix: &[u8], limit: usize) -> Self {
-        Self {
-            tree,
-            from: prefix.to_vec(),
-            until: after_prefix(prefix),
-            backwards: false,
-            limit,
-        }
+        Self { tree, from: prefix.to_vec(), until: after_prefix(prefix), backwards: false, limit }
     }
 }
 

@@ -80,13 +80,8 @@ impl StoreError {
     /// Sorts a file-system error into [`StoreError::DiskFull`] or [`StoreError::Io`].
     pub(crate) fn io(what: &'static str, error: &io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::StorageFull
-            | io::ErrorKind::QuotaExceeded
-            | io::ErrorKind::FileTooLarge => Self::DiskFull,
-            _ => Self::Io {
-                what,
-                text: error.to_string(),
-            },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => Self::DiskFull,
+            _ => Self::Io { what, text: error.to_string() },
         }
     }
 

@@ -12,15 +12,7 @@
 //! Callers give each write a callback that the writer thread calls exactly once; [`wait`] turns that into a blocking
 //! call for tools and tests.
 #![forbid(unsafe_code)]
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing
-    )
-)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod calls;
 mod codec;
@@ -42,7 +34,7 @@ pub use calls::{CallRecord, CallSelect, Calls, PARTIES_MAX};
 pub use counts::Missing;
 pub use dump::DumpReport;
 pub use error::StoreError;
-pub use locations::{AllBindings, Binding, BindingId, Locations, Refresh};
+pub use locations::{AllBindings, Binding, BindingId, Locations};
 pub use messages::{MessageBounds, Messages, NewMessage, StoredMessage};
 pub use meta::Meta;
 pub use open::{OpenReport, Quarantine, RolledBack};

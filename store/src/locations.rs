@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::codec::{Decoder, Encoder, to_text};
-use crate::engine::{Batch, Engine, Record, SCAN_RECORDS_MAX, Scan, Tree};
+use crate::engine::{Batch, Record, SCAN_RECORDS_MAX, Scan, Tree};
 use crate::store::Shared;
 use crate::{StoreError, TEXT_BYTES_MAX, value};
 
@@ -48,18 +48,6 @@ pub struct Binding {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BindingId(Vec<u8>);
 
-/// A REGISTER that changes nothing but how long a binding lasts: the common case. Its record is a quarter of a
-/// binding's size; measured against putting the binding again it saves CPU in groups of 256 and nothing in small ones.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refresh {
-    /// Which binding of the address of record.
-    pub id: BindingId,
-    /// The new end, in milliseconds since 1970.
-    pub expires_at_ms: i64,
-    /// CSeq number of the REGISTER; its Call-ID is the one of the binding.
-    pub cseq: u32,
-}
-
 impl Binding {
     /// This binding's identity within its address of record.
     #[must_use]
@@ -85,17 +73,11 @@ impl Binding {
         check_text("the call-id", &self.call_id)?;
         check_text("the source address", &self.received)?;
         check_text("the user agent", &self.user_agent)?;
-        for text in [&self.instance, &self.gruu_token, &self.flow_token]
-            .into_iter()
-            .flatten()
-        {
+        for text in [&self.instance, &self.gruu_token, &self.flow_token].into_iter().flatten() {
             check_text("a token of a binding", text)?;
         }
         if self.path.len() > PATH_ENTRIES_MAX {
-            return Err(StoreError::Full {
-                what: "a path",
-                max: PATH_ENTRIES_MAX,
-            });
+            return Err(StoreError::Full { what: "a path", max: PATH_ENTRIES_MAX });
         }
         let id = self.id();
         let by_instance = id.0.first() == Some(&BY_INSTANCE);
@@ -113,8 +95,7 @@ impl Binding {
             out.text(&self.contact);
         } else {
             // Zero is "no reg-id", so it moves up by one.
-            out.optional_text(self.instance.as_deref())
-                .number(self.reg_id.map_or(0, |reg_id| u64::from(reg_id) + 1));
+            out.optional_text(self.instance.as_deref()).number(self.reg_id.map_or(0, |reg_id| u64::from(reg_id) + 1));
         }
         out.number(self.path.len() as u64);
         for entry in &self.path {
@@ -130,10 +111,7 @@ impl Binding {
         let mut input = Decoder::new(value::open(Tree::Locations, key, sealed)?);
         let nul = key.iter().position(|byte| *byte == 0).ok_or_else(bad_key)?;
         let (aor, id) = key.split_at_checked(nul).ok_or_else(bad_key)?;
-        let (kind, id) = id
-            .get(1..)
-            .and_then(<[u8]>::split_first)
-            .ok_or_else(bad_key)?;
+        let (kind, id) = id.get(1..).and_then(<[u8]>::split_first).ok_or_else(bad_key)?;
         let mut binding = Self {
             aor: to_text(aor)?,
             expires_at_ms: input.signed()?,
@@ -158,10 +136,9 @@ impl Binding {
                 binding.instance = input.optional_text()?;
                 binding.reg_id = match input.number()?.checked_sub(1) {
                     None => None,
-                    Some(reg_id) => Some(
-                        u32::try_from(reg_id)
-                            .map_err(|_| StoreError::damaged("a reg-id past 32 bits"))?,
-                    ),
+                    Some(reg_id) => {
+                        Some(u32::try_from(reg_id).map_err(|_| StoreError::damaged("a reg-id past 32 bits"))?)
+                    }
                 };
             }
             _ => return Err(bad_key()),
@@ -200,20 +177,6 @@ impl Locations {
         }
     }
 
-    /// Extends bindings that are kept and otherwise as they were; `reply` comes once that is durable. The caller knows
-    /// that they are kept: the refresh of a binding that is not there does nothing.
-    pub fn refresh(
-        &self,
-        aor: &str,
-        refreshes: &[Refresh],
-        reply: impl FnOnce(Result<(), StoreError>) + Send + 'static,
-    ) {
-        match refresh_batch(aor, refreshes) {
-            Ok(batch) => self.shared.submit(batch, reply),
-            Err(error) => reply(Err(error)),
-        }
-    }
-
     /// The bindings of one address of record, in the order of their identities.
     ///
     /// # Errors
@@ -222,10 +185,7 @@ impl Locations {
         let prefix = aor_prefix(aor)?;
         let scan = Scan::prefix(Tree::Locations, &prefix, SCAN_RECORDS_MAX);
         let records = self.shared.engine.scan(&scan)?;
-        records
-            .iter()
-            .map(|(key, sealed)| read(&*self.shared.engine, key, sealed))
-            .collect()
+        records.iter().map(|(key, sealed)| Binding::decode(key, sealed)).collect()
     }
 
     /// Every binding in the order of addresses of record, read in pages while the iterator goes on. A damaged binding
@@ -253,7 +213,6 @@ impl Locations {
             if binding.expires_at_ms < now_ms
                 && let Ok(key) = key(&binding.aor, &binding.id())
             {
-                batch.remove(Tree::Refreshes, key.clone());
                 batch.remove(Tree::Locations, key);
                 removed += 1;
                 if removed >= limit {
@@ -261,8 +220,7 @@ impl Locations {
                 }
             }
         }
-        self.shared
-            .submit(batch, move |outcome| reply(outcome.map(|()| removed)));
+        self.shared.submit(batch, move |outcome| reply(outcome.map(|()| removed)));
     }
 }
 
@@ -292,54 +250,23 @@ impl Iterator for AllBindings {
             }
         }
         let (key, sealed) = self.page.next()?;
-        Some(read(&*self.shared.engine, &key, &sealed))
+        Some(Binding::decode(&key, &sealed))
     }
 }
 
 fn batch(aor: &str, remove: &[BindingId], put: &[Binding]) -> Result<Batch, StoreError> {
     let mut batch = Batch::default();
     for id in remove {
-        let key = key(aor, id)?;
-        batch.remove(Tree::Refreshes, key.clone());
-        batch.remove(Tree::Locations, key);
+        batch.remove(Tree::Locations, key(aor, id)?);
     }
     for binding in put {
         if binding.aor != aor {
-            return Err(StoreError::BadKey {
-                what: "the address of record of a binding",
-            });
+            return Err(StoreError::BadKey { what: "the address of record of a binding" });
         }
         let (key, sealed) = binding.encode()?;
-        // The binding itself is the newest word now.
-        batch.remove(Tree::Refreshes, key.clone());
         batch.put(Tree::Locations, key, sealed);
     }
     Ok(batch)
-}
-
-fn refresh_batch(aor: &str, refreshes: &[Refresh]) -> Result<Batch, StoreError> {
-    let mut batch = Batch::default();
-    for refresh in refreshes {
-        let key = key(aor, &refresh.id)?;
-        let mut out = Encoder::default();
-        out.signed(refresh.expires_at_ms)
-            .number(refresh.cseq.into());
-        let sealed = value::seal(Tree::Refreshes, &key, &out.finish())?;
-        batch.put(Tree::Refreshes, key, sealed);
-    }
-    Ok(batch)
-}
-
-/// A binding as it was put, with its newest refresh over it.
-fn read(engine: &dyn Engine, key: &[u8], sealed: &[u8]) -> Result<Binding, StoreError> {
-    let mut binding = Binding::decode(key, sealed)?;
-    if let Some(sealed) = engine.get(Tree::Refreshes, key)? {
-        let mut input = Decoder::new(value::open(Tree::Refreshes, key, &sealed)?);
-        binding.expires_at_ms = input.signed()?;
-        binding.cseq = input.small()?;
-        input.end()?;
-    }
-    Ok(binding)
 }
 
 fn key(aor: &str, id: &BindingId) -> Result<Vec<u8>, StoreError> {
@@ -351,9 +278,7 @@ fn key(aor: &str, id: &BindingId) -> Result<Vec<u8>, StoreError> {
 fn aor_prefix(aor: &str) -> Result<Vec<u8>, StoreError> {
     check_text("the address of record", aor)?;
     if aor.is_empty() || aor.contains('\0') {
-        return Err(StoreError::BadKey {
-            what: "the address of record",
-        });
+        return Err(StoreError::BadKey { what: "the address of record" });
     }
     let mut prefix = Vec::with_capacity(aor.len() + 64);
     prefix.extend_from_slice(aor.as_bytes());
@@ -364,11 +289,7 @@ fn aor_prefix(aor: &str) -> Result<Vec<u8>, StoreError> {
 /// Refuses a text past [`TEXT_BYTES_MAX`].
 pub(crate) fn check_text(what: &'static str, text: &str) -> Result<(), StoreError> {
     if text.len() > TEXT_BYTES_MAX {
-        return Err(StoreError::TooLarge {
-            what,
-            bytes: text.len(),
-            max: TEXT_BYTES_MAX,
-        });
+        return Err(StoreError::TooLarge { what, bytes: text.len(), max: TEXT_BYTES_MAX });
     }
     Ok(())
 }

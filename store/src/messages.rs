@@ -24,10 +24,7 @@ pub struct MessageBounds {
 
 impl Default for MessageBounds {
     fn default() -> Self {
-        Self {
-            per_user_max: 100,
-            total_max: 100_000,
-        }
+        Self { per_user_max: 100, total_max: 100_000 }
     }
 }
 
@@ -71,12 +68,7 @@ pub(crate) struct Index {
 
 impl Index {
     pub(crate) fn load(engine: &dyn Engine, bounds: MessageBounds) -> Result<Self, StoreError> {
-        let mut index = Self {
-            bounds,
-            by_user: HashMap::new(),
-            total: 0,
-            next_number: 1,
-        };
+        let mut index = Self { bounds, by_user: HashMap::new(), total: 0, next_number: 1 };
         counts::for_each(engine, Tree::Messages, |key, _| {
             let (user, number) = parse_key(key)?;
             if index.by_user.entry(user).or_default().insert(number) {
@@ -90,17 +82,11 @@ impl Index {
 
     fn reserve(&mut self, user: &str) -> Result<u64, StoreError> {
         if self.total >= self.bounds.total_max {
-            return Err(StoreError::Full {
-                what: "the store of messages",
-                max: self.bounds.total_max,
-            });
+            return Err(StoreError::Full { what: "the store of messages", max: self.bounds.total_max });
         }
         let numbers = self.by_user.entry(user.to_owned()).or_default();
         if numbers.len() >= self.bounds.per_user_max {
-            return Err(StoreError::Full {
-                what: "the user's queue of messages",
-                max: self.bounds.per_user_max,
-            });
+            return Err(StoreError::Full { what: "the user's queue of messages", max: self.bounds.per_user_max });
         }
         let number = self.next_number;
         self.next_number += 1;
@@ -135,13 +121,8 @@ impl Messages {
 
     /// Keeps a message; `reply` gets its number once it is durable. Messages of one user are numbered in the order of
     /// these calls.
-    pub fn enqueue(
-        &self,
-        message: &NewMessage,
-        reply: impl FnOnce(Result<u64, StoreError>) + Send + 'static,
-    ) {
-        let reserved =
-            check(message).and_then(|()| self.shared.messages.lock().reserve(&message.user));
+    pub fn enqueue(&self, message: &NewMessage, reply: impl FnOnce(Result<u64, StoreError>) + Send + 'static) {
+        let reserved = check(message).and_then(|()| self.shared.messages.lock().reserve(&message.user));
         let number = match reserved {
             Ok(number) => number,
             Err(error) => return reply(Err(error)),
@@ -169,10 +150,7 @@ impl Messages {
     pub fn list(&self, user: &str, limit: usize) -> Result<Vec<StoredMessage>, StoreError> {
         let scan = Scan::prefix(Tree::Messages, &user_prefix(user)?, limit);
         let records = self.shared.engine.scan(&scan)?;
-        records
-            .iter()
-            .map(|(key, sealed)| decode(key, sealed))
-            .collect()
+        records.iter().map(|(key, sealed)| decode(key, sealed)).collect()
     }
 
     /// How many messages are kept for a user, those on their way to the drive included.
@@ -183,12 +161,7 @@ impl Messages {
     }
 
     /// Removes messages after their delivery. One that is not there is no error.
-    pub fn remove(
-        &self,
-        user: &str,
-        numbers: &[u64],
-        reply: impl FnOnce(Result<(), StoreError>) + Send + 'static,
-    ) {
+    pub fn remove(&self, user: &str, numbers: &[u64], reply: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
         let pairs = numbers.iter().map(|number| (user.to_owned(), *number));
         self.remove_all(pairs.collect(), reply);
     }
@@ -217,11 +190,7 @@ impl Messages {
         self.remove_all(expired, move |outcome| reply(outcome.map(|()| removed)));
     }
 
-    fn remove_all(
-        &self,
-        pairs: Vec<(String, u64)>,
-        reply: impl FnOnce(Result<(), StoreError>) + Send + 'static,
-    ) {
+    fn remove_all(&self, pairs: Vec<(String, u64)>, reply: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
         let mut batch = Batch::default();
         for (user, number) in &pairs {
             match key(user, *number) {

@@ -48,10 +48,7 @@ pub(crate) struct Marks {
 pub(crate) fn begin(engine: &dyn Engine) -> Result<Marks, StoreError> {
     let schema = read_number(engine, SCHEMA_KEY)?;
     if let Some(found) = schema.filter(|found| *found > u64::from(SCHEMA)) {
-        return Err(StoreError::Newer {
-            found: u32::try_from(found).unwrap_or(u32::MAX),
-            known: SCHEMA,
-        });
+        return Err(StoreError::Newer { found: u32::try_from(found).unwrap_or(u32::MAX), known: SCHEMA });
     }
     let clean = read_number(engine, CLEAN_KEY)? == Some(1);
     let mut batch = Batch::default();
@@ -62,10 +59,7 @@ pub(crate) fn begin(engine: &dyn Engine) -> Result<Marks, StoreError> {
     }
     engine.apply(batch)?;
     engine.flush()?;
-    Ok(Marks {
-        created: schema.is_none(),
-        clean,
-    })
+    Ok(Marks { created: schema.is_none(), clean })
 }
 
 /// Marks the database as cleanly closed.
@@ -94,9 +88,7 @@ fn read(engine: &dyn Engine, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> 
 }
 
 fn read_number(engine: &dyn Engine, key: &[u8]) -> Result<Option<u64>, StoreError> {
-    read(engine, key)?
-        .map(|payload| Decoder::new(&payload).number())
-        .transpose()
+    read(engine, key)?.map(|payload| Decoder::new(&payload).number()).transpose()
 }
 
 fn put(batch: &mut Batch, key: &[u8], payload: &[u8]) -> Result<(), StoreError> {

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use crate::StoreError;
 use crate::counts::{self, Counts, Missing};
 use crate::engine::{
-    Batch, Engine, Guarded, SCAN_RECORDS_MAX, Scan, SledEngine, SledOptions, Tree, guarded_call,
-    sync_folder,
+    Batch, Engine, Guarded, SCAN_RECORDS_MAX, Scan, SledEngine, SledOptions, Tree, guarded_call, sync_folder,
 };
 use crate::store::EngineChoice;
 use crate::witness::Witness;
@@ -63,24 +62,15 @@ pub struct Quarantine {
     pub damaged: u64,
 }
 
-pub(crate) fn open(
-    choice: &EngineChoice,
-) -> Result<(Box<dyn Engine>, Witness, OpenReport), StoreError> {
+pub(crate) fn open(choice: &EngineChoice) -> Result<(Box<dyn Engine>, Witness, OpenReport), StoreError> {
     match choice {
         EngineChoice::Given(engine) => {
             let (engine, report) = begin(Arc::clone(engine))?;
             Ok((engine, Witness::default(), report))
         }
-        EngineChoice::Sled {
-            folder,
-            cache_bytes,
-        } => {
-            fs::create_dir_all(folder)
-                .map_err(|error| StoreError::io("making the data folder", &error))?;
-            let options = SledOptions {
-                folder: folder.join(DATABASE),
-                cache_bytes: *cache_bytes,
-            };
+        EngineChoice::Sled { folder, cache_bytes } => {
+            fs::create_dir_all(folder).map_err(|error| StoreError::io("making the data folder", &error))?;
+            let options = SledOptions { folder: folder.join(DATABASE), cache_bytes: *cache_bytes };
             let (engine, mut report) = match open_sled(&options) {
                 Err(StoreError::Damaged { what }) => {
                     tracing::error!(what, "the database is damaged and is replaced");
@@ -112,11 +102,7 @@ fn open_sled(options: &SledOptions) -> Result<(Box<dyn Engine>, OpenReport), Sto
 fn begin(engine: Arc<dyn Engine>) -> Result<(Box<dyn Engine>, OpenReport), StoreError> {
     let engine = Box::new(Guarded::new(engine));
     let marks = meta::begin(&*engine)?;
-    let mut report = OpenReport {
-        created: marks.created,
-        clean: marks.clean,
-        ..OpenReport::default()
-    };
+    let mut report = OpenReport { created: marks.created, clean: marks.clean, ..OpenReport::default() };
     if !marks.created {
         report.missing = counts::verify(&*engine)?;
         if !report.missing.is_empty() {
@@ -128,27 +114,14 @@ fn begin(engine: Arc<dyn Engine>) -> Result<(Box<dyn Engine>, OpenReport), Store
     Ok((engine, report))
 }
 
-fn quarantine(
-    folder: &Path,
-    options: &SledOptions,
-    reason: String,
-) -> Result<Quarantine, StoreError> {
+fn quarantine(folder: &Path, options: &SledOptions, reason: String) -> Result<Quarantine, StoreError> {
     let aside = (1..=DAMAGED_MAX)
         .map(|number| folder.join(format!("{DAMAGED}{number}")))
         .find(|path| !path.exists())
-        .ok_or(StoreError::Full {
-            what: "the data folder's damaged databases",
-            max: DAMAGED_MAX,
-        })?;
-    fs::rename(&options.folder, &aside)
-        .map_err(|error| StoreError::io("renaming the damaged database", &error))?;
+        .ok_or(StoreError::Full { what: "the data folder's damaged databases", max: DAMAGED_MAX })?;
+    fs::rename(&options.folder, &aside).map_err(|error| StoreError::io("renaming the damaged database", &error))?;
     sync_folder(folder)?;
-    let mut quarantine = Quarantine {
-        folder: aside,
-        reason,
-        carried_over: 0,
-        damaged: 0,
-    };
+    let mut quarantine = Quarantine { folder: aside, reason, carried_over: 0, damaged: 0 };
     let copy = folder.join(SALVAGE);
     let salvaged = salvage(&mut quarantine, &copy, options);
     let text = format!(
@@ -169,11 +142,7 @@ fn quarantine(
 }
 
 /// Reads a copy of the damaged database, without sled's snapshot, which its log can stand in for.
-fn salvage(
-    quarantine: &mut Quarantine,
-    copy: &Path,
-    options: &SledOptions,
-) -> Result<(), StoreError> {
+fn salvage(quarantine: &mut Quarantine, copy: &Path, options: &SledOptions) -> Result<(), StoreError> {
     let io = |error: std::io::Error| StoreError::io("copying the damaged database", &error);
     if copy.exists() {
         fs::remove_dir_all(copy).map_err(io)?;
@@ -189,12 +158,7 @@ fn salvage(
     let new = SledEngine::open(options.clone())?;
     let mut first_error = None;
     for tree in Tree::ALL {
-        let mut carrier = Carrier {
-            tree,
-            new: &new,
-            batch: Batch::default(),
-            quarantine,
-        };
+        let mut carrier = Carrier { tree, new: &new, batch: Batch::default(), quarantine };
         if let Err(error) = carrier.carry(&old) {
             first_error.get_or_insert(error);
         }
@@ -233,13 +197,7 @@ impl Carrier<'_> {
     }
 
     fn carry_backwards(&mut self, old: &dyn Engine, from: Vec<u8>) -> Result<(), StoreError> {
-        let mut scan = Scan {
-            tree: self.tree,
-            from,
-            until: None,
-            backwards: true,
-            limit: SCAN_RECORDS_MAX,
-        };
+        let mut scan = Scan { tree: self.tree, from, until: None, backwards: true, limit: SCAN_RECORDS_MAX };
         // The same unreadable page ends this walk too.
         while let Ok(page) = old.scan(&scan) {
             for (key, sealed) in &page {

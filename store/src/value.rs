@@ -18,11 +18,7 @@ pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
 /// [`StoreError::TooLarge`] past [`PAYLOAD_BYTES_MAX`].
 pub fn seal(tree: Tree, key: &[u8], payload: &[u8]) -> Result<Vec<u8>, StoreError> {
     if payload.len() > PAYLOAD_BYTES_MAX {
-        return Err(StoreError::TooLarge {
-            what: "a stored value",
-            bytes: payload.len(),
-            max: PAYLOAD_BYTES_MAX,
-        });
+        return Err(StoreError::TooLarge { what: "a stored value", bytes: payload.len(), max: PAYLOAD_BYTES_MAX });
     }
     let mut out = Vec::with_capacity(payload.len() + ENVELOPE_BYTES);
     out.push(VALUE_VERSION);
@@ -37,9 +33,7 @@ pub fn seal(tree: Tree, key: &[u8], payload: &[u8]) -> Result<Vec<u8>, StoreErro
 /// # Errors
 /// [`StoreError::Damaged`] when it is short, of an unknown version, or its checksum is wrong.
 pub fn open<'a>(tree: Tree, key: &[u8], value: &'a [u8]) -> Result<&'a [u8], StoreError> {
-    let (body, tail) = value
-        .split_last_chunk::<4>()
-        .ok_or_else(|| damaged(tree, key, "is too short"))?;
+    let (body, tail) = value.split_last_chunk::<4>().ok_or_else(|| damaged(tree, key, "is too short"))?;
     if checksum(tree, key, body) != u32::from_le_bytes(*tail) {
         return Err(damaged(tree, key, "does not match its checksum"));
     }
@@ -96,9 +90,6 @@ mod tests {
     #[test]
     fn a_value_past_its_bound_is_refused() {
         let payload = vec![0; PAYLOAD_BYTES_MAX + 1];
-        assert!(matches!(
-            seal(Tree::Calls, b"k", &payload),
-            Err(StoreError::TooLarge { .. })
-        ));
+        assert!(matches!(seal(Tree::Calls, b"k", &payload), Err(StoreError::TooLarge { .. })));
     }
 }

@@ -50,10 +50,7 @@ impl WriterThread {
 type OnEnd = Box<dyn FnOnce(WriterEnd) + Send>;
 
 pub(crate) fn start(shared: Arc<Shared>, on_end: OnEnd) -> Result<WriterThread, StoreError> {
-    let guard = Guard {
-        shared: Arc::clone(&shared),
-        on_end: Some(on_end),
-    };
+    let guard = Guard { shared: Arc::clone(&shared), on_end: Some(on_end) };
     let run = move || {
         let _guard = guard;
         write_until_stopped(&shared);
@@ -74,11 +71,7 @@ struct Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         self.shared.queue.release_writer();
-        let end = if std::thread::panicking() {
-            WriterEnd::Died
-        } else {
-            WriterEnd::Stopped
-        };
+        let end = if std::thread::panicking() { WriterEnd::Died } else { WriterEnd::Stopped };
         if let Some(on_end) = self.on_end.take() {
             on_end(end);
         }
@@ -104,10 +97,7 @@ fn write_until_stopped(shared: &Shared) {
 /// Writes one group and answers all of it.
 pub(crate) fn write_group(shared: &Shared, mut group: Vec<Pending>) {
     let started = Instant::now();
-    let batches: Vec<_> = group
-        .iter_mut()
-        .map(|pending| std::mem::take(&mut pending.batch))
-        .collect();
+    let batches: Vec<_> = group.iter_mut().map(|pending| std::mem::take(&mut pending.batch)).collect();
     let mut counts = shared.counts.lock();
     shared.unsettled.store(true, Ordering::Release);
     let outcome = match shared.queue.state() {
@@ -130,9 +120,7 @@ pub(crate) fn write_group(shared: &Shared, mut group: Vec<Pending>) {
     if let Err(error) = &outcome {
         note_failure(shared, error);
     }
-    shared
-        .stats
-        .note_group(group.len(), started.elapsed(), outcome.is_ok());
+    shared.stats.note_group(group.len(), started.elapsed(), outcome.is_ok());
     for pending in group {
         pending.answer(outcome.clone());
     }
@@ -141,9 +129,7 @@ pub(crate) fn write_group(shared: &Shared, mut group: Vec<Pending>) {
 fn note_failure(shared: &Shared, error: &StoreError) {
     let state = match error {
         StoreError::DiskFull => StoreState::DiskFull,
-        StoreError::Io { .. } | StoreError::Damaged { .. } => {
-            StoreState::ReadOnly(error.to_string())
-        }
+        StoreError::Io { .. } | StoreError::Damaged { .. } => StoreState::ReadOnly(error.to_string()),
         _ => return,
     };
     tracing::error!(%error, ?state, "the store cannot write");

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use store::engine::{
-    Batch, Engine, MemoryEngine, Scan, SledEngine, SledOptions, Tree, after_prefix,
-};
+use store::engine::{Batch, Engine, MemoryEngine, Scan, SledEngine, SledOptions, Tree, after_prefix};
 
 /// An engine and what keeps its folder alive.
 type Made = (Arc<dyn Engine>, Option<tempfile::TempDir>);
@@ -16,11 +14,7 @@ fn memory() -> Made {
 
 fn sled() -> Made {
     let folder = tempfile::tempdir().unwrap();
-    let engine = SledEngine::open(SledOptions {
-        folder: folder.path().join("sled"),
-        cache_bytes: 1 << 20,
-    })
-    .unwrap();
+    let engine = SledEngine::open(SledOptions { folder: folder.path().join("sled"), cache_bytes: 1 << 20 }).unwrap();
     (Arc::new(engine), Some(folder))
 }
 
@@ -75,17 +69,7 @@ fn trees_do_not_see_each_other() {
 #[test]
 fn a_scan_goes_in_key_order_both_ways_and_stops_at_its_limit() {
     on_each(|engine| {
-        put(
-            engine,
-            Tree::Calls,
-            &[
-                (b"b\xff", b""),
-                (b"a", b""),
-                (b"b", b""),
-                (b"c", b""),
-                (b"b\0", b""),
-            ],
-        );
+        put(engine, Tree::Calls, &[(b"b\xff", b""), (b"a", b""), (b"b", b""), (b"c", b""), (b"b\0", b"")]);
         let mut scan = Scan::prefix(Tree::Calls, b"b", 10);
         assert_eq!(keys(engine, &scan), [&b"b"[..], b"b\0", b"b\xff"]);
         scan.backwards = true;
@@ -104,10 +88,7 @@ fn what_was_flushed_outlives_a_reopening() {
         put(engine, Tree::Locations, &[(b"flushed", b"1")]);
         engine.flush().unwrap();
         engine.reopen().unwrap();
-        assert_eq!(
-            engine.get(Tree::Locations, b"flushed").unwrap().unwrap(),
-            b"1"
-        );
+        assert_eq!(engine.get(Tree::Locations, b"flushed").unwrap().unwrap(), b"1");
         put(engine, Tree::Locations, &[(b"after", b"2")]);
         engine.flush().unwrap();
         engine.probe_room().unwrap();

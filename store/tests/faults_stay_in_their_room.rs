@@ -16,16 +16,10 @@ fn simulated() -> (Arc<MemoryEngine>, StoreConfig) {
 fn submit(store: &Store, user: usize) -> Receiver<Result<(), StoreError>> {
     let (sender, receiver) = mpsc::channel();
     let aor = format!("sip:{user}@example.com");
-    let binding = Binding {
-        aor: aor.clone(),
-        contact: "sip:x".into(),
-        ..Binding::default()
-    };
-    store
-        .locations()
-        .update(&aor, &[], &[binding], move |outcome| {
-            sender.send(outcome).unwrap();
-        });
+    let binding = Binding { aor: aor.clone(), contact: "sip:x".into(), ..Binding::default() };
+    store.locations().update(&aor, &[], &[binding], move |outcome| {
+        sender.send(outcome).unwrap();
+    });
     receiver
 }
 
@@ -51,7 +45,7 @@ fn past_the_queues_bound_a_write_is_refused_at_once_and_the_others_are_still_wri
 #[test]
 fn past_the_queues_bytes_a_write_is_refused() {
     let (_, mut config) = simulated();
-    config.queue_bytes_max = 100;
+    config.queue_bytes_max = 60;
     let (store, _) = Store::open(config).unwrap();
     let first = submit(&store, 0);
     let mut refused = (1..5).map(|user| submit(&store, user));
@@ -65,11 +59,7 @@ fn what_waits_together_shares_one_flush() {
     let (store, _) = Store::open(config).unwrap();
     let queued: Vec<_> = (0..64).map(|user| submit(&store, user)).collect();
     store.start_writer().unwrap();
-    assert!(
-        queued
-            .into_iter()
-            .all(|answer| answer.recv().unwrap().is_ok())
-    );
+    assert!(queued.into_iter().all(|answer| answer.recv().unwrap().is_ok()));
     store.shutdown().unwrap();
     assert_eq!((store.health().groups, store.health().writes), (1, 64));
 }
@@ -90,11 +80,7 @@ fn a_full_disk_refuses_loses_nothing_acknowledged_and_clears_by_itself() {
         assert!(begun.elapsed() < Duration::from_secs(20), "never recovered");
         std::thread::yield_now();
     }
-    let kept: Vec<_> = store
-        .locations()
-        .iter()
-        .map(|binding| binding.unwrap().aor)
-        .collect();
+    let kept: Vec<_> = store.locations().iter().map(|binding| binding.unwrap().aor).collect();
     assert_eq!(kept, ["sip:1@example.com", "sip:4@example.com"]);
     assert!(store.verify().unwrap().is_empty());
 }
@@ -125,9 +111,7 @@ fn a_writer_that_dies_tells_its_parent_and_the_next_one_finds_the_queue_as_it_wa
     let (_, config) = simulated();
     let (store, _) = Store::open(config).unwrap();
     let (sender, ends) = mpsc::channel();
-    let writer = store
-        .start_writer_watched(move |end| sender.send(end).unwrap())
-        .unwrap();
+    let writer = store.start_writer_watched(move |end| sender.send(end).unwrap()).unwrap();
     assert!(matches!(store.start_writer(), Err(StoreError::Busy { .. })));
     put(&store, 1).unwrap();
     store.kill_writer();
@@ -197,9 +181,7 @@ fn a_key_that_goes_missing_and_a_value_that_changes_are_noticed_and_settled_at_o
     store.shutdown().unwrap();
     // Behind the store's back.
     let tree = store::engine::Tree::Locations;
-    let records = engine
-        .scan(&store::engine::Scan::prefix(tree, b"", 10))
-        .unwrap();
+    let records = engine.scan(&store::engine::Scan::prefix(tree, b"", 10)).unwrap();
     let mut batch = store::engine::Batch::default();
     batch.remove(tree, records[3].0.clone());
     let mut value = records[5].1.clone();
@@ -209,10 +191,7 @@ fn a_key_that_goes_missing_and_a_value_that_changes_are_noticed_and_settled_at_o
     engine.flush().unwrap();
 
     let missing = store.verify().unwrap();
-    assert_eq!(
-        (missing[0].promised, missing[0].whole, missing[0].damaged),
-        (10, 8, 1)
-    );
+    assert_eq!((missing[0].promised, missing[0].whole, missing[0].damaged), (10, 8, 1));
     assert_eq!(store.locations().iter().filter(Result::is_err).count(), 1);
     let (store, report) = Store::open(config).unwrap();
     assert_eq!(report.missing, missing);
@@ -226,11 +205,7 @@ fn a_database_of_a_newer_release_is_refused_and_left_alone() {
     drop(Store::open(config.clone()).unwrap());
     let tree = store::engine::Tree::Meta;
     let mut batch = store::engine::Batch::default();
-    batch.put(
-        tree,
-        b"schema".to_vec(),
-        store::value::seal(tree, b"schema", &[9]).unwrap(),
-    );
+    batch.put(tree, b"schema".to_vec(), store::value::seal(tree, b"schema", &[9]).unwrap());
     engine.apply(batch).unwrap();
     engine.flush().unwrap();
     let refused = Store::open(config).map(|_| ()).unwrap_err();

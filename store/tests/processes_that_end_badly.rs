@@ -27,25 +27,13 @@ fn main() {
         Ok("fills the disk") => fill_the_disk(),
         _ => {
             for (sentence, prove) in [
-                (
-                    "what was acknowledged is there after each kill -9",
-                    after_kills as fn(),
-                ),
-                (
-                    "a full disk is refused, and clears, and loses nothing",
-                    when_full,
-                ),
-                (
-                    "a flipped byte is never silent and never stops the start",
-                    over_damage,
-                ),
+                ("what was acknowledged is there after each kill -9", after_kills as fn()),
+                ("a full disk is refused, and clears, and loses nothing", when_full),
+                ("a flipped byte is never silent and never stops the start", over_damage),
             ] {
                 let begun = Instant::now();
                 prove();
-                println!(
-                    "test {sentence} ... ok ({:.1} s)",
-                    begun.elapsed().as_secs_f32()
-                );
+                println!("test {sentence} ... ok ({:.1} s)", begun.elapsed().as_secs_f32());
             }
         }
     }
@@ -53,10 +41,7 @@ fn main() {
 
 fn opened(folder: &Path) -> Store {
     let (store, report) = Store::open(StoreConfig::sled(folder)).unwrap();
-    assert!(
-        report.missing.is_empty() && report.quarantine.is_none() && report.rolled_back.is_none(),
-        "{report:?}"
-    );
+    assert!(report.missing.is_empty() && report.quarantine.is_none() && report.rolled_back.is_none(), "{report:?}");
     store
 }
 
@@ -89,14 +74,7 @@ fn folder_of_child() -> std::path::PathBuf {
 fn write_until_killed() {
     let store = opened(&folder_of_child());
     store.start_writer().unwrap();
-    let first = u64::from(
-        store
-            .locations()
-            .iter()
-            .map(|binding| binding.unwrap().cseq)
-            .max()
-            .unwrap_or(0),
-    );
+    let first = u64::from(store.locations().iter().map(|binding| binding.unwrap().cseq).max().unwrap_or(0));
     let (permit, permits) = sync_channel(100);
     let permits = Arc::new(Mutex::new(permits));
     for number in first + 1.. {
@@ -106,9 +84,7 @@ fn write_until_killed() {
         let binding = binding(number % USERS, number);
         let say = move |line: String| {
             let mut out = std::io::stdout().lock();
-            out.write_all(line.as_bytes())
-                .and_then(|()| out.flush())
-                .unwrap();
+            out.write_all(line.as_bytes()).and_then(|()| out.flush()).unwrap();
         };
         if number % 10 == 0 {
             let message = NewMessage {
@@ -127,13 +103,11 @@ fn write_until_killed() {
             });
         }
         let one = std::slice::from_ref(&binding);
-        store
-            .locations()
-            .update(&binding.aor, &[], one, move |outcome| {
-                outcome.unwrap();
-                say(format!("binding {} {number}\n", number % USERS));
-                permits.lock().unwrap().recv().unwrap();
-            });
+        store.locations().update(&binding.aor, &[], one, move |outcome| {
+            outcome.unwrap();
+            say(format!("binding {} {number}\n", number % USERS));
+            permits.lock().unwrap().recv().unwrap();
+        });
     }
 }
 
@@ -142,11 +116,7 @@ fn after_kills() {
     let mut bindings: HashMap<u64, u32> = HashMap::new();
     let mut messages: Vec<(u64, u64)> = Vec::new();
     for round in 0..KILLS {
-        let mut child = child(
-            "writes until killed",
-            folder.path(),
-            Command::new(std::env::current_exe().unwrap()),
-        );
+        let mut child = child("writes until killed", folder.path(), Command::new(std::env::current_exe().unwrap()));
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut take = |line: String| {
             let fields: Vec<&str> = line.split(' ').collect();
@@ -175,22 +145,13 @@ fn after_kills() {
 
         let store = opened(folder.path());
         for (user, cseq) in &bindings {
-            let kept = store
-                .locations()
-                .of(&format!("sip:{user}@example.com"))
-                .unwrap();
-            assert!(
-                kept[0].cseq >= *cseq,
-                "round {round}: binding {user} lost {cseq}"
-            );
+            let kept = store.locations().of(&format!("sip:{user}@example.com")).unwrap();
+            assert!(kept[0].cseq >= *cseq, "round {round}: binding {user} lost {cseq}");
         }
         for (user, number) in &messages {
             let kept = store.messages().list(&format!("sip:{user}"), 1000).unwrap();
             let body = number.to_string().into_bytes();
-            assert!(
-                kept.iter().any(|kept| kept.message.body == body),
-                "round {round}: message {number} lost"
-            );
+            assert!(kept.iter().any(|kept| kept.message.body == body), "round {round}: message {number} lost");
         }
         assert!(store.verify().unwrap().is_empty());
     }
@@ -204,11 +165,7 @@ fn fill_the_disk() {
     let put = |number: u64| {
         let mut binding = binding(number, number);
         binding.path = vec!["p".repeat(1900); 4];
-        wait(|reply| {
-            store
-                .locations()
-                .update(&binding.aor, &[], std::slice::from_ref(&binding), reply)
-        })
+        wait(|reply| store.locations().update(&binding.aor, &[], std::slice::from_ref(&binding), reply))
     };
     let mut number = 0;
     let refusal = loop {
@@ -224,11 +181,7 @@ fn fill_the_disk() {
     std::io::stdin().read_line(&mut String::new()).unwrap();
     let begun = Instant::now();
     while put(number).is_err() {
-        assert!(
-            begun.elapsed() < Duration::from_secs(30),
-            "{:?}",
-            store.health()
-        );
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", store.health());
         std::thread::yield_now();
     }
     for more in 1..100 {
@@ -244,18 +197,14 @@ fn when_full() {
     // An ignored signal stays ignored over exec: the write fails instead of killing.
     command
         .arg("-c")
-        .arg(format!(
-            "trap '' XFSZ; ulimit -S -f {FILE_BLOCKS_MAX}; exec \"$0\""
-        ))
+        .arg(format!("trap '' XFSZ; ulimit -S -f {FILE_BLOCKS_MAX}; exec \"$0\""))
         .arg(std::env::current_exe().unwrap());
     let mut child = child("fills the disk", folder.path(), command);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let line = lines.next().unwrap().unwrap();
     assert!(line.starts_with("DiskFull "), "{line}");
-    let lifted = Command::new("prlimit")
-        .args(["--fsize=unlimited", "--pid", &child.id().to_string()])
-        .status()
-        .unwrap();
+    let lifted =
+        Command::new("prlimit").args(["--fsize=unlimited", "--pid", &child.id().to_string()]).status().unwrap();
     assert!(lifted.success());
     child.stdin.take().unwrap().write_all(b"go on\n").unwrap();
     let line = lines.next().expect("the child did not recover").unwrap();
@@ -263,10 +212,7 @@ fn when_full() {
     child.wait().unwrap();
     let store = opened(folder.path());
     for number in 0..kept {
-        let found = store
-            .locations()
-            .of(&format!("sip:{number}@example.com"))
-            .unwrap();
+        let found = store.locations().of(&format!("sip:{number}@example.com")).unwrap();
         assert_eq!(u64::from(found[0].cseq), number);
     }
 }
@@ -278,9 +224,7 @@ fn over_damage() {
     store.start_writer().unwrap();
     for number in 0..FLIPPED_BINDINGS {
         let binding = binding(number, number);
-        store
-            .locations()
-            .update(&binding.aor, &[], std::slice::from_ref(&binding), |_| {});
+        store.locations().update(&binding.aor, &[], std::slice::from_ref(&binding), |_| {});
     }
     store.shutdown().unwrap();
     drop(store);
@@ -308,9 +252,7 @@ fn over_damage() {
         }
         let mut bytes = fs::read(trial.join("sled/db")).unwrap();
         let place = loop {
-            random = random
-                .wrapping_mul(6364136223846793005)
-                .wrapping_add(1442695040888963407);
+            random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             let place = usize::try_from(random >> 33).unwrap() % size;
             if bytes[place] != 0 {
                 break place;
@@ -327,13 +269,8 @@ fn over_damage() {
             .map(Result::unwrap)
             .filter(|kept| *kept == binding(u64::from(kept.cseq), u64::from(kept.cseq)));
         let kept = kept.count() as u64;
-        let told = !report.missing.is_empty()
-            || report.quarantine.is_some()
-            || report.rolled_back.is_some();
-        assert!(
-            kept == FLIPPED_BINDINGS || told,
-            "byte {place}: {kept} left, {report:?}"
-        );
+        let told = !report.missing.is_empty() || report.quarantine.is_some() || report.rolled_back.is_some();
+        assert!(kept == FLIPPED_BINDINGS || told, "byte {place}: {kept} left, {report:?}");
         assert!(flip >= 2 || !told, "{report:?}");
         noticed += u64::from(told);
         rolled_back += u64::from(report.rolled_back.is_some());
@@ -345,12 +282,7 @@ fn over_damage() {
         // It works on, damage or not.
         store.start_writer().unwrap();
         let fresh = binding(9_999_999, 1);
-        wait(|reply| {
-            store
-                .locations()
-                .update(&fresh.aor, &[], std::slice::from_ref(&fresh), reply)
-        })
-        .unwrap();
+        wait(|reply| store.locations().update(&fresh.aor, &[], std::slice::from_ref(&fresh), reply)).unwrap();
         store.shutdown().unwrap();
         drop(store);
         fs::remove_dir_all(&trial).unwrap();

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use store::engine::{Engine, MemoryEngine};
-use store::{
-    Binding, CallRecord, CallSelect, NewMessage, Refresh, Store, StoreConfig, StoreError, wait,
-};
+use store::{Binding, CallRecord, CallSelect, NewMessage, Store, StoreConfig, StoreError, wait};
 
 fn on_each(check: impl Fn(StoreConfig)) {
     check(StoreConfig::given(Arc::new(MemoryEngine::default())));
@@ -17,10 +15,7 @@ fn on_each(check: impl Fn(StoreConfig)) {
 
 fn opened(config: &StoreConfig) -> Store {
     let (store, report) = Store::open(config.clone()).unwrap();
-    assert!(
-        report.missing.is_empty() && report.quarantine.is_none(),
-        "{report:?}"
-    );
+    assert!(report.missing.is_empty() && report.quarantine.is_none(), "{report:?}");
     store.start_writer().unwrap();
     store
 }
@@ -104,12 +99,7 @@ fn a_new_contact_of_the_same_instance_and_reg_id_takes_the_place_of_the_old_one(
             let mut binding = binding("sip:a@example.com", contact);
             binding.instance = Some("<urn:uuid:1>".into());
             binding.reg_id = Some(7);
-            wait(|reply| {
-                store
-                    .locations()
-                    .update("sip:a@example.com", &[], &[binding], reply)
-            })
-            .unwrap();
+            wait(|reply| store.locations().update("sip:a@example.com", &[], &[binding], reply)).unwrap();
         }
         let kept = store.locations().of("sip:a@example.com").unwrap();
         assert_eq!(kept.len(), 1);
@@ -126,8 +116,7 @@ fn a_binding_that_replaces_another_does_so_at_once() {
         let (old, new) = (binding("sip:a@b", "sip:1"), binding("sip:a@b", "sip:2"));
         let locations = store.locations();
         wait(|reply| locations.update("sip:a@b", &[], std::slice::from_ref(&old), reply)).unwrap();
-        wait(|reply| locations.update("sip:a@b", &[old.id()], std::slice::from_ref(&new), reply))
-            .unwrap();
+        wait(|reply| locations.update("sip:a@b", &[old.id()], std::slice::from_ref(&new), reply)).unwrap();
         assert_eq!(locations.of("sip:a@b").unwrap(), [new]);
         assert!(locations.of("sip:a").unwrap().is_empty());
         store.shutdown().unwrap();
@@ -135,53 +124,30 @@ fn a_binding_that_replaces_another_does_so_at_once() {
 }
 
 #[test]
-fn a_refresh_is_kept_over_a_restart_and_ends_with_its_binding() {
+fn a_binding_put_again_is_the_newest_word_also_after_a_restart_and_ends_with_its_time() {
     on_each(|config| {
         let store = opened(&config);
         let locations = store.locations();
         let mut one = binding("sip:a@b", "sip:1");
-        let put = |binding: &Binding| {
-            wait(|reply| locations.update("sip:a@b", &[], std::slice::from_ref(binding), reply))
+        let put = |locations: &store::Locations, one: &Binding| {
+            wait(|reply| locations.update("sip:a@b", &[], std::slice::from_ref(one), reply)).unwrap();
         };
-        let refresh = |expires_at_ms, cseq| {
-            let refresh = Refresh {
-                id: one.id(),
-                expires_at_ms,
-                cseq,
-            };
-            wait(|reply| locations.refresh("sip:a@b", &[refresh], reply))
-        };
-        // Of what is not there: nothing is kept.
-        refresh(1, 1).unwrap();
-        put(&one).unwrap();
-        assert_eq!(locations.of("sip:a@b").unwrap(), std::slice::from_ref(&one));
-        refresh(77, 7).unwrap();
-        refresh(88, 8).unwrap();
+        put(&locations, &one);
+        (one.expires_at_ms, one.cseq) = (88, 8);
+        put(&locations, &one);
         store.shutdown().unwrap();
         drop((store, locations));
 
         let store = opened(&config);
         let locations = store.locations();
-        (one.expires_at_ms, one.cseq) = (88, 8);
         assert_eq!(locations.of("sip:a@b").unwrap(), std::slice::from_ref(&one));
         assert_eq!(locations.iter().next().unwrap().unwrap(), one);
-        // A new REGISTER with other facts is the newest word.
         one.cseq = 9;
-        wait(|reply| locations.update("sip:a@b", &[], std::slice::from_ref(&one), reply)).unwrap();
+        put(&locations, &one);
         assert_eq!(locations.of("sip:a@b").unwrap()[0].cseq, 9);
-        let refresh = Refresh {
-            id: one.id(),
-            expires_at_ms: 5,
-            cseq: 10,
-        };
-        wait(|reply| locations.refresh("sip:a@b", &[refresh], reply)).unwrap();
-        assert_eq!(
-            wait(|reply| locations.remove_expired(6, 9, reply)).unwrap(),
-            1
-        );
+        let removed = wait(|reply| locations.remove_expired(89, 9, reply)).unwrap();
+        assert_eq!(removed, 1);
         assert!(locations.of("sip:a@b").unwrap().is_empty());
-        wait(|reply| locations.update("sip:a@b", &[], std::slice::from_ref(&one), reply)).unwrap();
-        assert_eq!(locations.of("sip:a@b").unwrap()[0].cseq, 9);
         assert!(store.verify().unwrap().is_empty());
         store.shutdown().unwrap();
     });
@@ -194,20 +160,11 @@ fn expired_bindings_are_removed_and_the_others_stay() {
         let locations = store.locations();
         for (user, expires_at_ms) in [("a", 5), ("b", 50), ("c", 6)] {
             let aor = format!("sip:{user}@example.com");
-            let binding = Binding {
-                expires_at_ms,
-                ..binding(&aor, "sip:x")
-            };
+            let binding = Binding { expires_at_ms, ..binding(&aor, "sip:x") };
             wait(|reply| locations.update(&aor, &[], &[binding], reply)).unwrap();
         }
-        assert_eq!(
-            wait(|reply| locations.remove_expired(10, 100, reply)).unwrap(),
-            2
-        );
-        let left: Vec<_> = locations
-            .iter()
-            .map(|binding| binding.unwrap().aor)
-            .collect();
+        assert_eq!(wait(|reply| locations.remove_expired(10, 100, reply)).unwrap(), 2);
+        let left: Vec<_> = locations.iter().map(|binding| binding.unwrap().aor).collect();
         assert_eq!(left, ["sip:b@example.com"]);
         store.shutdown().unwrap();
     });
@@ -219,22 +176,12 @@ fn a_binding_with_a_nul_or_a_text_past_its_bound_or_a_foreign_aor_is_refused() {
         let store = opened(&config);
         let locations = store.locations();
         let long = binding("sip:a", &"x".repeat(store::TEXT_BYTES_MAX + 1));
-        let put = |aor: &str, binding: Binding| {
-            wait(|reply| locations.update(aor, &[], &[binding], reply)).unwrap_err()
-        };
+        let put =
+            |aor: &str, binding: Binding| wait(|reply| locations.update(aor, &[], &[binding], reply)).unwrap_err();
         assert!(matches!(put("sip:a", long), StoreError::TooLarge { .. }));
-        assert!(matches!(
-            put("a\0b", binding("a\0b", "sip:x")),
-            StoreError::BadKey { .. }
-        ));
-        assert!(matches!(
-            put("", binding("", "sip:x")),
-            StoreError::BadKey { .. }
-        ));
-        assert!(matches!(
-            put("sip:a", binding("sip:b", "sip:x")),
-            StoreError::BadKey { .. }
-        ));
+        assert!(matches!(put("a\0b", binding("a\0b", "sip:x")), StoreError::BadKey { .. }));
+        assert!(matches!(put("", binding("", "sip:x")), StoreError::BadKey { .. }));
+        assert!(matches!(put("sip:a", binding("sip:b", "sip:x")), StoreError::BadKey { .. }));
         assert_eq!(store.health().bindings, 0);
         store.shutdown().unwrap();
     });
@@ -244,20 +191,12 @@ fn a_binding_with_a_nul_or_a_text_past_its_bound_or_a_foreign_aor_is_refused() {
 fn a_typical_binding_takes_at_most_three_hundred_bytes() {
     let memory = Arc::new(MemoryEngine::default());
     let store = opened(&StoreConfig::given(Arc::clone(&memory) as Arc<dyn Engine>));
-    let mut typical = binding(
-        "sip:alice@example.com",
-        "sip:alice@192.0.2.7:5060;transport=tcp;ob",
-    );
+    let mut typical = binding("sip:alice@example.com", "sip:alice@192.0.2.7:5060;transport=tcp;ob");
     typical.instance = Some("<urn:uuid:00000000-0000-1000-8000-000A95A0E128>".into());
     typical.reg_id = Some(1);
     typical.user_agent = "Some Phone 1.2.3 (x86_64/linux)".into();
     let before = memory.bytes_on_disk();
-    wait(|reply| {
-        store
-            .locations()
-            .update(&typical.aor, &[], std::slice::from_ref(&typical), reply)
-    })
-    .unwrap();
+    wait(|reply| store.locations().update(&typical.aor, &[], std::slice::from_ref(&typical), reply)).unwrap();
     let bytes = memory.bytes_on_disk() - before;
     assert!(bytes <= 300, "{bytes}");
 }
@@ -268,12 +207,7 @@ fn messages_come_back_in_order_after_a_restart_until_they_are_removed() {
         let store = opened(&config);
         for body in ["1", "2", "3"] {
             wait(|reply| store.messages().enqueue(&message("sip:alice", body), reply)).unwrap();
-            wait(|reply| {
-                store
-                    .messages()
-                    .enqueue(&message("sip:alic", "other"), reply)
-            })
-            .unwrap();
+            wait(|reply| store.messages().enqueue(&message("sip:alic", "other"), reply)).unwrap();
         }
         store.shutdown().unwrap();
         drop(store);
@@ -290,12 +224,8 @@ fn messages_come_back_in_order_after_a_restart_until_they_are_removed() {
         assert_eq!(messages.count("sip:alice"), 1);
         let fourth = wait(|reply| messages.enqueue(&message("sip:alice", "4"), reply)).unwrap();
         assert!(fourth > kept[2].number);
-        let bodies: Vec<_> = messages
-            .list("sip:alice", 10)
-            .unwrap()
-            .into_iter()
-            .map(|kept| kept.message.body)
-            .collect();
+        let bodies: Vec<_> =
+            messages.list("sip:alice", 10).unwrap().into_iter().map(|kept| kept.message.body).collect();
         assert_eq!(bodies, [b"3", b"4"]);
         assert_eq!(store.health().messages, 5);
         store.shutdown().unwrap();
@@ -326,16 +256,10 @@ fn expired_messages_are_removed() {
     on_each(|config| {
         let store = opened(&config);
         let messages = store.messages();
-        let late = NewMessage {
-            expires_at_ms: 5000,
-            ..message("a", "late")
-        };
+        let late = NewMessage { expires_at_ms: 5000, ..message("a", "late") };
         wait(|reply| messages.enqueue(&message("a", "x"), reply)).unwrap();
         wait(|reply| messages.enqueue(&late, reply)).unwrap();
-        assert_eq!(
-            wait(|reply| messages.remove_expired(2000, 10, reply)).unwrap(),
-            1
-        );
+        assert_eq!(wait(|reply| messages.remove_expired(2000, 10, reply)).unwrap(), 1);
         assert_eq!(messages.list("a", 10).unwrap()[0].message, late);
         assert_eq!(messages.count("a"), 1);
         store.shutdown().unwrap();
@@ -347,37 +271,20 @@ fn a_call_is_found_by_time_call_id_and_party_newest_first() {
     on_each(|config| {
         let store = opened(&config);
         let calls = store.calls();
-        for (call_id, party, started_at_ms) in [
-            ("c1", "a", -5),
-            ("c2", "a", 20),
-            ("c3", "z", 30),
-            ("c4", "a", 40),
-        ] {
+        for (call_id, party, started_at_ms) in [("c1", "a", -5), ("c2", "a", 20), ("c3", "z", 30), ("c4", "a", 40)] {
             wait(|reply| calls.append(&call(call_id, party, started_at_ms), reply)).unwrap();
         }
         // Written twice, kept once.
         wait(|reply| calls.append(&call("c4", "a", 40), reply)).unwrap();
         let ids = |select: CallSelect, limit| -> Vec<String> {
-            calls
-                .find(&select, limit)
-                .unwrap()
-                .into_iter()
-                .map(|record| record.call_id)
-                .collect()
+            calls.find(&select, limit).unwrap().into_iter().map(|record| record.call_id).collect()
         };
         let started = |from_ms, until_ms| CallSelect::Started { from_ms, until_ms };
         assert_eq!(ids(started(-10, 40), 9), ["c3", "c2", "c1"]);
         assert_eq!(ids(started(i64::MIN, i64::MAX), 2), ["c4", "c3"]);
-        assert_eq!(
-            calls.find(&CallSelect::CallId("c2".into()), 9).unwrap(),
-            [call("c2", "a", 20)]
-        );
+        assert_eq!(calls.find(&CallSelect::CallId("c2".into()), 9).unwrap(), [call("c2", "a", 20)]);
         assert!(ids(CallSelect::CallId("c".into()), 9).is_empty());
-        let with = |party: &str| CallSelect::Party {
-            party: party.into(),
-            from_ms: 0,
-            until_ms: 100,
-        };
+        let with = |party: &str| CallSelect::Party { party: party.into(), from_ms: 0, until_ms: 100 };
         assert_eq!(ids(with("a"), 9), ["c4", "c2"]);
         assert_eq!(ids(with("sip:bob@example.com"), 1), ["c4"]);
         assert_eq!(calls.count(), 4);
@@ -397,18 +304,9 @@ fn the_oldest_calls_go_by_count_and_by_age_with_all_that_leads_to_them() {
         assert_eq!(wait(|reply| calls.prune(4, 3, reply)).unwrap(), 1);
         assert_eq!(wait(|reply| calls.prune(4, 3, reply)).unwrap(), 0);
         assert_eq!(calls.count(), 3);
-        let all = CallSelect::Party {
-            party: "a".into(),
-            from_ms: 0,
-            until_ms: 100,
-        };
+        let all = CallSelect::Party { party: "a".into(), from_ms: 0, until_ms: 100 };
         assert_eq!(calls.find(&all, 9).unwrap().len(), 3);
-        assert!(
-            calls
-                .find(&CallSelect::CallId("c0".into()), 9)
-                .unwrap()
-                .is_empty()
-        );
+        assert!(calls.find(&CallSelect::CallId("c0".into()), 9).unwrap().is_empty());
         assert!(store.verify().unwrap().is_empty());
         store.shutdown().unwrap();
     });
@@ -459,11 +357,9 @@ fn a_group_window_delays_an_answer_and_loses_none() {
         for number in 0..100 {
             let sender = sender.clone();
             let aor = format!("sip:{number}");
-            store
-                .locations()
-                .update(&aor, &[], &[binding(&aor, "sip:x")], move |outcome| {
-                    sender.send(outcome).unwrap();
-                });
+            store.locations().update(&aor, &[], &[binding(&aor, "sip:x")], move |outcome| {
+                sender.send(outcome).unwrap();
+            });
         }
         drop(sender);
         assert_eq!(answers.iter().filter(Result::is_ok).count(), 100);
@@ -475,20 +371,8 @@ fn a_group_window_delays_an_answer_and_loses_none() {
 fn any_binding() -> impl Strategy<Value = Binding> {
     let text = "[^\0]{0,40}";
     (
-        (
-            "[^\0]{1,30}",
-            text,
-            any::<Option<String>>(),
-            any::<Option<u32>>(),
-            any::<Option<String>>(),
-        ),
-        (
-            proptest::collection::vec(text, 0..4),
-            text,
-            any::<Option<String>>(),
-            any::<u16>(),
-            any::<i64>(),
-        ),
+        ("[^\0]{1,30}", text, any::<Option<String>>(), any::<Option<u32>>(), any::<Option<String>>()),
+        (proptest::collection::vec(text, 0..4), text, any::<Option<String>>(), any::<u16>(), any::<i64>()),
         (text, any::<u32>(), text),
     )
         .prop_map(

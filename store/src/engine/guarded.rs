@@ -16,10 +16,7 @@ impl Guarded {
         Self { inner }
     }
 
-    fn call<T>(
-        &self,
-        act: impl FnOnce(&dyn Engine) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+    fn call<T>(&self, act: impl FnOnce(&dyn Engine) -> Result<T, StoreError>) -> Result<T, StoreError> {
         caught(|| act(&*self.inner))
     }
 }

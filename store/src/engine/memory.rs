@@ -64,9 +64,7 @@ impl Engine for MemoryEngine {
             return Ok(Vec::new());
         }
         let state = self.state.lock();
-        let range = state
-            .map
-            .range((Bound::Included(from), Bound::Excluded(until)));
+        let range = state.map.range((Bound::Included(from), Bound::Excluded(until)));
         let limit = scan.limit.min(SCAN_RECORDS_MAX);
         let record = |((_, key), value): (&Place, &Vec<u8>)| (key.clone(), value.clone());
         Ok(if scan.backwards {
@@ -126,10 +124,6 @@ impl Engine for MemoryEngine {
 
     fn bytes_on_disk(&self) -> u64 {
         let state = self.state.lock();
-        state
-            .map
-            .iter()
-            .map(|((_, key), value)| (key.len() + value.len() + 1) as u64)
-            .sum()
+        state.map.iter().map(|((_, key), value)| (key.len() + value.len() + 1) as u64).sum()
     }
 }

@@ -48,20 +48,14 @@ impl SledEngine {
     /// [`StoreError::Damaged`] when sled refuses or panics, [`StoreError::DiskFull`], [`StoreError::Io`].
     pub fn open(options: SledOptions) -> Result<Self, StoreError> {
         let open = Open::new(&options)?;
-        Ok(Self {
-            options,
-            open: RwLock::new(Some(open)),
-        })
+        Ok(Self { options, open: RwLock::new(Some(open)) })
     }
 
     fn with<T>(&self, act: impl FnOnce(&Open) -> Result<T, StoreError>) -> Result<T, StoreError> {
         match self.open.read().as_ref() {
             Some(open) => act(open),
             // A reopening failed; the writer tries again.
-            None => Err(StoreError::Io {
-                what: "sled",
-                text: "the database is not open".to_owned(),
-            }),
+            None => Err(StoreError::Io { what: "sled", text: "the database is not open".to_owned() }),
         }
     }
 }
@@ -86,9 +80,7 @@ impl Open {
 
 /// Makes new names in a folder survive a power cut.
 pub(crate) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
-    File::open(folder)
-        .and_then(|handle| handle.sync_all())
-        .map_err(|error| StoreError::io("syncing a folder", &error))
+    File::open(folder).and_then(|handle| handle.sync_all()).map_err(|error| StoreError::io("syncing a folder", &error))
 }
 
 fn tagged(tree: Tree, key: &[u8]) -> Vec<u8> {
@@ -101,10 +93,7 @@ fn tagged(tree: Tree, key: &[u8]) -> Vec<u8> {
 fn from_sled(error: ::sled::Error) -> StoreError {
     match error {
         ::sled::Error::Io(error)
-            if !matches!(
-                error.kind(),
-                io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData
-            ) =>
+            if !matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData) =>
         {
             StoreError::io("sled", &error)
         }
@@ -140,9 +129,7 @@ impl Engine for SledEngine {
         };
         let limit = scan.limit.min(SCAN_RECORDS_MAX);
         self.with(|open| {
-            let range = open
-                .db
-                .range((Bound::Included(from), Bound::Excluded(until)));
+            let range = open.db.range((Bound::Included(from), Bound::Excluded(until)));
             if scan.backwards {
                 range.rev().take(limit).map(record).collect()
             } else {
@@ -166,9 +153,7 @@ impl Engine for SledEngine {
         self.with(|open| {
             open.db.flush().map_err(from_sled)?;
             // sled's flush does not empty the drive's own cache; this does.
-            open.log
-                .sync_data()
-                .map_err(|error| StoreError::io("syncing sled's log", &error))
+            open.log.sync_data().map_err(|error| StoreError::io("syncing sled's log", &error))
         })
     }
 
@@ -200,13 +185,10 @@ impl Engine for SledEngine {
             file.sync_data()
         });
         let removed = fs::remove_file(&path);
-        written
-            .and(removed)
-            .map_err(|error| StoreError::io("probing for room", &error))
+        written.and(removed).map_err(|error| StoreError::io("probing for room", &error))
     }
 
     fn bytes_on_disk(&self) -> u64 {
-        self.with(|open| open.db.size_on_disk().map_err(from_sled))
-            .unwrap_or(0)
+        self.with(|open| open.db.size_on_disk().map_err(from_sled)).unwrap_or(0)
     }
 }
