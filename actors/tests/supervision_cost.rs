@@ -41,9 +41,7 @@ async fn a_child_costs_about_a_kilobyte_and_a_few_microseconds() {
         let events = events.clone();
         root(Strategy::OneForOne)
             .with(child("calls", Restart::Permanent, || root(Strategy::OneForOne)).seat(&sup))
-            .with(child("last", Restart::Permanent, move || {
-                Probe::new("last", &events)
-            }))
+            .with(child("last", Restart::Permanent, move || Probe::new("last", &events)))
     });
     house.until_started("last").await;
     let resident = resident_bytes();
@@ -74,10 +72,7 @@ async fn start(sup: &SupervisorRef, how_many: usize) -> Vec<Ref<Small>> {
     let mut children = Vec::with_capacity(how_many);
     for n in 0..how_many {
         let name = format!("{n:08x}");
-        children.push(
-            sup.start_child(&name, Restart::Transient, || Small)
-                .unwrap(),
-        );
+        children.push(sup.start_child(&name, Restart::Transient, || Small).unwrap());
         if n % BATCH == 0 {
             tokio::task::yield_now().await;
         }
@@ -109,22 +104,11 @@ async fn turns(tasks: usize) {
 /// Pages of this process in memory, in bytes, from the second field of statm.
 fn resident_bytes() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    statm
-        .split_whitespace()
-        .nth(1)
-        .unwrap()
-        .parse::<usize>()
-        .unwrap()
-        * 4_096
+    statm.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 4_096
 }
 
 /// What this thread has run so far, in ns: other programs on the machine do not count.
 fn cpu_ns() -> usize {
     let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    schedstat
-        .split_whitespace()
-        .next()
-        .unwrap()
-        .parse()
-        .unwrap()
+    schedstat.split_whitespace().next().unwrap().parse().unwrap()
 }

@@ -3,9 +3,7 @@
 mod supervision_common;
 
 use actix::Arbiter;
-use actors::supervision::{
-    Ref, Restart, StartError, StopReason, Strategy, Supervisor, SupervisorRef, Tree, child,
-};
+use actors::supervision::{Ref, Restart, StartError, StopReason, Strategy, Supervisor, SupervisorRef, Tree, child};
 use supervision_common::*;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -17,42 +15,24 @@ async fn calls(most: u32) -> (House, SupervisorRef, UnboundedSender<Event>) {
     let house = House::build(|events| {
         sender = Some(events.clone());
         root(Strategy::OneForOne)
-            .with(
-                child("calls", Restart::Permanent, move || {
-                    root(Strategy::OneForOne).children_max(most)
-                })
-                .seat(&seat),
-            )
-            .with(child("last", Restart::Permanent, move || {
-                Probe::new("last", &there)
-            }))
+            .with(child("calls", Restart::Permanent, move || root(Strategy::OneForOne).children_max(most)).seat(&seat))
+            .with(child("last", Restart::Permanent, move || Probe::new("last", &there)))
     });
     soon(told.recv()).await;
     (house, seat, sender.unwrap())
 }
 
-fn call(
-    under: &SupervisorRef,
-    name: &str,
-    events: &UnboundedSender<Event>,
-) -> Result<Ref<Probe>, StartError> {
+fn call(under: &SupervisorRef, name: &str, events: &UnboundedSender<Event>) -> Result<Ref<Probe>, StartError> {
     let events = events.clone();
-    under.start_child(name, Restart::Transient, move || {
-        Probe::new("call", &events)
-    })
+    under.start_child(name, Restart::Transient, move || Probe::new("call", &events))
 }
 
 #[actix::test]
 async fn a_thousand_children_started_and_stopped_leave_the_tree_empty_and_the_counters_idle() {
     let (mut house, sup, events) = calls(1_000).await;
     let idle = (house.tree.snapshot().len(), house.tree.kinds());
-    let calls: Vec<_> = (0..1_000)
-        .map(|n| call(&sup, &format!("{n:x}"), &events).unwrap())
-        .collect();
-    assert_eq!(
-        call(&sup, "one-more", &events).err(),
-        Some(StartError::Full)
-    );
+    let calls: Vec<_> = (0..1_000).map(|n| call(&sup, &format!("{n:x}"), &events).unwrap()).collect();
+    assert_eq!(call(&sup, "one-more", &events).err(), Some(StartError::Full));
     for call in &calls {
         assert_eq!(count(call).await, 1);
     }
@@ -68,11 +48,7 @@ async fn a_thousand_children_started_and_stopped_leave_the_tree_empty_and_the_co
     }
     // The supervisor describes itself after it has heard of every end.
     let views = house.tree.snapshot_described(DEADLINE).await;
-    assert!(
-        views[1].description.contains(" 0 children"),
-        "{}",
-        views[1].description
-    );
+    assert!(views[1].description.contains(" 0 children"), "{}", views[1].description);
     assert_eq!((house.tree.snapshot().len(), house.tree.kinds()), idle);
     assert!(call(&sup, "room-again", &events).is_ok());
 }
@@ -104,22 +80,13 @@ async fn a_name_is_taken_as_long_as_its_bearer_lives() {
     let second = call(&sup, "5f3a", &events).unwrap();
     assert_eq!(count(&second).await, 1);
     house.tree.snapshot_described(DEADLINE).await;
-    assert!(
-        house
-            .tree
-            .snapshot()
-            .iter()
-            .any(|node| &*node.path == "/switch/calls/5f3a")
-    );
+    assert!(house.tree.snapshot().iter().any(|node| &*node.path == "/switch/calls/5f3a"));
 }
 
 #[actix::test]
 async fn a_supervisor_that_is_not_running_or_lives_elsewhere_takes_no_child() {
     let (events, _told) = unbounded_channel();
-    assert_eq!(
-        call(&SupervisorRef::vacant(), "a", &events).err(),
-        Some(StartError::Dead)
-    );
+    assert_eq!(call(&SupervisorRef::vacant(), "a", &events).err(), Some(StartError::Dead));
     let (house, sup, events) = calls(10).await;
     let arbiter = Arbiter::new();
     let (answer, answered) = tokio::sync::oneshot::channel();
@@ -150,21 +117,8 @@ async fn children_of_a_killed_supervisor_end_and_its_seat_takes_new_ones() {
     soon(rebuilt).await;
     assert!(!orphan.is_alive());
     house.starts(&["call"]).await;
-    let paths: Vec<_> = house
-        .tree
-        .snapshot()
-        .iter()
-        .map(|node| node.path.to_string())
-        .collect();
-    assert_eq!(
-        paths,
-        [
-            "/switch",
-            "/switch/calls",
-            "/switch/calls/new",
-            "/switch/last"
-        ]
-    );
+    let paths: Vec<_> = house.tree.snapshot().iter().map(|node| node.path.to_string()).collect();
+    assert_eq!(paths, ["/switch", "/switch/calls", "/switch/calls/new", "/switch/last"]);
 }
 
 #[actix::test]
@@ -181,26 +135,18 @@ async fn a_child_born_while_its_supervisor_ends_goes_with_it() {
 
 #[actix::test]
 async fn shutdown_halts_children_in_reverse_order_and_waits_for_each() {
-    let (lines, shard, calls) = (
-        Ref::vacant(),
-        SupervisorRef::vacant(),
-        SupervisorRef::vacant(),
-    );
+    let (lines, shard, calls) = (Ref::vacant(), SupervisorRef::vacant(), SupervisorRef::vacant());
     let mut sender = None;
     let mut house = House::build(|events| {
         sender = Some(events.clone());
         let (events, seat) = (events.clone(), calls.clone());
-        let top =
-            root(Strategy::OneForOne).with(probe("lines", Restart::Permanent, &lines, &events));
+        let top = root(Strategy::OneForOne).with(probe("lines", Restart::Permanent, &lines, &events));
         top.with(
             child("shard", Restart::Permanent, move || {
                 let inner = events.clone();
-                let empty =
-                    child("calls", Restart::Permanent, || root(Strategy::OneForOne)).seat(&seat);
+                let empty = child("calls", Restart::Permanent, || root(Strategy::OneForOne)).seat(&seat);
                 root(Strategy::RestForOne)
-                    .with(child("timers", Restart::Permanent, move || {
-                        Probe::new("timers", &inner)
-                    }))
+                    .with(child("timers", Restart::Permanent, move || Probe::new("timers", &inner)))
                     .with(empty)
             })
             .seat(&shard),
@@ -223,30 +169,20 @@ async fn shutdown_halts_children_in_reverse_order_and_waits_for_each() {
     assert!(position(Dropped("timers")) < position(Stopping("lines", StopReason::Halted)));
     assert_eq!(soon(house.ended).await.unwrap().to_string(), "halted");
     assert!(house.tree.snapshot().is_empty());
-    assert_eq!(
-        house
-            .tree
-            .kinds()
-            .iter()
-            .map(|kind| kind.alive)
-            .sum::<u64>(),
-        0
-    );
+    assert_eq!(house.tree.kinds().iter().map(|kind| kind.alive).sum::<u64>(), 0);
 }
 
 #[actix::test]
 async fn a_child_that_does_not_end_in_time_is_killed_and_the_shutdown_goes_on() {
     let mut house = House::build(|events| {
         let (first, second) = (events.clone(), events.clone());
-        root(Strategy::OneForOne)
-            .with(child("first", Restart::Permanent, move || {
-                Probe::new("first", &first)
-            }))
-            .with(child("stubborn", Restart::Permanent, move || {
+        root(Strategy::OneForOne).with(child("first", Restart::Permanent, move || Probe::new("first", &first))).with(
+            child("stubborn", Restart::Permanent, move || {
                 let mut probe = Probe::new("stubborn", &second);
                 probe.stubborn = true;
                 probe
-            }))
+            }),
+        )
     });
     house.starts(&["first", "stubborn"]).await;
     tokio::time::pause();

@@ -5,8 +5,7 @@ mod supervision_common;
 use std::time::Duration;
 
 use actors::supervision::{
-    AskError, Backoff, Ended, Intensity, NodeState, Ref, Refused, Restart, StopReason, Strategy,
-    Supervisor, child,
+    AskError, Backoff, Ended, Intensity, NodeState, Ref, Refused, Restart, StopReason, Strategy, Supervisor, child,
 };
 use supervision_common::*;
 
@@ -14,9 +13,12 @@ use supervision_common::*;
 async fn a_panic_ends_only_that_actor_and_its_neighbours_answer() {
     let (left, right) = (Ref::vacant(), Ref::vacant());
     let mut house = House::build(|events| {
-        root(Strategy::OneForOne)
-            .with(probe("left", Restart::Permanent, &left, events))
-            .with(probe("right", Restart::Permanent, &right, events))
+        root(Strategy::OneForOne).with(probe("left", Restart::Permanent, &left, events)).with(probe(
+            "right",
+            Restart::Permanent,
+            &right,
+            events,
+        ))
     });
     house.starts(&["left", "right"]).await;
     assert_eq!((count(&left).await, count(&right).await), (1, 1));
@@ -24,20 +26,15 @@ async fn a_panic_ends_only_that_actor_and_its_neighbours_answer() {
     assert_eq!(count(&right).await, 2, "the neighbour keeps its state");
     assert_eq!(house.next().await, Event::Dropped("left"));
     house.starts(&["left"]).await;
-    assert_eq!(
-        count(&left).await,
-        1,
-        "the same handle reaches a fresh actor"
-    );
+    assert_eq!(count(&left).await, 1, "the same handle reaches a fresh actor");
     assert_eq!(count(&right).await, 3);
 }
 
 #[actix::test]
 async fn the_tree_knows_message_and_location_of_the_panic() {
     let seat = Ref::vacant();
-    let mut house = House::build(|events| {
-        root(Strategy::OneForOne).with(probe("a", Restart::Permanent, &seat, events))
-    });
+    let mut house =
+        House::build(|events| root(Strategy::OneForOne).with(probe("a", Restart::Permanent, &seat, events)));
     house.starts(&["a"]).await;
     seat.try_send(ProbeMsg::Boom("short circuit")).unwrap();
     house.until_started("a").await;
@@ -45,27 +42,18 @@ async fn the_tree_knows_message_and_location_of_the_panic() {
     let cause = node.last_cause.expect("a cause");
     assert!(cause.starts_with("panicked: short circuit at "), "{cause}");
     assert!(cause.contains("supervision_common/mod.rs:"), "{cause}");
-    assert_eq!(
-        (node.restarts, node.state, node.kind),
-        (1, NodeState::Running, "probe")
-    );
+    assert_eq!((node.restarts, node.state, node.kind), (1, NodeState::Running, "probe"));
 }
 
 #[actix::test]
 async fn a_panic_in_a_future_of_an_actor_is_its_own_panic() {
     let seat = Ref::vacant();
-    let mut house = House::build(|events| {
-        root(Strategy::OneForOne).with(probe("a", Restart::Permanent, &seat, events))
-    });
+    let mut house =
+        House::build(|events| root(Strategy::OneForOne).with(probe("a", Restart::Permanent, &seat, events)));
     house.starts(&["a"]).await;
     seat.try_send(ProbeMsg::BoomInFuture).unwrap();
     house.until_started("a").await;
-    assert!(
-        house
-            .node("/switch/a")
-            .last_cause
-            .is_some_and(|cause| cause.contains("in a future"))
-    );
+    assert!(house.node("/switch/a").last_cause.is_some_and(|cause| cause.contains("in a future")));
 }
 
 #[actix::test]
@@ -86,29 +74,24 @@ async fn a_factory_that_panics_is_a_failure_of_its_child() {
     house.starts(&["late"]).await;
     let node = house.node("/switch/late");
     assert_eq!(node.restarts, 2);
-    assert!(
-        node.last_cause
-            .is_some_and(|cause| cause.contains("not ready"))
-    );
+    assert!(node.last_cause.is_some_and(|cause| cause.contains("not ready")));
     assert_eq!(count(&seat).await, 1);
 }
 
 #[actix::test]
 async fn permanent_transient_and_temporary_differ_after_a_normal_and_an_abnormal_end() {
-    for (restart, after_stop, after_fault) in [
-        (Restart::Permanent, true, true),
-        (Restart::Transient, false, true),
-        (Restart::Temporary, false, false),
-    ] {
-        for (how, comes_back) in [
-            (ProbeMsg::Stop, after_stop),
-            (ProbeMsg::Fail("worn out"), after_fault),
-        ] {
+    for (restart, after_stop, after_fault) in
+        [(Restart::Permanent, true, true), (Restart::Transient, false, true), (Restart::Temporary, false, false)]
+    {
+        for (how, comes_back) in [(ProbeMsg::Stop, after_stop), (ProbeMsg::Fail("worn out"), after_fault)] {
             let (one, other) = (Ref::vacant(), Ref::vacant());
             let mut house = House::build(|events| {
-                root(Strategy::OneForOne)
-                    .with(probe("one", restart, &one, events))
-                    .with(probe("other", Restart::Permanent, &other, events))
+                root(Strategy::OneForOne).with(probe("one", restart, &one, events)).with(probe(
+                    "other",
+                    Restart::Permanent,
+                    &other,
+                    events,
+                ))
             });
             house.starts(&["one", "other"]).await;
             one.try_send(how).unwrap();
@@ -125,11 +108,7 @@ async fn permanent_transient_and_temporary_differ_after_a_normal_and_an_abnormal
             }
             assert_eq!(back, comes_back, "{restart:?}");
             assert_eq!(one.is_alive(), comes_back, "{restart:?}");
-            let in_tree = house
-                .tree
-                .snapshot()
-                .iter()
-                .any(|node| &*node.path == "/switch/one");
+            let in_tree = house.tree.snapshot().iter().any(|node| &*node.path == "/switch/one");
             assert_eq!(in_tree, comes_back, "a child given up leaves the tree");
         }
     }
@@ -140,12 +119,9 @@ async fn rest_for_one_restarts_those_started_later_in_reverse_and_then_in_order(
     let seats = [Ref::vacant(), Ref::vacant(), Ref::vacant(), Ref::vacant()];
     let names = ["a", "b", "c", "d"];
     let mut house = House::build(|events| {
-        names
-            .iter()
-            .zip(&seats)
-            .fold(root(Strategy::RestForOne), |sup, (name, seat)| {
-                sup.with(probe(name, Restart::Permanent, seat, events))
-            })
+        names.iter().zip(&seats).fold(root(Strategy::RestForOne), |sup, (name, seat)| {
+            sup.with(probe(name, Restart::Permanent, seat, events))
+        })
     });
     house.starts(&names).await;
     seats[1].try_send(ProbeMsg::Boom("b breaks")).unwrap();
@@ -173,12 +149,9 @@ async fn one_for_all_restarts_everybody_in_order() {
     let seats = [Ref::vacant(), Ref::vacant(), Ref::vacant()];
     let names = ["a", "b", "c"];
     let mut house = House::build(|events| {
-        names
-            .iter()
-            .zip(&seats)
-            .fold(root(Strategy::OneForAll), |sup, (name, seat)| {
-                sup.with(probe(name, Restart::Permanent, seat, events))
-            })
+        names.iter().zip(&seats).fold(root(Strategy::OneForAll), |sup, (name, seat)| {
+            sup.with(probe(name, Restart::Permanent, seat, events))
+        })
     });
     house.starts(&names).await;
     seats[1].try_send(ProbeMsg::Fail("b breaks")).unwrap();
@@ -210,19 +183,10 @@ async fn past_its_intensity_a_supervisor_fails_and_its_parent_rebuilds_the_subtr
         let (a, b, events) = (a.clone(), b.clone(), events.clone());
         root(Strategy::OneForOne).with(
             child("shard", Restart::Permanent, move || {
-                Supervisor::new(
-                    Strategy::OneForOne,
-                    Intensity {
-                        restarts: 2,
-                        within: Duration::from_secs(60),
-                    },
-                )
-                .backoff(Backoff {
-                    first: Duration::ZERO,
-                    most: Duration::ZERO,
-                })
-                .with(probe("a", Restart::Permanent, &a, &events))
-                .with(probe("b", Restart::Permanent, &b, &events))
+                Supervisor::new(Strategy::OneForOne, Intensity { restarts: 2, within: Duration::from_secs(60) })
+                    .backoff(Backoff { first: Duration::ZERO, most: Duration::ZERO })
+                    .with(probe("a", Restart::Permanent, &a, &events))
+                    .with(probe("b", Restart::Permanent, &b, &events))
             })
             .seat(&shard),
         )
@@ -237,17 +201,12 @@ async fn past_its_intensity_a_supervisor_fails_and_its_parent_rebuilds_the_subtr
     a.try_send(ProbeMsg::Boom("once too often")).unwrap();
     house.until_started("a").await;
     house.until_started("b").await;
-    assert_eq!(
-        (count(&a).await, count(&b).await),
-        (1, 1),
-        "everybody in the subtree is fresh"
-    );
+    assert_eq!((count(&a).await, count(&b).await), (1, 1), "everybody in the subtree is fresh");
     let node = house.node("/switch/shard");
     assert_eq!(node.restarts, 1);
     let cause = node.last_cause.expect("a cause");
     assert!(
-        cause.contains("more than 2 restarts")
-            && cause.contains("/switch/shard/a panicked: once too often"),
+        cause.contains("more than 2 restarts") && cause.contains("/switch/shard/a panicked: once too often"),
         "{cause}"
     );
     assert_eq!(house.tree.snapshot().len(), 4);
@@ -256,23 +215,15 @@ async fn past_its_intensity_a_supervisor_fails_and_its_parent_rebuilds_the_subtr
 #[actix::test]
 async fn the_root_past_its_intensity_tells_whoever_planted_it() {
     let seat = Ref::vacant();
-    let mut house = House::build(|events| {
-        Supervisor::new(
-            Strategy::OneForOne,
-            Intensity {
-                restarts: 0,
-                within: Duration::from_secs(60),
-            },
-        )
-        .with(probe("a", Restart::Permanent, &seat, events))
-    });
+    let mut house =
+        House::build(|events| {
+            Supervisor::new(Strategy::OneForOne, Intensity { restarts: 0, within: Duration::from_secs(60) })
+                .with(probe("a", Restart::Permanent, &seat, events))
+        });
     house.starts(&["a"]).await;
     seat.try_send(ProbeMsg::Fail("worn out")).unwrap();
     let ended = soon(&mut house.ended).await.unwrap();
-    assert!(
-        matches!(&ended, Ended::Failed(cause) if cause.ends_with("/switch/a worn out")),
-        "{ended}"
-    );
+    assert!(matches!(&ended, Ended::Failed(cause) if cause.ends_with("/switch/a worn out")), "{ended}");
     assert!(house.tree.snapshot().is_empty());
 }
 
@@ -280,19 +231,19 @@ async fn the_root_past_its_intensity_tells_whoever_planted_it() {
 async fn a_killed_child_comes_back_without_last_words() {
     let (one, keeper) = (Ref::vacant(), Ref::vacant());
     let mut house = House::build(|events| {
-        root(Strategy::OneForOne)
-            .with(probe("one", Restart::Transient, &one, events))
-            .with(probe("keeper", Restart::Permanent, &keeper, events))
+        root(Strategy::OneForOne).with(probe("one", Restart::Transient, &one, events)).with(probe(
+            "keeper",
+            Restart::Permanent,
+            &keeper,
+            events,
+        ))
     });
     house.starts(&["one", "keeper"]).await;
     house.tree.kill("/switch/one").unwrap();
     assert_eq!(house.next().await, Event::Dropped("one"));
     house.starts(&["one"]).await;
     let node = house.node("/switch/one");
-    assert_eq!(
-        (node.restarts, node.last_cause.as_deref()),
-        (1, Some("killed by operator"))
-    );
+    assert_eq!((node.restarts, node.last_cause.as_deref()), (1, Some("killed by operator")));
     assert!(house.tree.kill("/switch/nobody").is_err());
 }
 
@@ -312,10 +263,7 @@ async fn a_killed_supervisor_comes_back_with_its_children() {
     house.tree.kill("/switch/shard").unwrap();
     assert_eq!(house.next().await, Event::Dropped("a"));
     house.starts(&["a"]).await;
-    assert_eq!(
-        house.node("/switch/shard").last_cause.as_deref(),
-        Some("killed by operator")
-    );
+    assert_eq!(house.node("/switch/shard").last_cause.as_deref(), Some("killed by operator"));
     assert_eq!(count(&a).await, 1);
 }
 
@@ -323,22 +271,11 @@ async fn a_killed_supervisor_comes_back_with_its_children() {
 async fn restarts_wait_longer_each_time_up_to_a_bound_and_one_timer_serves_them() {
     let mut house = House::build(|events| {
         (0..50).fold(
-            Supervisor::new(
-                Strategy::OneForOne,
-                Intensity {
-                    restarts: 1_000,
-                    within: Duration::from_secs(60),
-                },
-            )
-            .backoff(Backoff {
-                first: Duration::from_millis(100),
-                most: Duration::from_millis(300),
-            }),
+            Supervisor::new(Strategy::OneForOne, Intensity { restarts: 1_000, within: Duration::from_secs(60) })
+                .backoff(Backoff { first: Duration::from_millis(100), most: Duration::from_millis(300) }),
             |sup, n| {
                 let events = events.clone();
-                sup.with(child(n.to_string(), Restart::Permanent, move || {
-                    Probe::new("p", &events)
-                }))
+                sup.with(child(n.to_string(), Restart::Permanent, move || Probe::new("p", &events)))
             },
         )
     });
@@ -357,10 +294,7 @@ async fn restarts_wait_longer_each_time_up_to_a_bound_and_one_timer_serves_them(
             }
         }
         let waited = before.elapsed().as_millis();
-        assert!(
-            (wait_ms..=wait_ms + 2).contains(&waited),
-            "{waited} ms instead of {wait_ms}"
-        );
+        assert!((wait_ms..=wait_ms + 2).contains(&waited), "{waited} ms instead of {wait_ms}");
     }
     assert_eq!(house.node("/switch/7").restarts, 5);
 }
@@ -368,23 +302,13 @@ async fn restarts_wait_longer_each_time_up_to_a_bound_and_one_timer_serves_them(
 #[actix::test]
 async fn messages_to_a_dead_actor_come_back() {
     let seat = Ref::vacant();
-    assert!(matches!(
-        seat.try_send(ProbeMsg::Stop),
-        Err(Refused::Dead(ProbeMsg::Stop))
-    ));
-    let mut house = House::build(|events| {
-        root(Strategy::OneForOne).with(probe("a", Restart::Temporary, &seat, events))
-    });
+    assert!(matches!(seat.try_send(ProbeMsg::Stop), Err(Refused::Dead(ProbeMsg::Stop))));
+    let mut house =
+        House::build(|events| root(Strategy::OneForOne).with(probe("a", Restart::Temporary, &seat, events)));
     house.starts(&["a"]).await;
     seat.try_send(ProbeMsg::Stop).unwrap();
     assert_eq!(house.next().await, Event::Stopping("a", StopReason::Done));
     assert_eq!(house.next().await, Event::Dropped("a"));
-    assert!(matches!(
-        seat.try_send(ProbeMsg::Stop),
-        Err(Refused::Dead(ProbeMsg::Stop))
-    ));
-    assert_eq!(
-        seat.ask(ProbeMsg::Count, DEADLINE).await,
-        Err(AskError::Dead)
-    );
+    assert!(matches!(seat.try_send(ProbeMsg::Stop), Err(Refused::Dead(ProbeMsg::Stop))));
+    assert_eq!(seat.ask(ProbeMsg::Count, DEADLINE).await, Err(AskError::Dead));
 }

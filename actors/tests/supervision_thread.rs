@@ -63,18 +63,12 @@ async fn a_thread_that_panics_is_started_again_and_its_cause_is_known() {
     tell(&line, Order::Panic);
     assert_eq!(soon(reports.recv()).await, Some("up"));
     let cause = house.node("/switch/worker-0").last_cause.unwrap();
-    assert!(
-        cause.starts_with("its thread panicked: no power at "),
-        "{cause}"
-    );
+    assert!(cause.starts_with("its thread panicked: no power at "), "{cause}");
     assert!(cause.contains("supervision_thread.rs:"), "{cause}");
     tell(&line, Order::Return);
     assert_eq!(soon(reports.recv()).await, Some("up"));
     let node = house.node("/switch/worker-0");
-    assert_eq!(
-        (node.restarts, node.last_cause.as_deref()),
-        (2, Some("its thread ended unasked"))
-    );
+    assert_eq!((node.restarts, node.last_cause.as_deref()), (2, Some("its thread ended unasked")));
 }
 
 #[actix::test]
@@ -84,10 +78,7 @@ async fn a_killed_face_ends_its_thread_before_the_next_one_starts() {
     house.tree.kill("/switch/worker-0").unwrap();
     assert_eq!(soon(reports.recv()).await, Some("stopped"));
     assert_eq!(soon(reports.recv()).await, Some("up"));
-    assert_eq!(
-        house.node("/switch/worker-0").last_cause.as_deref(),
-        Some("killed by operator")
-    );
+    assert_eq!(house.node("/switch/worker-0").last_cause.as_deref(), Some("killed by operator"));
 }
 
 #[actix::test]
@@ -97,34 +88,18 @@ async fn shutdown_stops_the_thread_and_waits_for_it() {
     house.root.halt();
     assert_eq!(soon(house.ended).await.unwrap().to_string(), "halted");
     assert_eq!(reports.recv().await, Some("stopped"));
-    assert_eq!(
-        reports.recv().await,
-        None,
-        "the thread and its face are gone"
-    );
+    assert_eq!(reports.recv().await, None, "the thread and its face are gone");
 }
 
 #[actix::test]
 async fn a_thread_that_cannot_start_fails_its_face() {
     let house = House::build(|_| {
-        Supervisor::new(
-            Strategy::OneForOne,
-            actors::supervision::Intensity {
-                restarts: 1,
-                ..calm()
-            },
-        )
-        .backoff(actors::supervision::Backoff {
-            first: std::time::Duration::ZERO,
-            ..Default::default()
-        })
-        .with(child("worker-0", Restart::Permanent, || {
-            ThreadFace::new(|_bell| Err(io::Error::other("no thread left")), || {})
-        }))
+        Supervisor::new(Strategy::OneForOne, actors::supervision::Intensity { restarts: 1, ..calm() })
+            .backoff(actors::supervision::Backoff { first: std::time::Duration::ZERO, ..Default::default() })
+            .with(child("worker-0", Restart::Permanent, || {
+                ThreadFace::new(|_bell| Err(io::Error::other("no thread left")), || {})
+            }))
     });
     let ended = soon(house.ended).await.unwrap().to_string();
-    assert!(
-        ended.ends_with("/switch/worker-0 its thread did not start: no thread left"),
-        "{ended}"
-    );
+    assert!(ended.ends_with("/switch/worker-0 its thread did not start: no thread left"), "{ended}");
 }

@@ -20,28 +20,19 @@ fn main() {
     println!("bare recv/send, 1 pair:  {bare:6.2} us a packet");
     for flows in [1, 100, 500] {
         let cost = pool_relay(flows);
-        println!(
-            "pool, {flows:3} flows:         {cost:6.2} us a packet, {:.2} of bare",
-            cost / bare
-        );
+        println!("pool, {flows:3} flows:         {cost:6.2} us a packet, {:.2} of bare", cost / bare);
     }
 }
 
 /// Microseconds of CPU that this thread has used (`/proc/thread-self/schedstat`, first field, nanoseconds).
 fn thread_cpu_us() -> f64 {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("schedstat");
-    text.split(' ')
-        .next()
-        .and_then(|nanos| nanos.parse::<f64>().ok())
-        .expect("nanoseconds")
-        / 1000.0
+    text.split(' ').next().and_then(|nanos| nanos.parse::<f64>().ok()).expect("nanoseconds") / 1000.0
 }
 
 fn socket() -> UdpSocket {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
-    socket
-        .set_read_timeout(Some(Duration::from_secs(5)))
-        .expect("a time-out");
+    socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a time-out");
     socket
 }
 
@@ -81,12 +72,8 @@ fn drive(pairs: &[(UdpSocket, UdpSocket, std::net::SocketAddr)]) {
 fn bare_forwarder() -> f64 {
     let (caller, callee, inbound, outbound) = (socket(), socket(), socket(), socket());
     let to = inbound.local_addr().expect("bound");
-    inbound
-        .connect(caller.local_addr().expect("bound"))
-        .expect("connected");
-    outbound
-        .connect(callee.local_addr().expect("bound"))
-        .expect("connected");
+    inbound.connect(caller.local_addr().expect("bound")).expect("connected");
+    outbound.connect(callee.local_addr().expect("bound")).expect("connected");
     let forwarder = std::thread::spawn(move || {
         let mut buffer = [0; 2048];
         let before = thread_cpu_us();
@@ -101,17 +88,9 @@ fn bare_forwarder() -> f64 {
 }
 
 fn pool_relay(flows: usize) -> f64 {
-    let pool = Pool::new(PoolConfig {
-        workers: 1,
-        ports: 0..=0,
-        ..PoolConfig::default()
-    })
-    .expect("a pool");
+    let pool = Pool::new(PoolConfig { workers: 1, ports: 0..=0, ..PoolConfig::default() }).expect("a pool");
     let _thread = pool.start_worker(0).expect("a worker");
-    let owner = Owner {
-        key: 0,
-        events: Arc::new(|_, _| ()),
-    };
+    let owner = Owner { key: 0, events: Arc::new(|_, _| ()) };
     let remote = |socket: &UdpSocket| Remote {
         rtp: socket.local_addr().expect("bound"),
         rtcp: None,
@@ -124,9 +103,7 @@ fn pool_relay(flows: usize) -> f64 {
     };
     let pairs: Vec<_> = (0..flows)
         .map(|_| {
-            let flow = pool
-                .open(owner.clone(), FlowSpec::default())
-                .expect("a flow");
+            let flow = pool.open(owner.clone(), FlowSpec::default()).expect("a flow");
             let (caller, callee) = (socket(), socket());
             flow.connect(Side::A, remote(&caller)).expect("room");
             flow.connect(Side::B, remote(&callee)).expect("room");

@@ -12,15 +12,7 @@
 //! What goes in: commands of a call ([`pool::Flow::connect`], [`pool::Flow::hear`]) and packets. What comes out: packets,
 //! counters that anybody may read at any time ([`pool::Flow::stats`]), and a few [`pool::MediaEvent`]s a call.
 #![deny(unsafe_code)]
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing
-    )
-)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod codec;
 pub mod dtmf;
@@ -32,8 +24,7 @@ pub mod tone;
 
 pub use codec::{Codec, Payload};
 pub use pool::{
-    Dropped, Flow, FlowCheckpoint, FlowId, FlowSpec, FlowStats, MediaEvent, OpenError, Owner, Pool,
-    PoolBusy, PoolConfig, Remote, Repeat, Side, SideStats, Source, WorkerEnd, WorkerHealth,
-    WorkerThread,
+    Dropped, Flow, FlowCheckpoint, FlowId, FlowSpec, FlowStats, MediaEvent, OpenError, Owner, Pool, PoolBusy,
+    PoolConfig, Remote, Repeat, Side, SideStats, Source, WorkerEnd, WorkerHealth, WorkerThread,
 };
 pub use prompt::Audio;

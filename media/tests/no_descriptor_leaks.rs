@@ -11,31 +11,17 @@ fn descriptors() -> usize {
 
 #[test]
 fn five_hundred_flows_open_and_close_without_leaving_a_descriptor() {
-    let (pool, threads) = running(PoolConfig {
-        workers: 2,
-        warm_pairs: 8,
-        ..config()
-    });
+    let (pool, threads) = running(PoolConfig { workers: 2, warm_pairs: 8, ..config() });
     let (owner, _events) = owner(1);
     for worker in 0..2 {
         // A worker that has done something has all of its own descriptors.
-        let flow = pool
-            .open(
-                owner.clone(),
-                FlowSpec {
-                    worker: Some(worker),
-                    ..FlowSpec::default()
-                },
-            )
-            .unwrap();
+        let flow = pool.open(owner.clone(), FlowSpec { worker: Some(worker), ..FlowSpec::default() }).unwrap();
         flow.close();
         until(|| pool.adopt(flow.id()).is_none());
     }
     let idle = descriptors();
     for _ in 0..2 {
-        let flows: Vec<_> = (0..500)
-            .map(|_| pool.open(owner.clone(), FlowSpec::default()).unwrap())
-            .collect();
+        let flows: Vec<_> = (0..500).map(|_| pool.open(owner.clone(), FlowSpec::default()).unwrap()).collect();
         assert!(descriptors() >= idle + 500 * 4 - 8 * 2);
         flows.iter().for_each(media::Flow::close);
         until(|| (0..2).all(|n| pool.health(n).flows == 0));

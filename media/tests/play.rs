@@ -10,27 +10,15 @@ use media::{Audio, Codec, MediaEvent, Payload, Pool, Repeat, Side, Source};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-const TONE: Source = Source::Tone {
-    hz: 1000.0,
-    dbm0: -10.0,
-};
-const L16: Payload = Payload {
-    pt: 97,
-    codec: Codec::L16,
-    clock_hz: 8000,
-    events: false,
-};
+const TONE: Source = Source::Tone { hz: 1000.0, dbm0: -10.0 };
+const L16: Payload = Payload { pt: 97, codec: Codec::L16, clock_hz: 8000, events: false };
 
 /// A flow with only its caller connected.
 fn single(
     pool: &Pool,
     payloads: &[Payload],
     ptime_ms: u8,
-) -> (
-    media::Flow,
-    Phone,
-    std::sync::mpsc::Receiver<(u64, MediaEvent)>,
-) {
+) -> (media::Flow, Phone, std::sync::mpsc::Receiver<(u64, MediaEvent)>) {
     let (flow, events) = open(pool);
     let phone = Phone::new(0xa);
     let mut remote = phone.remote(payloads);
@@ -56,14 +44,9 @@ fn a_tone_has_its_frequency_and_level_in_every_codec() {
     for payload in [PCMU, PCMA, L16] {
         let (flow, phone, _events) = single(&pool, &[payload], 20);
         flow.hear(Side::A, TONE).unwrap();
-        let samples: Vec<i16> = (0..25)
-            .flat_map(|_| decode(payload, &phone.receive().payload))
-            .collect();
+        let samples: Vec<i16> = (0..25).flat_map(|_| decode(payload, &phone.receive().payload)).collect();
         let found = measure(&samples, 8000).unwrap();
-        assert!(
-            (found.hz - 1000.0).abs() < 1.0 && (found.dbm0 + 10.0).abs() < 0.5,
-            "{payload:?} {found:?}"
-        );
+        assert!((found.hz - 1000.0).abs() < 1.0 && (found.dbm0 + 10.0).abs() < 0.5, "{payload:?} {found:?}");
         assert!(found.purity > 0.99, "{payload:?} {found:?}");
         flow.close();
     }
@@ -82,21 +65,11 @@ fn generated_packets_are_paced_and_counted_without_a_gap() {
             let packet = phone.receive();
             assert_eq!(packet.payload, vec![0xff; units as usize]);
             assert_eq!(packet.header.sequence, first.sequence.wrapping_add(n));
-            assert_eq!(
-                packet.header.timestamp,
-                first.timestamp.wrapping_add(units * u32::from(n))
-            );
-            assert_eq!(
-                (packet.header.ssrc, packet.header.marker),
-                (first.ssrc, false)
-            );
+            assert_eq!(packet.header.timestamp, first.timestamp.wrapping_add(units * u32::from(n)));
+            assert_eq!((packet.header.ssrc, packet.header.marker), (first.ssrc, false));
         }
         // Ten packets after the first; a late wake may have made up for up to five beats at once.
-        assert!(
-            start.elapsed() >= Duration::from_millis(u64::from(ptime_ms) * 10 - 100),
-            "{:?}",
-            start.elapsed()
-        );
+        assert!(start.elapsed() >= Duration::from_millis(u64::from(ptime_ms) * 10 - 100), "{:?}", start.elapsed());
         flow.close();
     }
 }
@@ -106,21 +79,13 @@ fn a_prompt_is_heard_sample_by_sample_and_its_end_is_told() {
     let (pool, _threads) = running(config());
     let (flow, phone, events) = single(&pool, &[PCMU], 20);
     let bytes: Vec<u8> = (0..400).map(|n| 0x80 | (n % 100) as u8).collect();
-    flow.hear(
-        Side::A,
-        Source::Prompt(Arc::new(Audio::from_mu_law(&bytes)), Repeat::Times(2)),
-    )
-    .unwrap();
+    flow.hear(Side::A, Source::Prompt(Arc::new(Audio::from_mu_law(&bytes)), Repeat::Times(2))).unwrap();
     assert_eq!(next(&events), MediaEvent::SourceEnded(Side::A));
     let heard: Vec<u8> = (0..5).flat_map(|_| phone.receive().payload).collect();
     assert_eq!(heard, [&bytes[..], &bytes[..]].concat());
     assert!(phone.has_nothing());
     // And again from the start, on request.
-    flow.hear(
-        Side::A,
-        Source::Prompt(Arc::new(Audio::from_mu_law(&bytes)), Repeat::Once),
-    )
-    .unwrap();
+    flow.hear(Side::A, Source::Prompt(Arc::new(Audio::from_mu_law(&bytes)), Repeat::Once)).unwrap();
     let again = phone.receive();
     assert!(again.header.marker);
     assert_eq!(again.payload, bytes[..160]);
@@ -136,10 +101,7 @@ fn an_echo_returns_each_packet_under_a_source_of_its_own() {
     for n in 0..20u8 {
         let sent = phone.send(flow.local(Side::A), if n == 7 { 101 } else { 0 }, &[n; 160]);
         let back = phone.receive();
-        assert_eq!(
-            (&back.bytes[2..8], &back.bytes[12..]),
-            (&sent[2..8], &sent[12..])
-        );
+        assert_eq!((&back.bytes[2..8], &back.bytes[12..]), (&sent[2..8], &sent[12..]));
         assert_eq!(back.header.payload_type, sent[1] & 0x7f);
         assert_ne!(back.header.ssrc, phone.ssrc);
     }
@@ -155,9 +117,7 @@ fn a_side_goes_to_music_and_back_while_the_other_is_still_heard() {
     flow.hear(Side::A, Source::MusicOnHold).unwrap();
     let music = caller.receive();
     assert!(music.header.marker && music.header.ssrc != callee.ssrc);
-    let samples: Vec<i16> = (0..25)
-        .flat_map(|_| decode(PCMA, &caller.receive().payload))
-        .collect();
+    let samples: Vec<i16> = (0..25).flat_map(|_| decode(PCMA, &caller.receive().payload)).collect();
     assert!(measure(&samples, 8000).is_some_and(|found| found.dbm0 > -40.0));
     callee.send(flow.local(Side::B), 8, &[2; 160]);
     let sent = caller.send(flow.local(Side::A), 8, &[3; 160]);
@@ -183,11 +143,7 @@ fn a_side_goes_to_music_and_back_while_the_other_is_still_heard() {
 #[test]
 fn a_side_without_a_codec_of_ours_gets_nothing_and_it_is_counted() {
     let (pool, _threads) = running(config());
-    let (flow, phone, _events) = single(
-        &pool,
-        &[Payload::new(96, Codec::Opus, 48_000), events(101)],
-        20,
-    );
+    let (flow, phone, _events) = single(&pool, &[Payload::new(96, Codec::Opus, 48_000), events(101)], 20);
     flow.hear(Side::A, TONE).unwrap();
     until(|| flow.stats().a.ungenerated > 3);
     assert!(phone.has_nothing());
@@ -217,9 +173,7 @@ fn the_pool_reports_what_it_generates_and_says_goodbye_at_the_end() {
     phone.send(flow.local(Side::A), 0, &[0; 160]);
     let report = phone.receive_rtcp();
     let parts: Vec<_> = rtcp::parse(&report).unwrap().collect();
-    let [Part::Sender(ssrc, info, mut blocks), Part::Other(202)] = parts[..] else {
-        panic!("{parts:?}")
-    };
+    let [Part::Sender(ssrc, info, mut blocks), Part::Other(202)] = parts[..] else { panic!("{parts:?}") };
     assert_eq!(ssrc, first.ssrc);
     assert_eq!(info.octets, 160 * info.packets);
     let elapsed = info.timestamp.wrapping_sub(first.timestamp);
@@ -228,9 +182,5 @@ fn the_pool_reports_what_it_generates_and_says_goodbye_at_the_end() {
 
     flow.close();
     let goodbye = phone.receive_rtcp();
-    assert!(
-        rtcp::parse(&goodbye)
-            .unwrap()
-            .any(|part| part == Part::Goodbye)
-    );
+    assert!(rtcp::parse(&goodbye).unwrap().any(|part| part == Part::Goodbye));
 }

@@ -9,18 +9,9 @@ use media::{FlowSpec, OpenError, Pool, PoolBusy, PoolConfig, Side};
 fn narrow() -> PoolConfig {
     (0..100)
         .find_map(|_| {
-            let base = std::net::UdpSocket::bind("127.0.0.1:0")
-                .ok()?
-                .local_addr()
-                .ok()?
-                .port()
-                & !1;
-            let config = PoolConfig {
-                workers: 1,
-                ports: base..=base.checked_add(3)?,
-                warm_pairs: 2,
-                ..PoolConfig::default()
-            };
+            let base = std::net::UdpSocket::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port() & !1;
+            let config =
+                PoolConfig { workers: 1, ports: base..=base.checked_add(3)?, warm_pairs: 2, ..PoolConfig::default() };
             Pool::new(config.clone()).ok().map(|_| config)
         })
         .expect("four free ports")
@@ -83,10 +74,7 @@ fn a_recycled_port_carries_nothing_of_its_last_call() {
     let (second, told) = open(&pool);
     let (mut caller, callee) = (Phone::new(3), Phone::new(4));
     // Behind NAT its port is open to whoever comes first from its address, and the old call came from there too.
-    let remote = media::Remote {
-        behind_nat: true,
-        ..caller.remote(&[PCMU])
-    };
+    let remote = media::Remote { behind_nat: true, ..caller.remote(&[PCMU]) };
     second.connect(Side::A, remote).unwrap();
     second.connect(Side::B, callee.remote(&[PCMU])).unwrap();
     threads.push(pool.start_worker(0).unwrap());
@@ -94,21 +82,14 @@ fn a_recycled_port_carries_nothing_of_its_last_call() {
     caller.send(second.local(Side::A), 0, &[3; 160]);
     assert_eq!(callee.receive().payload, [3; 160]);
     assert_eq!(next(&told), media::MediaEvent::FirstPacket(Side::A));
-    assert_eq!(
-        second.checkpoint().seen.a,
-        Some(caller.rtp.local_addr().unwrap())
-    );
+    assert_eq!(second.checkpoint().seen.a, Some(caller.rtp.local_addr().unwrap()));
     assert!(callee.has_nothing());
 }
 
 #[test]
 fn a_full_command_queue_refuses_and_changes_nothing_but_still_takes_a_close() {
     // No worker is started, so nothing empties the queue.
-    let pool = Pool::new(PoolConfig {
-        commands_max: 2,
-        ..config()
-    })
-    .unwrap();
+    let pool = Pool::new(PoolConfig { commands_max: 2, ..config() }).unwrap();
     let (first, _events) = open(&pool);
     let (second, _events) = open(&pool);
     let refused = pool.open(owner(1).0, FlowSpec::default());
@@ -123,10 +104,7 @@ fn a_full_command_queue_refuses_and_changes_nothing_but_still_takes_a_close() {
     thread.join();
     let (_third, _events) = open(&pool);
     let (_fourth, _events) = open(&pool);
-    assert_eq!(
-        first.connect(Side::B, Phone::new(2).remote(&[])),
-        Err(PoolBusy)
-    );
+    assert_eq!(first.connect(Side::B, Phone::new(2).remote(&[])), Err(PoolBusy));
     assert_eq!(first.checkpoint().remote.b, None);
     first.close();
     let thread = pool.start_worker(0).unwrap();
@@ -137,32 +115,15 @@ fn a_full_command_queue_refuses_and_changes_nothing_but_still_takes_a_close() {
 
 #[test]
 fn flows_spread_over_the_workers_and_can_ask_for_one() {
-    let (pool, _threads) = running(PoolConfig {
-        workers: 3,
-        ..config()
-    });
+    let (pool, _threads) = running(PoolConfig { workers: 3, ..config() });
     let flows: Vec<_> = (0..9).map(|_| open(&pool).0).collect();
     for n in 0..3 {
         assert_eq!(pool.health(n).flows, 3);
     }
     let (owner, _events) = owner(1);
-    let chosen = pool
-        .open(
-            owner.clone(),
-            FlowSpec {
-                worker: Some(2),
-                ..FlowSpec::default()
-            },
-        )
-        .unwrap();
+    let chosen = pool.open(owner.clone(), FlowSpec { worker: Some(2), ..FlowSpec::default() }).unwrap();
     assert_eq!(chosen.id().worker, 2);
-    let refused = pool.open(
-        owner,
-        FlowSpec {
-            worker: Some(3),
-            ..FlowSpec::default()
-        },
-    );
+    let refused = pool.open(owner, FlowSpec { worker: Some(3), ..FlowSpec::default() });
     assert!(matches!(refused, Err(OpenError::NoSuchWorker(3))));
     drop(flows);
     assert_eq!(pool.health(0).flows, 3, "dropping a handle closes nothing");

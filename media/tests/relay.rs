@@ -16,25 +16,11 @@ fn every_packet_passes_both_ways_with_equal_bytes() {
         let sent = callee.send(flow.local(Side::B), 0, &[!n; 160]);
         assert_eq!(caller.receive().bytes, sent);
     }
-    assert_eq!(
-        [next(&events), next(&events)],
-        [
-            MediaEvent::FirstPacket(Side::A),
-            MediaEvent::FirstPacket(Side::B)
-        ]
-    );
+    assert_eq!([next(&events), next(&events)], [MediaEvent::FirstPacket(Side::A), MediaEvent::FirstPacket(Side::B)]);
     until(|| flow.stats().a.packets_sent == 50);
     let stats = flow.stats();
     for side in [stats.a, stats.b] {
-        assert_eq!(
-            (
-                side.packets_received,
-                side.packets_sent,
-                side.lost,
-                side.duplicate
-            ),
-            (50, 50, 0, 0)
-        );
+        assert_eq!((side.packets_received, side.packets_sent, side.lost, side.duplicate), (50, 50, 0, 0));
         assert_eq!(side.bytes_received, 50 * 172);
     }
 }
@@ -51,10 +37,7 @@ fn rtp_ports_are_even_and_rtcp_ports_follow() {
 
 #[test]
 fn the_advertised_address_stands_in_for_the_bound_one() {
-    let (pool, _threads) = running(PoolConfig {
-        advertised_ip: Some([192, 0, 2, 1].into()),
-        ..config()
-    });
+    let (pool, _threads) = running(PoolConfig { advertised_ip: Some([192, 0, 2, 1].into()), ..config() });
     let (flow, _events) = open(&pool);
     assert_eq!(flow.local(Side::A).ip().to_string(), "192.0.2.1");
 }
@@ -63,19 +46,12 @@ fn the_advertised_address_stands_in_for_the_bound_one() {
 fn payload_types_are_renumbered_for_the_other_side_and_unknown_ones_are_dropped() {
     let (pool, _threads) = running(config());
     let opus = |pt| Payload::new(pt, Codec::Opus, 48_000);
-    let (flow, mut caller, mut callee, _events) = call(
-        &pool,
-        &[opus(96), PCMU, events(101)],
-        &[opus(111), events(97)],
-    );
+    let (flow, mut caller, mut callee, _events) = call(&pool, &[opus(96), PCMU, events(101)], &[opus(111), events(97)]);
     for (sent, received) in [(96, 111), (101, 97)] {
         let before = caller.send(flow.local(Side::A), sent, &[1, 2, 3, 4]);
         let after = callee.receive();
         assert_eq!(after.header.payload_type, received);
-        assert_eq!(
-            (&before[2..], before[1] & 0x80),
-            (&after.bytes[2..], after.bytes[1] & 0x80)
-        );
+        assert_eq!((&before[2..], before[1] & 0x80), (&after.bytes[2..], after.bytes[1] & 0x80));
     }
     let before = callee.send(flow.local(Side::B), 111, &[9; 30]);
     assert_eq!(caller.receive().bytes[2..], before[2..]);
@@ -92,10 +68,7 @@ fn strangers_get_nothing_and_change_nothing_before_and_after_the_first_packet() 
     let mut stranger = Phone::new(0xbad);
     for _ in 0..20 {
         stranger.send(flow.local(Side::A), 0, &[0x55; 160]);
-        stranger
-            .rtcp
-            .send_to(&[0x80, 201, 0, 1, 0, 0, 0, 1], flow.local_rtcp(Side::A))
-            .unwrap();
+        stranger.rtcp.send_to(&[0x80, 201, 0, 1, 0, 0, 0, 1], flow.local_rtcp(Side::A)).unwrap();
     }
     until(|| flow.stats().a.strangers == 40);
     assert_eq!(flow.checkpoint().seen.a, None);
@@ -130,16 +103,11 @@ fn a_side_behind_nat_is_learned_once_and_only_from_its_signalled_address() {
     flow.connect(Side::B, callee.remote(&[PCMU])).unwrap();
     settle(&pool, &flow);
     let elsewhere = std::net::UdpSocket::bind("127.0.0.2:0").unwrap();
-    elsewhere
-        .send_to(&late.packet(0, &[6; 160]), flow.local(Side::A))
-        .unwrap();
+    elsewhere.send_to(&late.packet(0, &[6; 160]), flow.local(Side::A)).unwrap();
     until(|| flow.stats().a.strangers == 1);
     inside.send(flow.local(Side::A), 0, &[7; 160]);
     assert_eq!(callee.receive().payload, [7; 160]);
-    assert_eq!(
-        flow.checkpoint().seen.a,
-        Some(inside.rtp.local_addr().unwrap())
-    );
+    assert_eq!(flow.checkpoint().seen.a, Some(inside.rtp.local_addr().unwrap()));
     late.send(flow.local(Side::A), 0, &[8; 160]); // the same address, another port: too late
     remote.receive = false;
     flow.connect(Side::A, remote).unwrap(); // a re-INVITE for the same place learns nothing anew
@@ -199,8 +167,7 @@ fn a_peer_that_is_not_there_yet_ends_nothing() {
     }
     let back = std::net::UdpSocket::bind(address).unwrap();
     back.set_read_timeout(Some(PATIENCE)).unwrap();
-    back.send_to(&Phone::new(5).packet(0, &[0; 160]), flow.local(Side::B))
-        .unwrap();
+    back.send_to(&Phone::new(5).packet(0, &[0; 160]), flow.local(Side::B)).unwrap();
     assert_eq!(caller.receive().payload, [0; 160]);
     let sent = caller.send(flow.local(Side::A), 0, &[42; 160]);
     let mut buffer = [0; 2048];
@@ -212,13 +179,7 @@ fn a_peer_that_is_not_there_yet_ends_nothing() {
 fn malformed_datagrams_are_dropped_and_counted() {
     let (pool, _threads) = running(config());
     let (flow, mut caller, callee, _events) = call(&pool, &[PCMU], &[PCMU]);
-    for junk in [
-        &[][..],
-        &[0x80; 11],
-        &[0x40; 40],
-        &[0x80; 2048],
-        &[0xbf; 40],
-    ] {
+    for junk in [&[][..], &[0x80; 11], &[0x40; 40], &[0x80; 2048], &[0xbf; 40]] {
         caller.rtp.send_to(junk, flow.local(Side::A)).unwrap();
     }
     until(|| flow.stats().a.malformed == 5);
@@ -249,58 +210,20 @@ fn reports_are_relayed_and_tell_loss_and_round_trip() {
     use media::rtp::ReportInterval;
     let (pool, _threads) = running(config());
     let (flow, caller, callee, _events) = call(&pool, &[PCMU], &[PCMU]);
-    let info = SenderInfo {
-        ntp: 0x1111_2222_3333_4444,
-        timestamp: 1,
-        packets: 2,
-        octets: 3,
-    };
+    let info = SenderInfo { ntp: 0x1111_2222_3333_4444, timestamp: 1, packets: 2, octets: 3 };
     let mut wire = [0; 128];
-    let length = Report {
-        ssrc: 0xa,
-        sender: Some(info),
-        block: None,
-        cname: "a",
-        bye: false,
-    }
-    .write(&mut wire)
-    .unwrap();
-    caller
-        .rtcp
-        .send_to(&wire[..length], flow.local_rtcp(Side::A))
-        .unwrap();
+    let length =
+        Report { ssrc: 0xa, sender: Some(info), block: None, cname: "a", bye: false }.write(&mut wire).unwrap();
+    caller.rtcp.send_to(&wire[..length], flow.local_rtcp(Side::A)).unwrap();
     assert_eq!(callee.receive_rtcp(), &wire[..length]);
-    let interval = ReportInterval {
-        fraction_lost: 64,
-        cumulative_lost: 5,
-        highest_sequence: 9,
-        jitter: 1,
-    };
-    let block = Block {
-        ssrc: 0xa,
-        interval,
-        last_sr: middle(info.ntp),
-        delay_since_last_sr: 0,
-    };
-    let length = Report {
-        ssrc: 0xb,
-        sender: None,
-        block: Some(block),
-        cname: "b",
-        bye: false,
-    }
-    .write(&mut wire)
-    .unwrap();
-    callee
-        .rtcp
-        .send_to(&wire[..length], flow.local_rtcp(Side::B))
-        .unwrap();
+    let interval = ReportInterval { fraction_lost: 64, cumulative_lost: 5, highest_sequence: 9, jitter: 1 };
+    let block = Block { ssrc: 0xa, interval, last_sr: middle(info.ntp), delay_since_last_sr: 0 };
+    let length =
+        Report { ssrc: 0xb, sender: None, block: Some(block), cname: "b", bye: false }.write(&mut wire).unwrap();
+    callee.rtcp.send_to(&wire[..length], flow.local_rtcp(Side::B)).unwrap();
     assert_eq!(caller.receive_rtcp(), &wire[..length]);
     let stats = flow.stats();
-    assert_eq!(
-        (stats.b.remote_fraction_lost, stats.b.remote_lost),
-        (0.25, 5)
-    );
+    assert_eq!((stats.b.remote_fraction_lost, stats.b.remote_lost), (0.25, 5));
     assert!(stats.b.round_trip.is_some_and(|trip| trip < PATIENCE));
 }
 
@@ -315,10 +238,7 @@ fn rtcp_on_the_rtp_port_passes_to_a_side_with_two_ports() {
     let report = [0x80, 201, 0, 1, 0, 0, 0, 1];
     caller.rtp.send_to(&report, flow.local(Side::A)).unwrap();
     assert_eq!(callee.receive_rtcp(), report);
-    callee
-        .rtcp
-        .send_to(&report, flow.local_rtcp(Side::B))
-        .unwrap();
+    callee.rtcp.send_to(&report, flow.local_rtcp(Side::B)).unwrap();
     let mut buffer = [0; 64];
     let length = caller.rtp.recv(&mut buffer).unwrap();
     assert_eq!(&buffer[..length], report);
@@ -330,65 +250,23 @@ fn keys_pass_and_are_told_once() {
     let (pool, _threads) = running(config());
     let (flow, mut caller, callee, told) = call(&pool, &[PCMU, events(101)], &[PCMU, events(96)]);
     let start = caller.timestamp;
-    for (end, duration) in [
-        (false, 160),
-        (false, 320),
-        (true, 800),
-        (true, 800),
-        (true, 800),
-    ] {
+    for (end, duration) in [(false, 160), (false, 320), (true, 800), (true, 800), (true, 800)] {
         caller.timestamp = start;
-        let payload = Event {
-            code: 11,
-            end,
-            volume: 10,
-            duration,
-        }
-        .to_bytes();
+        let payload = Event { code: 11, end, volume: 10, duration }.to_bytes();
         caller.send(flow.local(Side::A), 101, &payload);
         let received = callee.receive();
-        assert_eq!(
-            (received.header.payload_type, &received.payload[..]),
-            (96, &payload[..])
-        );
+        assert_eq!((received.header.payload_type, &received.payload[..]), (96, &payload[..]));
     }
     caller.timestamp = start + 1000;
-    caller.send(
-        flow.local(Side::A),
-        101,
-        &Event {
-            code: 5,
-            end: false,
-            volume: 10,
-            duration: 400,
-        }
-        .to_bytes(),
-    );
+    caller.send(flow.local(Side::A), 101, &Event { code: 5, end: false, volume: 10, duration: 400 }.to_bytes());
     assert_eq!(next(&told), MediaEvent::FirstPacket(Side::A));
-    assert_eq!(
-        next(&told),
-        MediaEvent::Dtmf {
-            side: Side::A,
-            digit: '#',
-            duration_ms: 100
-        }
-    );
-    assert_eq!(
-        next(&told),
-        MediaEvent::Dtmf {
-            side: Side::A,
-            digit: '5',
-            duration_ms: 50
-        }
-    ); // by time-out
+    assert_eq!(next(&told), MediaEvent::Dtmf { side: Side::A, digit: '#', duration_ms: 100 });
+    assert_eq!(next(&told), MediaEvent::Dtmf { side: Side::A, digit: '5', duration_ms: 50 }); // by time-out
 }
 
 #[test]
 fn silence_of_a_side_that_should_send_is_told_once_a_silence() {
-    let (pool, _threads) = running(PoolConfig {
-        media_timeout: Duration::from_millis(200),
-        ..config()
-    });
+    let (pool, _threads) = running(PoolConfig { media_timeout: Duration::from_millis(200), ..config() });
     let (flow, mut caller, callee, told) = call(&pool, &[PCMU], &[PCMU]);
     assert_eq!(next(&told), MediaEvent::TimedOut);
     caller.send(flow.local(Side::A), 0, &[0; 160]);
@@ -410,20 +288,13 @@ fn ipv6_peers_are_served_like_others() {
     let Ok(caller) = std::net::UdpSocket::bind("[::1]:0") else {
         return; // a machine without IPv6 has nothing to prove
     };
-    let (pool, _threads) = running(PoolConfig {
-        ip: [0, 0, 0, 0, 0, 0, 0, 1].into(),
-        ..config()
-    });
+    let (pool, _threads) = running(PoolConfig { ip: [0, 0, 0, 0, 0, 0, 0, 1].into(), ..config() });
     let (flow, _events) = open(&pool);
     let callee = std::net::UdpSocket::bind("[::1]:0").unwrap();
     let mut phone = Phone::new(1);
     for (side, socket) in [(Side::A, &caller), (Side::B, &callee)] {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        let remote = media::Remote {
-            rtp: socket.local_addr().unwrap(),
-            rtcp: None,
-            ..phone.remote(&[PCMU])
-        };
+        let remote = media::Remote { rtp: socket.local_addr().unwrap(), rtcp: None, ..phone.remote(&[PCMU]) };
         flow.connect(side, remote).unwrap();
     }
     settle(&pool, &flow);

@@ -14,9 +14,7 @@ fn spraying_every_port_changes_no_call_and_gets_not_one_byte_back() {
     let mut calls: Vec<_> = (0..20).map(|_| call(&pool, &[PCMU], &[PCMU])).collect();
     let ports: Vec<_> = calls
         .iter()
-        .flat_map(|(flow, ..)| {
-            [Side::A, Side::B].map(|side| [flow.local(side), flow.local_rtcp(side)])
-        })
+        .flat_map(|(flow, ..)| [Side::A, Side::B].map(|side| [flow.local(side), flow.local_rtcp(side)]))
         .flatten()
         .collect();
     let over = Arc::new(AtomicBool::new(false));
@@ -52,10 +50,7 @@ fn spraying_every_port_changes_no_call_and_gets_not_one_byte_back() {
     assert!(pool.health(0).dropped.strangers > 0);
     for (flow, caller, callee, _) in &calls {
         let stats = flow.stats();
-        assert_eq!(
-            (stats.a.packets_received, stats.b.packets_received),
-            (30, 30)
-        );
+        assert_eq!((stats.a.packets_received, stats.b.packets_received), (30, 30));
         assert_eq!((stats.a.lost, stats.b.lost, stats.a.malformed), (0, 0, 0));
         assert!(caller.has_nothing() && callee.has_nothing());
     }

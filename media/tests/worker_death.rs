@@ -11,56 +11,30 @@ use std::time::Duration;
 #[test]
 fn flows_outlive_a_panic_of_their_worker_with_the_same_ports_and_peers() {
     let (pool, mut threads) = running(config());
-    let mut calls: Vec<_> = (0..20)
-        .map(|_| call(&pool, &[PCMU, events(101)], &[PCMU, events(96)]))
-        .collect();
+    let mut calls: Vec<_> = (0..20).map(|_| call(&pool, &[PCMU, events(101)], &[PCMU, events(96)])).collect();
     for (flow, caller, callee, _) in &mut calls {
         let sent = caller.send(flow.local(Side::A), 0, &[1; 160]);
         assert_eq!(callee.receive().bytes, sent);
     }
     pool.ask_panic(0);
-    assert_eq!(
-        threads.remove(0).join(),
-        WorkerEnd::Panicked("asked to panic".into())
-    );
+    assert_eq!(threads.remove(0).join(), WorkerEnd::Panicked("asked to panic".into()));
     assert!(!pool.health(0).running);
 
     // Sent into the gap: the sockets are still there, and keep it.
-    let sent: Vec<_> = calls
-        .iter_mut()
-        .map(|(flow, caller, _, _)| caller.send(flow.local(Side::A), 101, &[2; 4]))
-        .collect();
+    let sent: Vec<_> =
+        calls.iter_mut().map(|(flow, caller, _, _)| caller.send(flow.local(Side::A), 101, &[2; 4])).collect();
     threads.push(pool.start_worker(0).unwrap());
     for ((flow, caller, callee, told), sent) in calls.iter_mut().zip(sent) {
         let received = callee.receive();
-        assert_eq!(
-            (received.header.payload_type, &received.bytes[2..]),
-            (96, &sent[2..])
-        );
+        assert_eq!((received.header.payload_type, &received.bytes[2..]), (96, &sent[2..]));
         callee.send(flow.local(Side::B), 0, &[3; 160]);
         assert_eq!(caller.receive().payload, [3; 160]);
         let stats = flow.stats();
-        assert_eq!(
-            (
-                stats.a.packets_received,
-                stats.a.lost,
-                stats.b.packets_received
-            ),
-            (2, 0, 1)
-        );
-        assert_eq!(
-            [next(told), next(told)],
-            [
-                MediaEvent::FirstPacket(Side::A),
-                MediaEvent::FirstPacket(Side::B)
-            ]
-        );
+        assert_eq!((stats.a.packets_received, stats.a.lost, stats.b.packets_received), (2, 0, 1));
+        assert_eq!([next(told), next(told)], [MediaEvent::FirstPacket(Side::A), MediaEvent::FirstPacket(Side::B)]);
     }
     let health = pool.health(0);
-    assert_eq!(
-        (health.running, health.flows, health.restarts),
-        (true, 20, 1)
-    );
+    assert_eq!((health.running, health.flows, health.restarts), (true, 20, 1));
 
     // A stranger that waited for the gap is still a stranger.
     let (flow, _, callee, _) = &calls[0];
@@ -90,10 +64,7 @@ fn generated_media_goes_on_as_the_same_stream_after_a_panic() {
     let after = phone.receive();
     assert_eq!(after.header.ssrc, last.header.ssrc);
     let sent_between = u16::try_from(before - 6).unwrap();
-    assert_eq!(
-        after.header.sequence,
-        last.header.sequence.wrapping_add(sent_between + 1)
-    );
+    assert_eq!(after.header.sequence, last.header.sequence.wrapping_add(sent_between + 1));
     // The music has not begun again: this packet is where the last one ended.
     let at = 160 * (6 + usize::from(sent_between));
     let music = media::prompt::music_on_hold();
@@ -132,10 +103,7 @@ fn a_hung_worker_shows_in_its_heartbeat_and_is_replaced_while_it_hangs() {
     threads.push(pool.start_worker(0).unwrap());
     let sent = caller.send(flow.local(Side::A), 0, &[1; 160]);
     assert_eq!(callee.receive().bytes, sent);
-    assert!(
-        !threads[0].is_finished(),
-        "the call went on before the hung thread woke"
-    );
+    assert!(!threads[0].is_finished(), "the call went on before the hung thread woke");
     assert_eq!(threads.remove(0).join(), WorkerEnd::Superseded);
     let sent = caller.send(flow.local(Side::A), 0, &[2; 160]);
     assert_eq!(callee.receive().bytes, sent);
@@ -144,10 +112,7 @@ fn a_hung_worker_shows_in_its_heartbeat_and_is_replaced_while_it_hangs() {
 #[test]
 fn an_owner_that_panics_over_an_event_harms_nobody() {
     let (pool, _threads) = running(config());
-    let owner = Owner {
-        key: 1,
-        events: Arc::new(|_, _| panic!("the owner's own fault")),
-    };
+    let owner = Owner { key: 1, events: Arc::new(|_, _| panic!("the owner's own fault")) };
     let flow = pool.open(owner, FlowSpec::default()).unwrap();
     let (mut caller, callee) = (Phone::new(1), Phone::new(2));
     flow.connect(Side::A, caller.remote(&[PCMU])).unwrap();
@@ -162,23 +127,15 @@ fn an_owner_that_panics_over_an_event_harms_nobody() {
 fn the_end_of_a_worker_is_told_without_waiting_for_it() {
     let pool = media::Pool::new(config()).unwrap();
     let (send, receive) = std::sync::mpsc::channel();
-    let thread = pool
-        .start_worker_watched(0, move |end| send.send(end.clone()).unwrap())
-        .unwrap();
+    let thread = pool.start_worker_watched(0, move |end| send.send(end.clone()).unwrap()).unwrap();
     pool.ask_panic(0);
-    assert_eq!(
-        receive.recv_timeout(PATIENCE),
-        Ok(WorkerEnd::Panicked("asked to panic".into()))
-    );
+    assert_eq!(receive.recv_timeout(PATIENCE), Ok(WorkerEnd::Panicked("asked to panic".into())));
     thread.join();
 }
 
 #[test]
 fn workers_stop_when_the_last_handle_of_the_pool_is_dropped() {
-    let (pool, threads) = running(media::PoolConfig {
-        workers: 3,
-        ..config()
-    });
+    let (pool, threads) = running(media::PoolConfig { workers: 3, ..config() });
     let (flow, _events) = open(&pool);
     drop(pool);
     for thread in threads {
@@ -189,10 +146,7 @@ fn workers_stop_when_the_last_handle_of_the_pool_is_dropped() {
 
 #[test]
 fn calls_that_come_and_go_while_workers_die_leave_no_flow_and_no_port_behind() {
-    let (pool, threads) = running(media::PoolConfig {
-        workers: 2,
-        ..config()
-    });
+    let (pool, threads) = running(media::PoolConfig { workers: 2, ..config() });
     let done = Arc::new(AtomicUsize::new(0));
     let callers: Vec<_> = (0..4)
         .map(|_| {
@@ -226,18 +180,14 @@ fn calls_that_come_and_go_while_workers_die_leave_no_flow_and_no_port_behind() {
     let mut threads: Vec<_> = threads.into_iter().map(Some).collect();
     // A death for each eight calls, so that music has its twenty milliseconds to begin in between.
     for death in 0..4 * 60 / 8 {
-        until(|| {
-            done.load(SeqCst) >= 8 * death || callers.iter().any(|caller| caller.is_finished())
-        });
+        until(|| done.load(SeqCst) >= 8 * death || callers.iter().any(|caller| caller.is_finished()));
         let n = death % 2;
         pool.ask_panic(n);
         let end = threads[n].take().unwrap().join();
         assert_eq!(end, WorkerEnd::Panicked("asked to panic".into()));
         threads[n] = Some(pool.start_worker(n).unwrap());
     }
-    callers
-        .into_iter()
-        .for_each(|caller| caller.join().unwrap());
+    callers.into_iter().for_each(|caller| caller.join().unwrap());
     until(|| (0..2).all(|n| pool.health(n).flows == 0 && pool.health(n).queue_depth == 0));
     assert!((0..2).all(|n| pool.health(n).running && pool.health(n).restarts == 15));
 }

@@ -3,15 +3,7 @@
 //! Everything here but [`net`] is rules without wires: it takes bytes and `now`, and returns bytes, events and the time
 //! at which it wants to be asked again. `net` is the only place with sockets.
 #![forbid(unsafe_code)]
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing
-    )
-)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod auth;
 pub mod dialog;

@@ -39,11 +39,7 @@ fn tries_are_free_then_delayed_by_doubling_then_refused_then_forgotten() {
     assert_eq!(guard.check(59_999, source, "alice"), Pass::Refuse);
     assert_eq!(guard.check(60_000, source, "alice"), Pass::Allow);
     guard.failed(60_000, source, "alice");
-    assert_eq!(
-        guard.attempts(60_000, source, "alice"),
-        1,
-        "it starts from nothing"
-    );
+    assert_eq!(guard.attempts(60_000, source, "alice"), 1, "it starts from nothing");
 }
 
 #[test]
@@ -59,11 +55,7 @@ fn other_users_and_other_sources_are_not_punished_and_success_forgives() {
     let (mut guard, source) = (Guard::new(LIMITS), ip("192.0.2.1"));
     (0..9).for_each(|_| guard.failed(0, source, "alice"));
     assert_eq!(guard.check(0, source, "bob"), Pass::Allow);
-    assert_eq!(
-        guard.check(0, ip("192.0.2.2"), "alice"),
-        Pass::Allow,
-        "alice herself gets in from her phone"
-    );
+    assert_eq!(guard.check(0, ip("192.0.2.2"), "alice"), Pass::Allow, "alice herself gets in from her phone");
     guard.succeeded(source, "alice");
     assert_eq!(guard.check(0, source, "alice"), Pass::Allow);
     assert_eq!(guard.remembered(), 0);
@@ -73,10 +65,7 @@ fn other_users_and_other_sources_are_not_punished_and_success_forgives() {
 fn the_hosts_of_one_ipv6_network_are_one_source_and_a_mapped_address_is_its_ipv4_address() {
     let mut guard = Guard::new(LIMITS);
     (0..9).for_each(|host| guard.failed(0, ip(&format!("2001:db8::{host}")), "alice"));
-    assert_eq!(
-        guard.check(0, ip("2001:db8::ffff:1"), "alice"),
-        Pass::Refuse
-    );
+    assert_eq!(guard.check(0, ip("2001:db8::ffff:1"), "alice"), Pass::Refuse);
     assert_eq!(guard.check(0, ip("2001:db8:0:1::1"), "alice"), Pass::Allow);
     (0..9).for_each(|_| guard.failed(0, ip("::ffff:192.0.2.1"), "alice"));
     assert_eq!(guard.check(0, ip("192.0.2.1"), "alice"), Pass::Refuse);
@@ -92,10 +81,6 @@ fn the_table_is_bounded_and_who_was_quiet_longest_goes_first() {
         guard.failed(3, source, &format!("user {user}"));
         assert!(guard.remembered() <= 10);
     }
-    assert_eq!(
-        guard.attempts(3, source, "first"),
-        2,
-        "it was active after the second"
-    );
+    assert_eq!(guard.attempts(3, source, "first"), 2, "it was active after the second");
     assert_eq!(guard.attempts(3, source, "second"), 0);
 }

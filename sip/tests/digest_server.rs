@@ -4,9 +4,7 @@ use std::cell::RefCell;
 
 use md5::{Digest as _, Md5};
 use proptest::prelude::*;
-use sip::auth::{
-    Algorithm, Challenger, Directory, HEADER_BYTES_MAX, Ha1, Realm, Request, Secret, Verdict,
-};
+use sip::auth::{Algorithm, Challenger, Directory, HEADER_BYTES_MAX, Ha1, Realm, Request, Secret, Verdict};
 
 const REALM: &str = "example.com";
 const LIFETIME_MS: u64 = 300_000;
@@ -35,17 +33,10 @@ fn users(user: &str, realm: &str) -> Option<Secret> {
     }
 }
 
-const REGISTER: Request<'_> = Request {
-    method: "REGISTER",
-    uri: b"sip:example.com",
-    scope: b"\xc0\x00\x02\x01",
-};
+const REGISTER: Request<'_> = Request { method: "REGISTER", uri: b"sip:example.com", scope: b"\xc0\x00\x02\x01" };
 
 fn parameter<'a>(line: &'a str, name: &str) -> &'a str {
-    let after = line
-        .split(&format!("{name}=\""))
-        .nth(1)
-        .expect("the parameter");
+    let after = line.split(&format!("{name}=\"")).nth(1).expect("the parameter");
     after.split('"').next().expect("its end")
 }
 
@@ -55,10 +46,7 @@ fn fresh_nonce(challenger: &mut Challenger, now_ms: u64) -> String {
 }
 
 fn md5(text: &str) -> String {
-    Md5::digest(text.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Md5::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A client of its own making: MD5 credentials of `user` (as written between the quotes) for `REGISTER`.
@@ -85,23 +73,10 @@ fn ok(user: &str) -> Verdict {
 fn a_challenge_offers_the_strongest_first_and_needs_no_memory() {
     let mut server = challenger();
     let lines = server.challenge_values(0, b"", true);
-    let algorithms: Vec<_> = lines
-        .iter()
-        .map(|line| {
-            line.split("algorithm=")
-                .nth(1)
-                .and_then(|l| l.split(',').next())
-        })
-        .collect();
-    assert_eq!(
-        algorithms,
-        [Some("SHA-512-256"), Some("SHA-256"), Some("MD5")]
-    );
-    assert!(
-        lines
-            .iter()
-            .all(|line| line.contains("stale=true") && line.contains("qop=\"auth\""))
-    );
+    let algorithms: Vec<_> =
+        lines.iter().map(|line| line.split("algorithm=").nth(1).and_then(|l| l.split(',').next())).collect();
+    assert_eq!(algorithms, [Some("SHA-512-256"), Some("SHA-256"), Some("MD5")]);
+    assert!(lines.iter().all(|line| line.contains("stale=true") && line.contains("qop=\"auth\"")));
     (0..1000).for_each(|now| drop(server.challenge_values(now, b"", false)));
     assert_eq!(server.remembered(), 0);
 }
@@ -110,37 +85,12 @@ fn a_challenge_offers_the_strongest_first_and_needs_no_memory() {
 fn the_right_password_is_accepted_and_the_wrong_one_is_not() {
     let mut server = challenger();
     let nonce = fresh_nonce(&mut server, 0);
-    assert_eq!(
-        judge(
-            &mut server,
-            1,
-            &credentials(&nonce, 1, "alice", "alice-secret")
-        ),
-        ok("alice")
-    );
-    let wrong = Verdict::WrongPassword {
-        user: "alice".into(),
-    };
-    assert_eq!(
-        judge(&mut server, 1, &credentials(&nonce, 2, "alice", "guess")),
-        wrong
-    );
-    let unknown = Verdict::UnknownUser {
-        user: "mallory".into(),
-    };
-    assert_eq!(
-        judge(&mut server, 1, &credentials(&nonce, 2, "mallory", "")),
-        unknown,
-        "not even with no password"
-    );
-    assert_eq!(
-        judge(
-            &mut server,
-            1,
-            &credentials(&nonce, 2, "kept", "kept-secret")
-        ),
-        ok("kept")
-    );
+    assert_eq!(judge(&mut server, 1, &credentials(&nonce, 1, "alice", "alice-secret")), ok("alice"));
+    let wrong = Verdict::WrongPassword { user: "alice".into() };
+    assert_eq!(judge(&mut server, 1, &credentials(&nonce, 2, "alice", "guess")), wrong);
+    let unknown = Verdict::UnknownUser { user: "mallory".into() };
+    assert_eq!(judge(&mut server, 1, &credentials(&nonce, 2, "mallory", "")), unknown, "not even with no password");
+    assert_eq!(judge(&mut server, 1, &credentials(&nonce, 2, "kept", "kept-secret")), ok("kept"));
     assert_eq!(server.remembered(), 1, "wrong passwords take no memory");
 }
 
@@ -148,10 +98,7 @@ fn the_right_password_is_accepted_and_the_wrong_one_is_not() {
 fn a_name_with_quotes_and_backslashes_is_compared_without_its_escapes() {
     let mut server = challenger();
     let nonce = fresh_nonce(&mut server, 0);
-    assert_eq!(
-        judge(&mut server, 1, &credentials(&nonce, 1, r#"a\"b\\c"#, "odd")),
-        ok("a\"b\\c")
-    );
+    assert_eq!(judge(&mut server, 1, &credentials(&nonce, 1, r#"a\"b\\c"#, "odd")), ok("a\"b\\c"));
 }
 
 #[test]
@@ -161,14 +108,7 @@ fn a_request_that_is_sent_again_is_a_replay() {
     let header = credentials(&nonce, 1, "alice", "alice-secret");
     assert_eq!(judge(&mut server, 1, &header), ok("alice"));
     assert_eq!(judge(&mut server, 2, &header), Verdict::Replayed);
-    assert_eq!(
-        judge(
-            &mut server,
-            3,
-            &credentials(&nonce, 2, "alice", "alice-secret")
-        ),
-        ok("alice")
-    );
+    assert_eq!(judge(&mut server, 3, &credentials(&nonce, 2, "alice", "alice-secret")), ok("alice"));
     assert_eq!(judge(&mut server, 3, &header), Verdict::Replayed);
 }
 
@@ -176,19 +116,9 @@ fn a_request_that_is_sent_again_is_a_replay() {
 fn counts_may_arrive_out_of_order_within_the_window_each_once() {
     let mut server = challenger();
     let nonce = fresh_nonce(&mut server, 0);
-    let mut count = |count| {
-        judge(
-            &mut server,
-            1,
-            &credentials(&nonce, count, "alice", "alice-secret"),
-        )
-    };
+    let mut count = |count| judge(&mut server, 1, &credentials(&nonce, count, "alice", "alice-secret"));
     assert_eq!(count(100), ok("alice"));
-    assert_eq!(
-        count(37),
-        ok("alice"),
-        "63 behind is the edge of the window"
-    );
+    assert_eq!(count(37), ok("alice"), "63 behind is the edge of the window");
     assert_eq!(count(36), Verdict::Replayed, "64 behind is past it");
     assert_eq!(count(37), Verdict::Replayed);
     assert_eq!(count(99), ok("alice"));
@@ -202,10 +132,7 @@ fn a_nonce_dies_of_age_and_its_owner_is_told_that_it_is_stale() {
     let mut server = challenger();
     let nonce = fresh_nonce(&mut server, 1_000);
     let header = credentials(&nonce, 1, "alice", "alice-secret");
-    assert_eq!(
-        judge(&mut server, 1_000 + LIFETIME_MS, &header),
-        Verdict::Stale
-    );
+    assert_eq!(judge(&mut server, 1_000 + LIFETIME_MS, &header), Verdict::Stale);
     assert_eq!(judge(&mut server, 999 + LIFETIME_MS, &header), ok("alice"));
 }
 
@@ -214,81 +141,32 @@ fn a_nonce_that_we_did_not_make_for_this_source_is_not_taken() {
     let mut server = challenger();
     let nonce = fresh_nonce(&mut server, 0);
     let header = credentials(&nonce, 1, "alice", "alice-secret");
-    let elsewhere = Request {
-        scope: b"\xc0\x00\x02\x02",
-        ..REGISTER
-    };
-    assert_eq!(
-        server.verify(1, &elsewhere, header.as_bytes(), &users),
-        Verdict::Stale
-    );
+    let elsewhere = Request { scope: b"\xc0\x00\x02\x02", ..REGISTER };
+    assert_eq!(server.verify(1, &elsewhere, header.as_bytes(), &users), Verdict::Stale);
     for at in 0..nonce.len() {
         let mut forged = nonce.clone().into_bytes();
         forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
         let forged = String::from_utf8(forged).expect("ASCII");
-        assert_eq!(
-            judge(
-                &mut server,
-                1,
-                &credentials(&forged, 1, "alice", "alice-secret")
-            ),
-            Verdict::Stale,
-            "{at}"
-        );
+        assert_eq!(judge(&mut server, 1, &credentials(&forged, 1, "alice", "alice-secret")), Verdict::Stale, "{at}");
     }
     for forged in ["", "x", &"A".repeat(43), &"A".repeat(4000)] {
-        let verdict = judge(
-            &mut server,
-            1,
-            &credentials(forged, 1, "alice", "alice-secret"),
-        );
-        assert!(
-            matches!(
-                verdict,
-                Verdict::Stale | Verdict::Malformed(_) | Verdict::NoCredentials
-            ),
-            "{verdict:?}"
-        );
+        let verdict = judge(&mut server, 1, &credentials(forged, 1, "alice", "alice-secret"));
+        assert!(matches!(verdict, Verdict::Stale | Verdict::Malformed(_) | Verdict::NoCredentials), "{verdict:?}");
     }
     let mut other_key = Challenger::new(realm(), &[8; 32], 1);
     assert_eq!(judge(&mut other_key, 1, &header), Verdict::Stale);
-    let mut other_realm = Challenger::new(
-        Realm {
-            name: "example.org".into(),
-            ..realm()
-        },
-        &KEY,
-        1,
-    );
+    let mut other_realm = Challenger::new(Realm { name: "example.org".into(), ..realm() }, &KEY, 1);
     let moved = header.replace("realm=\"example.com\"", "realm=\"example.org\"");
     assert_eq!(judge(&mut other_realm, 1, &moved), Verdict::Stale);
-    assert_eq!(
-        judge(&mut server, 1, &header),
-        ok("alice"),
-        "the true one still works"
-    );
+    assert_eq!(judge(&mut server, 1, &header), ok("alice"), "the true one still works");
 }
 
 #[test]
 fn a_nonce_of_a_clock_that_was_set_back_far_is_stale() {
     let mut server = challenger();
     let nonce = fresh_nonce(&mut server, 100_000);
-    assert_eq!(
-        judge(
-            &mut server,
-            90_000,
-            &credentials(&nonce, 1, "alice", "alice-secret")
-        ),
-        Verdict::Stale
-    );
-    assert_eq!(
-        judge(
-            &mut server,
-            96_000,
-            &credentials(&nonce, 1, "alice", "alice-secret")
-        ),
-        ok("alice")
-    );
+    assert_eq!(judge(&mut server, 90_000, &credentials(&nonce, 1, "alice", "alice-secret")), Verdict::Stale);
+    assert_eq!(judge(&mut server, 96_000, &credentials(&nonce, 1, "alice", "alice-secret")), ok("alice"));
 }
 
 #[test]
@@ -305,11 +183,7 @@ fn memory_is_bounded_and_a_forgotten_nonce_is_never_taken_again() {
         assert!(server.remembered() <= 100);
     }
     for (index, header) in headers.iter().enumerate() {
-        let wanted = if index < 400 {
-            Verdict::Stale
-        } else {
-            Verdict::Replayed
-        };
+        let wanted = if index < 400 { Verdict::Stale } else { Verdict::Replayed };
         assert_eq!(judge(&mut server, 501, header), wanted, "{index}");
     }
 }
@@ -321,14 +195,7 @@ fn a_dead_nonce_does_not_rise_when_the_clock_is_set_back() {
     let header = credentials(&nonce, 1, "alice", "alice-secret");
     assert_eq!(judge(&mut server, 1_000, &header), ok("alice"));
     let later = fresh_nonce(&mut server, 1_000 + LIFETIME_MS);
-    assert_eq!(
-        judge(
-            &mut server,
-            1_000 + LIFETIME_MS,
-            &credentials(&later, 1, "alice", "alice-secret")
-        ),
-        ok("alice")
-    );
+    assert_eq!(judge(&mut server, 1_000 + LIFETIME_MS, &credentials(&later, 1, "alice", "alice-secret")), ok("alice"));
     assert_eq!(judge(&mut server, 2_000, &header), Verdict::Stale);
 }
 
@@ -338,24 +205,12 @@ fn the_digest_uri_may_differ_in_form_but_not_in_target() {
     let table: &[(&str, &str, bool)] = &[
         ("sip:example.com", "sip:example.com", true),
         ("<sip:example.com>", "sip:example.com", true),
-        (
-            "sip:EXAMPLE.com:5060;transport=udp",
-            "sip:example.com",
-            true,
-        ),
+        ("sip:EXAMPLE.com:5060;transport=udp", "sip:example.com", true),
         ("sips:example.com:5061", "sip:example.com", true),
-        (
-            "sip:alice@example.com",
-            "sip:alice@example.com;user=phone",
-            true,
-        ),
+        ("sip:alice@example.com", "sip:alice@example.com;user=phone", true),
         ("sip:a;b?c@example.com", "sip:a;b?c@example.com", true),
         ("sip:[2001:DB8::1]", "sip:[2001:db8::1]:5060", true),
-        (
-            "tel:+1-201-555-0123",
-            "tel:+12015550123;phone-context=x",
-            true,
-        ),
+        ("tel:+1-201-555-0123", "tel:+12015550123;phone-context=x", true),
         ("sip:alice@example.com", "sip:Alice@example.com", false),
         ("sip:alice@example.com", "sip:bob@example.com", false),
         ("sip:example.com:5070", "sip:example.com", false),
@@ -370,20 +225,10 @@ fn the_digest_uri_may_differ_in_form_but_not_in_target() {
         let response = md5(&format!("{ha1}:{nonce}:00000001:cn:auth:{ha2}"));
         let header = credentials(&nonce, 1, "alice", "")
             .replace("uri=\"sip:example.com\"", &format!("uri=\"{written}\""))
-            .replace(
-                parameter(&credentials(&nonce, 1, "alice", ""), "response"),
-                &response,
-            );
-        let request = Request {
-            uri: requested.as_bytes(),
-            ..REGISTER
-        };
+            .replace(parameter(&credentials(&nonce, 1, "alice", ""), "response"), &response);
+        let request = Request { uri: requested.as_bytes(), ..REGISTER };
         let verdict = server.verify(1, &request, header.as_bytes(), &users);
-        let wanted = if *same {
-            ok("alice")
-        } else {
-            Verdict::Malformed("uri is not the Request-URI")
-        };
+        let wanted = if *same { ok("alice") } else { Verdict::Malformed("uri is not the Request-URI") };
         assert_eq!(verdict, wanted, "{written} for {requested}");
     }
 }
@@ -396,69 +241,24 @@ fn credentials_that_are_not_ours_or_not_sound_are_told_apart() {
     let mut verdict = |header: String| judge(&mut server, 1, &header);
     assert_eq!(verdict("Basic YWxpY2U6eA==".into()), Verdict::NoCredentials);
     assert_eq!(verdict(String::new()), Verdict::NoCredentials);
-    assert_eq!(
-        verdict(sound.replace("\"example.com\"", "\"Example.com\"")),
-        Verdict::NoCredentials
-    );
-    assert_eq!(
-        verdict(format!("{sound}, x=\"{}\"", "y".repeat(HEADER_BYTES_MAX))),
-        Verdict::NoCredentials
-    );
-    assert_eq!(
-        verdict(sound.replace(", qop=auth", "")),
-        Verdict::Malformed("qop is missing; auth is required")
-    );
-    assert_eq!(
-        verdict(sound.replace("qop=auth", "qop=auth-int")),
-        Verdict::Malformed("qop is not auth")
-    );
-    assert_eq!(
-        verdict(sound.replace("=MD5", "=MD5-sess")),
-        Verdict::Malformed("algorithm is unknown")
-    );
-    assert_eq!(
-        verdict(format!("{sound}, nc=00000002")),
-        Verdict::Malformed("a parameter is there twice")
-    );
-    assert_eq!(
-        verdict(sound.replace("00000001", "00000000")),
-        Verdict::Malformed("nc is no hexadecimal count from 1")
-    );
-    assert_eq!(
-        verdict(sound.replace("cnonce=\"cn\", ", "")),
-        Verdict::Malformed("cnonce is missing")
-    );
-    assert_eq!(
-        verdict(format!("{sound}, broken")),
-        Verdict::Malformed("credentials are no list of parameters")
-    );
-    assert_eq!(
-        verdict(format!("{sound}, opaque=\"other\"")),
-        Verdict::Stale
-    );
-    assert_eq!(
-        verdict(sound),
-        ok("alice"),
-        "none of these used the count up"
-    );
+    assert_eq!(verdict(sound.replace("\"example.com\"", "\"Example.com\"")), Verdict::NoCredentials);
+    assert_eq!(verdict(format!("{sound}, x=\"{}\"", "y".repeat(HEADER_BYTES_MAX))), Verdict::NoCredentials);
+    assert_eq!(verdict(sound.replace(", qop=auth", "")), Verdict::Malformed("qop is missing; auth is required"));
+    assert_eq!(verdict(sound.replace("qop=auth", "qop=auth-int")), Verdict::Malformed("qop is not auth"));
+    assert_eq!(verdict(sound.replace("=MD5", "=MD5-sess")), Verdict::Malformed("algorithm is unknown"));
+    assert_eq!(verdict(format!("{sound}, nc=00000002")), Verdict::Malformed("a parameter is there twice"));
+    assert_eq!(verdict(sound.replace("00000001", "00000000")), Verdict::Malformed("nc is no hexadecimal count from 1"));
+    assert_eq!(verdict(sound.replace("cnonce=\"cn\", ", "")), Verdict::Malformed("cnonce is missing"));
+    assert_eq!(verdict(format!("{sound}, broken")), Verdict::Malformed("credentials are no list of parameters"));
+    assert_eq!(verdict(format!("{sound}, opaque=\"other\"")), Verdict::Stale);
+    assert_eq!(verdict(sound), ok("alice"), "none of these used the count up");
 }
 
 #[test]
 fn an_algorithm_that_is_not_offered_is_not_taken() {
-    let mut strict = Challenger::new(
-        Realm {
-            algorithms: vec![Algorithm::Sha256],
-            ..realm()
-        },
-        &KEY,
-        1,
-    );
+    let mut strict = Challenger::new(Realm { algorithms: vec![Algorithm::Sha256], ..realm() }, &KEY, 1);
     let nonce = fresh_nonce(&mut strict, 0);
-    let verdict = judge(
-        &mut strict,
-        1,
-        &credentials(&nonce, 1, "alice", "alice-secret"),
-    );
+    let verdict = judge(&mut strict, 1, &credentials(&nonce, 1, "alice", "alice-secret"));
     assert_eq!(verdict, Verdict::Malformed("algorithm was not offered"));
 }
 
@@ -481,31 +281,17 @@ fn a_hashed_user_name_is_found_when_the_realm_allows_it() {
     let nonce_and_header = |server: &mut Challenger| {
         let nonce = fresh_nonce(server, 0);
         let hash = md5(&format!("alice:{REALM}"));
-        credentials(&nonce, 1, "alice", "alice-secret")
-            .replace("\"alice\"", &format!("\"{hash}\", userhash=true"))
+        credentials(&nonce, 1, "alice", "alice-secret").replace("\"alice\"", &format!("\"{hash}\", userhash=true"))
     };
     let directory = Hashed(RefCell::new(Vec::new()));
     let mut server = challenger();
     let header = nonce_and_header(&mut server);
-    assert_eq!(
-        server.verify(1, &REGISTER, header.as_bytes(), &directory),
-        ok("alice")
-    );
+    assert_eq!(server.verify(1, &REGISTER, header.as_bytes(), &directory), ok("alice"));
     assert_eq!(*directory.0.borrow(), ["alice"]);
-    let mut plain = Challenger::new(
-        Realm {
-            userhash: false,
-            ..realm()
-        },
-        &KEY,
-        1,
-    );
+    let mut plain = Challenger::new(Realm { userhash: false, ..realm() }, &KEY, 1);
     let header = nonce_and_header(&mut plain);
     let verdict = plain.verify(1, &REGISTER, header.as_bytes(), &directory);
-    assert!(
-        matches!(verdict, Verdict::UnknownUser { .. }),
-        "{verdict:?}"
-    );
+    assert!(matches!(verdict, Verdict::UnknownUser { .. }), "{verdict:?}");
 }
 
 proptest! {

@@ -3,9 +3,8 @@
 use std::net::SocketAddr;
 
 use sip::sdp::{
-    CodecSpec, Direction, LocalPort, MediaKind, NoCommonCodec, OurMedia, RULES, RelayPolicy,
-    Session, agreed, answer, hold, offer, redirect, relay_answer, relay_offer, resume, revise,
-    rule_for,
+    CodecSpec, Direction, LocalPort, MediaKind, NoCommonCodec, OurMedia, RULES, RelayPolicy, Session, agreed, answer,
+    hold, offer, redirect, relay_answer, relay_offer, resume, revise, rule_for,
 };
 
 fn read(text: &str) -> Session {
@@ -19,26 +18,17 @@ fn our(ports: &[u16]) -> OurMedia {
         session_id: 42,
         version: 1,
         address: "198.51.100.1".parse().expect("an address"),
-        ports: ports
-            .iter()
-            .map(|port| Some(LocalPort::pair(at(port))))
-            .collect(),
+        ports: ports.iter().map(|port| Some(LocalPort::pair(at(port)))).collect(),
     }
 }
 
 fn audio_and_video() -> RelayPolicy {
-    RelayPolicy {
-        kinds: vec![MediaKind::Audio, MediaKind::Video],
-        ..RelayPolicy::default()
-    }
+    RelayPolicy { kinds: vec![MediaKind::Audio, MediaKind::Video], ..RelayPolicy::default() }
 }
 
 fn lines(session: &Session, starts: &[&str]) -> Vec<String> {
     let text = session.to_string();
-    text.lines()
-        .filter(|line| starts.iter().any(|start| line.starts_with(start)))
-        .map(str::to_owned)
-        .collect()
+    text.lines().filter(|line| starts.iter().any(|start| line.starts_with(start))).map(str::to_owned).collect()
 }
 
 /// RFC 3264 section 10.1: audio in three codecs, two video streams; the answer takes PCMU and the second video stream.
@@ -61,33 +51,19 @@ fn the_basic_exchange_of_section_10_1_crosses_the_switch() {
          a=sendrecv\r\n"
     );
     let back = relay_answer(&offered, &answered, &our(&[7000, 7002]), &audio_and_video());
-    assert_eq!(
-        lines(&back, &["m="]),
-        ["m=audio 7000 RTP/AVP 0", "m=video 0 RTP/AVP 31 32"]
-    );
+    assert_eq!(lines(&back, &["m="]), ["m=audio 7000 RTP/AVP 0", "m=video 0 RTP/AVP 31 32"]);
     let streams = agreed(&sent, &answered);
     assert_eq!(streams.len(), 1);
     assert_eq!(streams[0].remote_rtp.to_string(), "192.0.2.20:49920");
-    assert_eq!(
-        streams[0].remote_rtcp.map(|a| a.to_string()),
-        Some("192.0.2.20:49921".to_owned())
-    );
+    assert_eq!(streams[0].remote_rtcp.map(|a| a.to_string()), Some("192.0.2.20:49921".to_owned()));
     assert!(streams[0].send && streams[0].receive && streams[0].ptime_ms == 20);
 }
 
 #[test]
 fn a_one_way_answer_of_section_10_1_stays_one_way() {
     // Bob answers the audio with recvonly in section 10.1's variant: Alice is told the same.
-    let answered = read(&BASIC_ANSWER.replace(
-        "a=rtpmap:0 PCMU/8000\r\n",
-        "a=rtpmap:0 PCMU/8000\r\na=recvonly\r\n",
-    ));
-    let back = relay_answer(
-        &read(BASIC_OFFER),
-        &answered,
-        &our(&[7000, 7002]),
-        &audio_and_video(),
-    );
+    let answered = read(&BASIC_ANSWER.replace("a=rtpmap:0 PCMU/8000\r\n", "a=rtpmap:0 PCMU/8000\r\na=recvonly\r\n"));
+    let back = relay_answer(&read(BASIC_OFFER), &answered, &our(&[7000, 7002]), &audio_and_video());
     assert_eq!(back.direction_of(&back.media[0]), Direction::RecvOnly);
 }
 
@@ -99,24 +75,14 @@ fn one_of_n_codecs_of_section_10_2_is_chosen_by_a_second_offer() {
     );
     let policy = RelayPolicy::default();
     let sent = relay_offer(&first, &our(&[6000]), &policy);
-    assert_eq!(
-        lines(&sent, &["m=", "a=inactive"]),
-        ["m=audio 6000 RTP/AVP 0 4 18", "a=inactive"]
-    );
+    assert_eq!(lines(&sent, &["m=", "a=inactive"]), ["m=audio 6000 RTP/AVP 0 4 18", "a=inactive"]);
     let second = read(
         "v=0\r\no=a 1 2 IN IP4 h\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\nm=audio 62986 RTP/AVP 4\r\n\
          a=rtpmap:4 G723/8000\r\na=sendrecv\r\n",
     );
     let again = revise(&sent, relay_offer(&second, &our(&[6000]), &policy));
     assert_eq!(again.origin.version, sent.origin.version + 1);
-    assert_eq!(
-        lines(&again, &["m=", "a="]),
-        [
-            "m=audio 6000 RTP/AVP 4",
-            "a=rtpmap:4 G723/8000",
-            "a=sendrecv"
-        ]
-    );
+    assert_eq!(lines(&again, &["m=", "a="]), ["m=audio 6000 RTP/AVP 4", "a=rtpmap:4 G723/8000", "a=sendrecv"]);
 }
 
 #[test]
@@ -124,15 +90,9 @@ fn a_stream_added_and_one_ended_keep_their_places() {
     // RFC 3264 section 10.3 adds a stream; section 8.2 ends one by port 0.
     let offered = read(&BASIC_OFFER.replace("m=audio 49170", "m=audio 0"));
     let sent = relay_offer(&offered, &our(&[6000, 6002]), &audio_and_video());
-    assert_eq!(
-        lines(&sent, &["m="]),
-        ["m=audio 0 RTP/AVP 0 8 97", "m=video 6002 RTP/AVP 31 32"]
-    );
+    assert_eq!(lines(&sent, &["m="]), ["m=audio 0 RTP/AVP 0 8 97", "m=video 6002 RTP/AVP 31 32"]);
     let shorter = revise(&sent, our_audio(6000));
-    assert_eq!(
-        lines(&shorter, &["m="]),
-        ["m=audio 6000 RTP/AVP 8", "m=video 0 RTP/AVP 31 32"]
-    );
+    assert_eq!(lines(&shorter, &["m="]), ["m=audio 6000 RTP/AVP 8", "m=video 0 RTP/AVP 31 32"]);
     assert_eq!((shorter.origin.session_id, shorter.origin.version), (42, 2));
 }
 
@@ -150,15 +110,8 @@ fn directions_follow_the_matrix_of_section_6_1() {
         (Inactive, [Inactive, Inactive, Inactive, Inactive]),
     ];
     for (offered, row) in table {
-        for (wanted, answered) in [SendRecv, SendOnly, RecvOnly, Inactive]
-            .into_iter()
-            .zip(row)
-        {
-            assert_eq!(
-                offered.answered_with(wanted),
-                answered,
-                "offered {offered:?}, wanted {wanted:?}"
-            );
+        for (wanted, answered) in [SendRecv, SendOnly, RecvOnly, Inactive].into_iter().zip(row) {
+            assert_eq!(offered.answered_with(wanted), answered, "offered {offered:?}, wanted {wanted:?}");
         }
     }
 }
@@ -191,21 +144,10 @@ fn payload_numbers_of_the_answer_are_mapped_to_the_offerers() {
     );
     let sent = relay_offer(&offered, &our(&[6000]), &policy);
     let towards_b = &agreed(&sent, &answered)[0];
-    let numbers: Vec<_> = towards_b
-        .payloads
-        .iter()
-        .map(|p| (p.remote_pt, p.local_pt))
-        .collect();
+    let numbers: Vec<_> = towards_b.payloads.iter().map(|p| (p.remote_pt, p.local_pt)).collect();
     assert_eq!(numbers, [(8, 8), (111, 96)]);
     assert_eq!(towards_b.codec().map(|p| p.encoding.as_str()), Some("PCMA"));
-    assert_eq!(
-        towards_b
-            .telephone_event
-            .iter()
-            .map(|p| (p.remote_pt, p.local_pt))
-            .collect::<Vec<_>>(),
-        [(97, 101)]
-    );
+    assert_eq!(towards_b.telephone_event.iter().map(|p| (p.remote_pt, p.local_pt)).collect::<Vec<_>>(), [(97, 101)]);
 }
 
 #[test]
@@ -215,34 +157,12 @@ fn a_policy_orders_and_limits_codecs_and_what_it_leaves_nothing_of_is_refused() 
          a=rtpmap:101 telephone-event/8000\r\n",
     );
     let sent_with = |codecs: &[&str]| {
-        let codecs = codecs
-            .iter()
-            .map(|text| text.parse().expect("a pattern"))
-            .collect();
-        relay_offer(
-            &offered,
-            &our(&[6000]),
-            &RelayPolicy {
-                codecs,
-                ..RelayPolicy::default()
-            },
-        )
+        let codecs = codecs.iter().map(|text| text.parse().expect("a pattern")).collect();
+        relay_offer(&offered, &our(&[6000]), &RelayPolicy { codecs, ..RelayPolicy::default() })
     };
-    assert_eq!(
-        lines(
-            &sent_with(&["g722", "PCMA/8000", "telephone-event"]),
-            &["m="]
-        ),
-        ["m=audio 6000 RTP/AVP 9 8 101"]
-    );
-    assert_eq!(
-        lines(&sent_with(&["PCMA/16000", "telephone-event"]), &["m="]),
-        ["m=audio 0 RTP/AVP 0 8 9 101"]
-    );
-    assert!(
-        !sent_with(&["opus"]).has_active_media(),
-        "this is what makes it a 488"
-    );
+    assert_eq!(lines(&sent_with(&["g722", "PCMA/8000", "telephone-event"]), &["m="]), ["m=audio 6000 RTP/AVP 9 8 101"]);
+    assert_eq!(lines(&sent_with(&["PCMA/16000", "telephone-event"]), &["m="]), ["m=audio 0 RTP/AVP 0 8 9 101"]);
+    assert!(!sent_with(&["opus"]).has_active_media(), "this is what makes it a 488");
 }
 
 #[test]
@@ -254,10 +174,7 @@ fn only_what_describes_the_sound_crosses() {
          a=fingerprint:sha-256 00\r\na=setup:actpass\r\na=mid:a\r\na=ssrc:1 cname:x\r\na=rtcp-mux\r\na=rtcp:4001\r\n\
          a=extmap:1 urn:x\r\na=crypto:1 x inline:y\r\na=ptime:20\r\na=label:7\r\na=x-vendor:1\r\na=x-known:2\r\n",
     );
-    let policy = RelayPolicy {
-        pass_attributes: vec!["x-known".into(), "crypto".into()],
-        ..RelayPolicy::default()
-    };
+    let policy = RelayPolicy { pass_attributes: vec!["x-known".into(), "crypto".into()], ..RelayPolicy::default() };
     let sent = relay_offer(&offered, &our(&[6000]), &policy);
     assert_eq!(
         sent.to_string(),
@@ -269,14 +186,8 @@ fn only_what_describes_the_sound_crosses() {
 
 #[test]
 fn the_table_of_attributes_is_sorted_reasoned_and_without_doubles() {
-    assert!(
-        RULES.windows(2).all(|pair| pair[0].0 < pair[1].0),
-        "sorted, each once"
-    );
-    assert!(
-        RULES.iter().all(|(_, _, reason)| reason.contains('(')),
-        "each reason cites its source"
-    );
+    assert!(RULES.windows(2).all(|pair| pair[0].0 < pair[1].0), "sorted, each once");
+    assert!(RULES.iter().all(|(_, _, reason)| reason.contains('(')), "each reason cites its source");
     assert_eq!(rule_for("never-heard-of", &[]), sip::sdp::Rule::Drop);
 }
 
@@ -286,11 +197,7 @@ fn streams_that_cannot_be_carried_get_port_0_in_their_place() {
         "v=0\r\no=a 1 1 IN IP4 h\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\nm=image 1 udptl t38\r\nm=audio 2 RTP/SAVP 0\r\n\
          m=audio 4 RTP/AVP 0\r\nm=audio 6 RTP/AVP 0\r\nc=IN IP4 media.example.com\r\nm=application 8 TCP/MSRP *\r\n",
     );
-    let sent = relay_offer(
-        &offered,
-        &our(&[10, 12, 14, 16, 18]),
-        &RelayPolicy::default(),
-    );
+    let sent = relay_offer(&offered, &our(&[10, 12, 14, 16, 18]), &RelayPolicy::default());
     let wanted = [
         "m=image 0 udptl t38",
         "m=audio 0 RTP/SAVP 0",
@@ -299,20 +206,10 @@ fn streams_that_cannot_be_carried_get_port_0_in_their_place() {
         "m=application 0 TCP/MSRP *",
     ];
     assert_eq!(lines(&sent, &["m="]), wanted);
-    let answered = read(
-        "v=0\r\no=b 1 1 IN IP4 h\r\ns=-\r\nc=IN IP4 192.0.2.20\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n",
-    );
-    let back = relay_answer(
-        &offered,
-        &answered,
-        &our(&[10, 12, 14, 16, 18]),
-        &RelayPolicy::default(),
-    );
+    let answered = read("v=0\r\no=b 1 1 IN IP4 h\r\ns=-\r\nc=IN IP4 192.0.2.20\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n");
+    let back = relay_answer(&offered, &answered, &our(&[10, 12, 14, 16, 18]), &RelayPolicy::default());
     assert_eq!(back.media.len(), 5);
-    assert!(
-        !back.has_active_media(),
-        "an answer's section belongs to the offer's section in the same place only"
-    );
+    assert!(!back.has_active_media(), "an answer's section belongs to the offer's section in the same place only");
 }
 
 #[test]
@@ -321,14 +218,9 @@ fn a_service_answers_with_one_codec_events_and_the_callers_packet_time() {
         "v=0\r\no=a 1 1 IN IP4 h\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\nm=video 8 RTP/AVP 31\r\nm=audio 4000 RTP/AVP 18 8 0 110 96\r\n\
          a=rtpmap:110 telephone-event/48000\r\na=rtpmap:96 telephone-event/8000\r\na=ptime:30\r\na=rtcp-mux\r\n",
     );
-    let capabilities = [
-        CodecSpec::pcmu(),
-        CodecSpec::pcma(),
-        CodecSpec::telephone_event(101, 8000),
-    ];
+    let capabilities = [CodecSpec::pcmu(), CodecSpec::pcma(), CodecSpec::telephone_event(101, 8000)];
     let mut ours = our(&[0, 6000]);
-    let answered =
-        answer(&offered, &capabilities, &ours, Direction::SendRecv).expect("PCMA is common");
+    let answered = answer(&offered, &capabilities, &ours, Direction::SendRecv).expect("PCMA is common");
     assert_eq!(
         lines(&answered.session, &["m=", "a="]),
         [
@@ -341,20 +233,13 @@ fn a_service_answers_with_one_codec_events_and_the_callers_packet_time() {
             "a=sendrecv"
         ]
     );
-    assert_eq!(
-        (answered.line, answered.telephone_event, answered.ptime_ms),
-        (1, Some(96), 30)
-    );
+    assert_eq!((answered.line, answered.telephone_event, answered.ptime_ms), (1, Some(96), 30));
     // With a port that takes both, the offer of one port for both is accepted.
     ours.ports[1].as_mut().expect("a port").rtcp_mux = true;
-    let answered =
-        answer(&offered, &capabilities, &ours, Direction::SendRecv).expect("PCMA is common");
+    let answered = answer(&offered, &capabilities, &ours, Direction::SendRecv).expect("PCMA is common");
     assert!(answered.session.media[1].rtcp_mux());
     assert_eq!(agreed(&answered.session, &offered)[0].remote_rtcp, None);
-    assert_eq!(
-        answer(&offered, &[CodecSpec::g722()], &ours, Direction::SendRecv),
-        Err(NoCommonCodec)
-    );
+    assert_eq!(answer(&offered, &[CodecSpec::g722()], &ours, Direction::SendRecv), Err(NoCommonCodec));
 }
 
 #[test]
@@ -364,8 +249,7 @@ fn a_codec_whose_parameters_select_another_bit_stream_is_another_codec() {
          a=rtpmap:96 AMR/8000\r\na=rtpmap:97 AMR/8000\r\na=fmtp:97 octet-align=1\r\n",
     );
     let aligned = CodecSpec::new(100, "AMR", 8000, 1, Some("octet-align=1"));
-    let answered =
-        answer(&offered, &[aligned], &our(&[6000]), Direction::SendRecv).expect("97 is it");
+    let answered = answer(&offered, &[aligned], &our(&[6000]), Direction::SendRecv).expect("97 is it");
     assert_eq!(answered.codec.map.payload, 97);
 }
 
@@ -373,17 +257,8 @@ fn a_codec_whose_parameters_select_another_bit_stream_is_another_codec() {
 fn an_offer_of_ours_has_every_codec_and_an_rtcp_line_when_the_port_is_unusual() {
     let mut ours = our(&[6000]);
     let other: SocketAddr = "198.51.100.1:7777".parse().expect("an address");
-    ours.ports[0] = Some(LocalPort {
-        rtcp: other,
-        rtcp_mux: true,
-        ..ours.ports[0].expect("a port")
-    });
-    let made = offer(
-        &[CodecSpec::g722(), CodecSpec::telephone_event(101, 8000)],
-        &ours,
-        Direction::SendRecv,
-        5,
-    );
+    ours.ports[0] = Some(LocalPort { rtcp: other, rtcp_mux: true, ..ours.ports[0].expect("a port") });
+    let made = offer(&[CodecSpec::g722(), CodecSpec::telephone_event(101, 8000)], &ours, Direction::SendRecv, 5);
     assert_eq!(
         lines(&made, &["m=", "a="]),
         [
@@ -407,41 +282,19 @@ fn hold_and_resume_count_versions_only_when_something_changes() {
     assert_eq!(held.origin.version, 2);
     assert_eq!(hold(&held), held, "held twice is held once");
     let back = resume(&held);
-    assert_eq!(
-        (back.direction_of(&back.media[0]), back.origin.version),
-        (Direction::SendRecv, 3)
-    );
+    assert_eq!((back.direction_of(&back.media[0]), back.origin.version), (Direction::SendRecv, 3));
     let listening = redirect(&before, |_| Direction::RecvOnly);
-    assert_eq!(
-        hold(&listening).direction_of(&listening.media[0]),
-        Direction::RecvOnly,
-        "the old stays as it was"
-    );
+    assert_eq!(hold(&listening).direction_of(&listening.media[0]), Direction::RecvOnly, "the old stays as it was");
     let held = hold(&listening);
     assert_eq!(held.direction_of(&held.media[0]), Direction::Inactive);
 }
 
 #[test]
 fn the_hold_of_rfc_2543_crosses_as_the_hold_of_rfc_3264() {
-    let held = read(
-        "v=0\r\no=a 1 2 IN IP4 h\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n",
-    );
+    let held = read("v=0\r\no=a 1 2 IN IP4 h\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n");
     let sent = relay_offer(&held, &our(&[6000]), &RelayPolicy::default());
-    assert_eq!(
-        lines(&sent, &["c=", "a=send"]),
-        [
-            "c=IN IP4 198.51.100.1",
-            "c=IN IP4 198.51.100.1",
-            "a=sendonly"
-        ]
-    );
-    let answered = answer(
-        &held,
-        &[CodecSpec::pcmu()],
-        &our(&[6000]),
-        Direction::SendRecv,
-    )
-    .expect("PCMU");
+    assert_eq!(lines(&sent, &["c=", "a=send"]), ["c=IN IP4 198.51.100.1", "c=IN IP4 198.51.100.1", "a=sendonly"]);
+    let answered = answer(&held, &[CodecSpec::pcmu()], &our(&[6000]), Direction::SendRecv).expect("PCMU");
     let stream = &agreed(&answered.session, &held)[0];
     assert!(!stream.send && stream.receive, "nothing is sent to 0.0.0.0");
 }

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use proptest::prelude::*;
 use sip::sdp::{
-    CodecPattern, CodecSpec, Direction, LocalPort, OurMedia, RelayPolicy, Session, agreed, answer,
-    hold, relay_answer, relay_offer, resume, revise,
+    CodecPattern, CodecSpec, Direction, LocalPort, OurMedia, RelayPolicy, Session, agreed, answer, hold, relay_answer,
+    relay_offer, resume, revise,
 };
 
 fn our(base: u16, lines: usize) -> OurMedia {
@@ -17,25 +17,15 @@ fn our(base: u16, lines: usize) -> OurMedia {
         version: 1,
         address: ip,
         ports: (0..lines)
-            .map(|i| {
-                Some(LocalPort {
-                    rtcp_mux: i % 2 == 0,
-                    ..LocalPort::pair(SocketAddr::new(ip, port(i)))
-                })
-            })
+            .map(|i| Some(LocalPort { rtcp_mux: i % 2 == 0, ..LocalPort::pair(SocketAddr::new(ip, port(i))) }))
             .collect(),
     }
 }
 
 /// A description as a text of plausible lines, in plausible and implausible combinations.
 fn description() -> impl Strategy<Value = String> {
-    let direction = prop::sample::select(vec![
-        "",
-        "a=sendrecv\r\n",
-        "a=sendonly\r\n",
-        "a=recvonly\r\n",
-        "a=inactive\r\n",
-    ]);
+    let direction =
+        prop::sample::select(vec!["", "a=sendrecv\r\n", "a=sendonly\r\n", "a=recvonly\r\n", "a=inactive\r\n"]);
     let attribute = prop::sample::select(vec![
         "a=rtpmap:96 opus/48000/2",
         "a=rtpmap:97 opus/48000/2",
@@ -67,20 +57,10 @@ fn description() -> impl Strategy<Value = String> {
         "c=IN IP6 2001:db8::9",
         "c=IN IP4 host",
     ]);
-    let format = prop::sample::select(vec![
-        "0", "8", "9", "13", "18", "96", "97", "98", "99", "100", "101", "128", "x",
-    ]);
-    let kind = prop::sample::select(vec![
-        "audio",
-        "audio",
-        "audio",
-        "video",
-        "application",
-        "image",
-    ]);
-    let protocol = prop::sample::select(vec![
-        "RTP/AVP", "RTP/AVP", "RTP/AVP", "RTP/AVPF", "RTP/SAVP", "udptl",
-    ]);
+    let format =
+        prop::sample::select(vec!["0", "8", "9", "13", "18", "96", "97", "98", "99", "100", "101", "128", "x"]);
+    let kind = prop::sample::select(vec!["audio", "audio", "audio", "video", "application", "image"]);
+    let protocol = prop::sample::select(vec!["RTP/AVP", "RTP/AVP", "RTP/AVP", "RTP/AVPF", "RTP/SAVP", "udptl"]);
     let port = prop::sample::select(vec![0_u16, 9, 4000, 65534, 65535]);
     let media = (
         kind,
@@ -92,39 +72,19 @@ fn description() -> impl Strategy<Value = String> {
     )
         .prop_map(|(kind, port, protocol, formats, attributes, direction)| {
             let mut text = format!("m={kind} {port} {protocol} {}\r\n", formats.join(" "));
-            attributes
-                .iter()
-                .for_each(|line| text.push_str(&format!("{line}\r\n")));
+            attributes.iter().for_each(|line| text.push_str(&format!("{line}\r\n")));
             text + direction
         });
-    let connection = prop::sample::select(vec![
-        "",
-        "c=IN IP4 192.0.2.1\r\n",
-        "c=IN IP4 192.0.2.1\r\n",
-        "c=IN IP4 0.0.0.0\r\n",
-    ]);
-    (connection, direction, prop::collection::vec(media, 0..5)).prop_map(
-        |(connection, direction, media)| {
-            format!(
-                "v=0\r\no=a 1 1 IN IP4 192.0.2.1\r\ns=-\r\n{connection}t=0 0\r\n{direction}{}",
-                media.concat()
-            )
-        },
-    )
+    let connection =
+        prop::sample::select(vec!["", "c=IN IP4 192.0.2.1\r\n", "c=IN IP4 192.0.2.1\r\n", "c=IN IP4 0.0.0.0\r\n"]);
+    (connection, direction, prop::collection::vec(media, 0..5)).prop_map(|(connection, direction, media)| {
+        format!("v=0\r\no=a 1 1 IN IP4 192.0.2.1\r\ns=-\r\n{connection}t=0 0\r\n{direction}{}", media.concat())
+    })
 }
 
 fn policy() -> impl Strategy<Value = RelayPolicy> {
-    let codecs = prop::sample::subsequence(
-        vec![
-            "PCMU",
-            "opus/48000",
-            "telephone-event",
-            "PCMA",
-            "G722",
-            "H264",
-        ],
-        0..=6,
-    );
+    let codecs =
+        prop::sample::subsequence(vec!["PCMU", "opus/48000", "telephone-event", "PCMA", "G722", "H264"], 0..=6);
     let direction = prop::sample::select(vec![
         None,
         None,
@@ -137,12 +97,7 @@ fn policy() -> impl Strategy<Value = RelayPolicy> {
         let mut kinds = vec![sip::sdp::MediaKind::Audio];
         kinds.extend(video.then_some(sip::sdp::MediaKind::Video));
         let pattern = |text: &&str| text.parse::<CodecPattern>().expect("a pattern");
-        RelayPolicy {
-            codecs: codecs.iter().map(pattern).collect(),
-            kinds,
-            pass_attributes: Vec::new(),
-            direction,
-        }
+        RelayPolicy { codecs: codecs.iter().map(pattern).collect(), kinds, pass_attributes: Vec::new(), direction }
     })
 }
 
@@ -166,8 +121,7 @@ fn lawful(offer: &Session, answer: &Session) -> Result<(), TestCaseError> {
             prop_assert!(offered.formats.contains(format), "{format} was not offered");
             let (one, two) = (offered.rtpmap(format), answered.rtpmap(format));
             prop_assert!(
-                one.zip(two)
-                    .is_some_and(|(one, two)| one.same_encoding(&two)),
+                one.zip(two).is_some_and(|(one, two)| one.same_encoding(&two)),
                 "{format} changed its meaning"
             );
         }
@@ -181,15 +135,7 @@ fn lawful(offer: &Session, answer: &Session) -> Result<(), TestCaseError> {
 
 fn hides(session: &Session) -> Result<(), TestCaseError> {
     let text = session.to_string();
-    for secret in [
-        "192.0.2.",
-        "203.0.113.",
-        "2001:db8",
-        "candidate",
-        "crypto",
-        "mid:",
-        "x-own",
-    ] {
+    for secret in ["192.0.2.", "203.0.113.", "2001:db8", "candidate", "crypto", "mid:", "x-own"] {
         prop_assert!(!text.contains(secret), "{secret} in {text}");
     }
     Ok(())

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use sip::sdp::{
-    Attribute, BODY_BYTES_MAX, Connection, Direction, LINE_BYTES_MAX, LINES_MAX, MEDIA_MAX,
-    MediaKind, ParseError, Session,
+    Attribute, BODY_BYTES_MAX, Connection, Direction, LINE_BYTES_MAX, LINES_MAX, MEDIA_MAX, MediaKind, ParseError,
+    Session,
 };
 
 const PHONE: &str = "v=0\r\no=alice 2890844526 2890844527 IN IP4 192.0.2.10\r\ns=call\r\nc=IN IP4 192.0.2.10\r\n\
@@ -19,41 +19,18 @@ fn session(text: &str) -> Session {
 #[test]
 fn a_phones_description_is_read_into_types() {
     let session = session(PHONE);
-    assert_eq!(
-        (session.origin.session_id, session.origin.version),
-        (2_890_844_526, 2_890_844_527)
-    );
+    assert_eq!((session.origin.session_id, session.origin.version), (2_890_844_526, 2_890_844_527));
     let audio = &session.media[0];
-    assert_eq!(
-        (audio.kind.clone(), audio.port, audio.is_plain_rtp()),
-        (MediaKind::Audio, 49170, true)
-    );
+    assert_eq!((audio.kind.clone(), audio.port, audio.is_plain_rtp()), (MediaKind::Audio, 49170, true));
     let opus = audio.rtpmap("96").expect("mapped");
-    assert_eq!(
-        (opus.encoding.as_str(), opus.clock_hz, opus.channels),
-        ("opus", 48_000, 2)
-    );
+    assert_eq!((opus.encoding.as_str(), opus.clock_hz, opus.channels), ("opus", 48_000, 2));
     assert_eq!(audio.fmtp("96"), Some("useinbandfec=1"));
-    assert_eq!(
-        audio.rtpmap("0").expect("static").encoding,
-        "PCMU",
-        "a static type needs no rtpmap"
-    );
-    assert_eq!(
-        audio.rtpmap("97"),
-        None,
-        "a dynamic type without rtpmap means nothing"
-    );
+    assert_eq!(audio.rtpmap("0").expect("static").encoding, "PCMU", "a static type needs no rtpmap");
+    assert_eq!(audio.rtpmap("97"), None, "a dynamic type without rtpmap means nothing");
     assert_eq!(audio.ptime_ms(), 30);
     assert_eq!(session.direction_of(audio), Direction::SendOnly);
-    assert_eq!(
-        session.rtp_target(audio).map(|a| a.to_string()),
-        Some("192.0.2.10:49170".to_owned())
-    );
-    assert_eq!(
-        session.rtcp_target(audio).map(|a| a.to_string()),
-        Some("192.0.2.11:53020".to_owned())
-    );
+    assert_eq!(session.rtp_target(audio).map(|a| a.to_string()), Some("192.0.2.10:49170".to_owned()));
+    assert_eq!(session.rtcp_target(audio).map(|a| a.to_string()), Some("192.0.2.11:53020".to_owned()));
     assert_eq!(session.direction_of(&session.media[1]), Direction::SendRecv);
 }
 
@@ -64,16 +41,12 @@ fn what_is_in_grammar_order_is_printed_byte_for_byte() {
 
 #[test]
 fn bare_line_feeds_missing_s_and_t_and_vendor_lines_are_tolerated() {
-    let odd = session(
-        "v=0\no=- 1 1 IN IP4 192.0.2.1\nx=vendor\n\nm=audio 4000 RTP/AVP 0\nc=IN IP4 192.0.2.1\ny=more\n",
-    );
+    let odd =
+        session("v=0\no=- 1 1 IN IP4 192.0.2.1\nx=vendor\n\nm=audio 4000 RTP/AVP 0\nc=IN IP4 192.0.2.1\ny=more\n");
     assert_eq!(odd.name, "-");
     let printed = odd.to_string();
     assert!(printed.contains("t=0 0\r\nx=vendor\r\n"), "{printed}");
-    assert!(
-        printed.ends_with("c=IN IP4 192.0.2.1\r\ny=more\r\n"),
-        "{printed}"
-    );
+    assert!(printed.ends_with("c=IN IP4 192.0.2.1\r\ny=more\r\n"), "{printed}");
     assert_eq!(session(&printed), odd);
 }
 
@@ -85,45 +58,29 @@ fn a_session_id_past_64_bits_does_not_cost_the_call() {
 
 #[test]
 fn ipv6_addresses_and_host_names_are_kept_apart() {
-    let v6 = session(
-        "v=0\r\no=- 1 1 IN IP6 2001:db8::1\r\ns=-\r\nc=IN IP6 2001:db8::1\r\nt=0 0\r\nm=audio 5 RTP/AVP 0\r\n",
-    );
-    assert_eq!(
-        v6.rtp_target(&v6.media[0]).map(|a| a.to_string()),
-        Some("[2001:db8::1]:5".to_owned())
-    );
-    let name = session(
-        "v=0\r\no=- 1 1 IN IP4 h\r\ns=-\r\nc=IN IP4 media.example.com\r\nt=0 0\r\nm=audio 5 RTP/AVP 0\r\n",
-    );
+    let v6 =
+        session("v=0\r\no=- 1 1 IN IP6 2001:db8::1\r\ns=-\r\nc=IN IP6 2001:db8::1\r\nt=0 0\r\nm=audio 5 RTP/AVP 0\r\n");
+    assert_eq!(v6.rtp_target(&v6.media[0]).map(|a| a.to_string()), Some("[2001:db8::1]:5".to_owned()));
+    let name =
+        session("v=0\r\no=- 1 1 IN IP4 h\r\ns=-\r\nc=IN IP4 media.example.com\r\nt=0 0\r\nm=audio 5 RTP/AVP 0\r\n");
     assert_eq!(name.rtp_target(&name.media[0]), None);
-    let multicast = session(
-        "v=0\r\no=- 1 1 IN IP4 h\r\ns=-\r\nc=IN IP4 224.2.1.1/127\r\nt=0 0\r\nm=audio 5 RTP/AVP 0\r\n",
-    );
-    assert!(matches!(
-        multicast.connection,
-        Some(Connection::Other { .. })
-    ));
+    let multicast =
+        session("v=0\r\no=- 1 1 IN IP4 h\r\ns=-\r\nc=IN IP4 224.2.1.1/127\r\nt=0 0\r\nm=audio 5 RTP/AVP 0\r\n");
+    assert!(matches!(multicast.connection, Some(Connection::Other { .. })));
 }
 
 #[test]
 fn the_hold_of_rfc_2543_means_that_nothing_is_received() {
-    let held = session(
-        "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\nm=audio 5 RTP/AVP 0\r\n",
-    );
+    let held =
+        session("v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\nm=audio 5 RTP/AVP 0\r\n");
     assert_eq!(held.direction_of(&held.media[0]), Direction::SendOnly);
-    assert_eq!(
-        held.connection,
-        Some(Connection::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
-    );
+    assert_eq!(held.connection, Some(Connection::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED))));
 }
 
 #[test]
 fn ptime_is_kept_within_what_is_honoured() {
     let ptime = |lines: &str| {
-        session(&format!(
-            "v=0\r\no=- 1 1 IN IP4 h\r\ns=-\r\nt=0 0\r\nm=audio 5 RTP/AVP 0\r\n{lines}"
-        ))
-        .media[0]
+        session(&format!("v=0\r\no=- 1 1 IN IP4 h\r\ns=-\r\nt=0 0\r\nm=audio 5 RTP/AVP 0\r\n{lines}")).media[0]
             .ptime_ms()
     };
     let table = [
@@ -147,75 +104,32 @@ fn every_mistake_is_told_with_its_line() {
     let base = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\n";
     let table: &[(String, ParseError)] = &[
         (String::new(), ParseError::Missing { letter: 'v' }),
-        (
-            "o=- 1 1 IN IP4 h\r\n".into(),
-            ParseError::Version { line: 1 },
-        ),
+        ("o=- 1 1 IN IP4 h\r\n".into(), ParseError::Version { line: 1 }),
         ("v=1\r\n".into(), ParseError::Version { line: 1 }),
         ("v=0\r\ns=-\r\n".into(), ParseError::Missing { letter: 'o' }),
-        (
-            format!("{base}nonsense\r\n"),
-            ParseError::NotALine { line: 5 },
-        ),
-        (
-            format!("{base}a=x\0y\r\n"),
-            ParseError::NotALine { line: 5 },
-        ),
-        (
-            format!("{base}a=x\ry\r\n"),
-            ParseError::NotALine { line: 5 },
-        ),
+        (format!("{base}nonsense\r\n"), ParseError::NotALine { line: 5 }),
+        (format!("{base}a=x\0y\r\n"), ParseError::NotALine { line: 5 }),
+        (format!("{base}a=x\ry\r\n"), ParseError::NotALine { line: 5 }),
     ];
     for (text, error) in table {
-        assert_eq!(
-            Session::parse(text.as_bytes()).as_ref(),
-            Err(error),
-            "{text:?}"
-        );
+        assert_eq!(Session::parse(text.as_bytes()).as_ref(), Err(error), "{text:?}");
     }
-    for line in [
-        "m=audio 70000 RTP/AVP 0",
-        "m=audio -1 RTP/AVP 0",
-        "m=audio 5",
-        "c=IN IP5 x",
-        "c=ATM NSAP 1",
-        "a=:x",
-    ] {
+    for line in ["m=audio 70000 RTP/AVP 0", "m=audio -1 RTP/AVP 0", "m=audio 5", "c=IN IP5 x", "c=ATM NSAP 1", "a=:x"] {
         let found = Session::parse(format!("{base}{line}\r\n").as_bytes());
-        assert!(
-            matches!(found, Err(ParseError::Value { line: 5, .. })),
-            "{line}: {found:?}"
-        );
+        assert!(matches!(found, Err(ParseError::Value { line: 5, .. })), "{line}: {found:?}");
     }
 }
 
 #[test]
 fn every_size_has_a_limit() {
     let base = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\n";
-    let too_large = |text: String| {
-        matches!(
-            Session::parse(text.as_bytes()),
-            Err(ParseError::TooLarge { .. })
-        )
-    };
+    let too_large = |text: String| matches!(Session::parse(text.as_bytes()), Err(ParseError::TooLarge { .. }));
     assert!(too_large("x".repeat(BODY_BYTES_MAX + 1)));
-    assert!(too_large(format!(
-        "{base}a={}\r\n",
-        "x".repeat(LINE_BYTES_MAX)
-    )));
+    assert!(too_large(format!("{base}a={}\r\n", "x".repeat(LINE_BYTES_MAX))));
     assert!(too_large(format!("{base}{}", "\r\n".repeat(LINES_MAX))));
-    assert!(too_large(format!(
-        "{base}{}",
-        "m=audio 0 RTP/AVP 0\r\n".repeat(MEDIA_MAX + 1)
-    )));
-    assert!(too_large(format!(
-        "{base}m=audio 5 RTP/AVP{}\r\n",
-        " 0".repeat(65)
-    )));
-    assert!(!too_large(format!(
-        "{base}{}",
-        "m=audio 0 RTP/AVP 0\r\n".repeat(MEDIA_MAX)
-    )));
+    assert!(too_large(format!("{base}{}", "m=audio 0 RTP/AVP 0\r\n".repeat(MEDIA_MAX + 1))));
+    assert!(too_large(format!("{base}m=audio 5 RTP/AVP{}\r\n", " 0".repeat(65))));
+    assert!(!too_large(format!("{base}{}", "m=audio 0 RTP/AVP 0\r\n".repeat(MEDIA_MAX))));
 }
 
 #[test]

@@ -4,8 +4,7 @@
 use std::{future::Future, sync::mpsc, time::Duration};
 
 use actors::supervision::{
-    Backoff, Cx, Ended, Intensity, Live, Ref, Reply, Restart, Spec, StopReason, Strategy,
-    Supervisor, Tree, child,
+    Backoff, Cx, Ended, Intensity, Live, Ref, Reply, Restart, Spec, StopReason, Strategy, Supervisor, Tree, child,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -41,12 +40,7 @@ pub struct Probe {
 
 impl Probe {
     pub fn new(name: &'static str, events: &UnboundedSender<Event>) -> Self {
-        Self {
-            name,
-            count: 0,
-            events: events.clone(),
-            stubborn: false,
-        }
+        Self { name, count: 0, events: events.clone(), stubborn: false }
     }
 }
 
@@ -117,18 +111,11 @@ impl House {
         let root = tree.plant("switch", build(&sender), move |how| {
             let _ = told.send(how);
         });
-        Self {
-            tree,
-            root,
-            events,
-            ended,
-        }
+        Self { tree, root, events, ended }
     }
 
     pub async fn next(&mut self) -> Event {
-        soon(self.events.recv())
-            .await
-            .expect("the probes are alive")
+        soon(self.events.recv()).await.expect("the probes are alive")
     }
 
     pub async fn starts(&mut self, names: &[&'static str]) {
@@ -143,50 +130,29 @@ impl House {
     }
 
     pub fn node(&self, path: &str) -> actors::supervision::NodeView {
-        self.tree
-            .snapshot()
-            .into_iter()
-            .find(|node| &*node.path == path)
-            .expect("the path is in the tree")
+        self.tree.snapshot().into_iter().find(|node| &*node.path == path).expect("the path is in the tree")
     }
 }
 
 pub fn calm() -> Intensity {
-    Intensity {
-        restarts: 10,
-        within: Duration::from_secs(60),
-    }
+    Intensity { restarts: 10, within: Duration::from_secs(60) }
 }
 
 /// A root of this strategy whose restarts never wait.
 pub fn root(strategy: Strategy) -> Supervisor {
-    Supervisor::new(strategy, calm()).backoff(Backoff {
-        first: Duration::ZERO,
-        most: Duration::ZERO,
-    })
+    Supervisor::new(strategy, calm()).backoff(Backoff { first: Duration::ZERO, most: Duration::ZERO })
 }
 
-pub fn probe(
-    name: &'static str,
-    restart: Restart,
-    seat: &Ref<Probe>,
-    events: &UnboundedSender<Event>,
-) -> Spec {
+pub fn probe(name: &'static str, restart: Restart, seat: &Ref<Probe>, events: &UnboundedSender<Event>) -> Spec {
     let events = events.clone();
-    child(name, restart, move || Probe::new(name, &events))
-        .seat(seat)
-        .into()
+    child(name, restart, move || Probe::new(name, &events)).seat(seat).into()
 }
 
 pub async fn count(of: &Ref<Probe>) -> u32 {
-    soon(of.ask(ProbeMsg::Count, DEADLINE))
-        .await
-        .expect("the probe answers")
+    soon(of.ask(ProbeMsg::Count, DEADLINE)).await.expect("the probe answers")
 }
 
 /// A test that waits for what never comes fails instead of hanging.
 pub async fn soon<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(DEADLINE, future)
-        .await
-        .expect("it happens within the deadline")
+    tokio::time::timeout(DEADLINE, future).await.expect("it happens within the deadline")
 }

@@ -60,9 +60,7 @@ static A_DECODE: [i16; 256] = decode_table(Law::A);
 
 /// One entry for each 16-bit pattern, negative samples in the upper half.
 fn encode_table(rule: fn(i16) -> u8) -> EncodeTable {
-    (0..=u16::MAX)
-        .map(|bits| rule(i16::from_ne_bytes(bits.to_ne_bytes())))
-        .collect()
+    (0..=u16::MAX).map(|bits| rule(i16::from_ne_bytes(bits.to_ne_bytes()))).collect()
 }
 
 #[allow(clippy::indexing_slicing)] // evaluated by the compiler: an index out of bounds would not build
@@ -91,11 +89,7 @@ const fn mu_decode(byte: u8) -> i16 {
     let segment = (code >> 4) & 7;
     let step = (code & 0x0f) as i16;
     let magnitude = (((step << 3) + MU_BIAS) << segment) - MU_BIAS;
-    if code & 0x80 == 0 {
-        magnitude
-    } else {
-        -magnitude
-    }
+    if code & 0x80 == 0 { magnitude } else { -magnitude }
 }
 
 fn mu_encode(sample: i16) -> u8 {
@@ -114,20 +108,12 @@ const fn a_decode(byte: u8) -> i16 {
         0 => (step << 4) + 8,
         _ => ((step << 4) + 0x108) << (segment - 1),
     };
-    if code & 0x80 != 0 {
-        magnitude
-    } else {
-        -magnitude
-    }
+    if code & 0x80 != 0 { magnitude } else { -magnitude }
 }
 
 fn a_encode(sample: i16) -> u8 {
     // One's complement for negative samples: zero belongs to the positive side only (G.711 table 1b).
-    let (sign, magnitude) = if sample < 0 {
-        (0, !sample)
-    } else {
-        (0x80, sample)
-    };
+    let (sign, magnitude) = if sample < 0 { (0, !sample) } else { (0x80, sample) };
     let linear = u32::from(magnitude.unsigned_abs() >> 3); // 12 bits
     let segment = 27 - linear.leading_zeros().min(27); // bits 11 to 5 give segments 7 to 1
     let step = (linear >> segment.max(1)) & 0x0f;

@@ -68,10 +68,7 @@ impl Codec {
             ("telephone-event", Codec::TelephoneEvent),
             ("CN", Codec::ComfortNoise),
         ];
-        NAMES
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .map_or(Codec::Other, |(_, codec)| *codec)
+        NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map_or(Codec::Other, |(_, codec)| *codec)
     }
 
     /// The encoding name for `a=rtpmap`; `None` for [`Codec::Other`], whose name only its peer knows.
@@ -103,12 +100,7 @@ impl Codec {
 impl Payload {
     /// A payload; `events` follows from the codec.
     pub fn new(pt: u8, codec: Codec, clock_hz: u32) -> Payload {
-        Payload {
-            pt,
-            codec,
-            clock_hz,
-            events: codec == Codec::TelephoneEvent,
-        }
+        Payload { pt, codec, clock_hz, events: codec == Codec::TelephoneEvent }
     }
 
     /// The payload that a static number stands for without any `a=rtpmap` (RFC 3551 section 6).
@@ -127,12 +119,7 @@ impl Payload {
 /// Looks a static payload type up (RFC 3551 section 6); `None` for numbers that are reserved, unassigned or dynamic.
 pub fn static_payload(pt: u8) -> Option<StaticPayload> {
     const fn row(pt: u8, name: &'static str, clock_hz: u32, codec: Codec) -> StaticPayload {
-        StaticPayload {
-            pt,
-            name,
-            clock_hz,
-            codec,
-        }
+        StaticPayload { pt, name, clock_hz, codec }
     }
     const TABLE: [StaticPayload; 24] = [
         row(0, "PCMU", 8000, Codec::Pcmu),

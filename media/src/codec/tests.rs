@@ -48,10 +48,7 @@ fn every_16_bit_sample_is_quantised_within_half_a_step_by_both_laws() {
             last = heard;
             let error = (heard - wanted.clamp(-top, top)).abs();
             let allowed = step(law, wanted.abs()) / 2;
-            assert!(
-                error <= allowed,
-                "{law:?} {sample}: heard {heard}, error {error} > {allowed}"
-            );
+            assert!(error <= allowed, "{law:?} {sample}: heard {heard}, error {error} > {allowed}");
         }
     }
 }
@@ -65,14 +62,8 @@ fn silence_bytes_are_what_zero_encodes_to() {
 #[test]
 fn the_extreme_bytes_decode_to_the_values_of_the_recommendation() {
     // 8031 of 14 bits and 4032 of 13 bits (G.711 tables 1a and 2a), scaled to 16 bits.
-    assert_eq!(
-        (Law::Mu.decode_byte(0x80), Law::Mu.decode_byte(0x00)),
-        (8031 * 4, -8031 * 4)
-    );
-    assert_eq!(
-        (Law::A.decode_byte(0xaa), Law::A.decode_byte(0x2a)),
-        (4032 * 8, -4032 * 8)
-    );
+    assert_eq!((Law::Mu.decode_byte(0x80), Law::Mu.decode_byte(0x00)), (8031 * 4, -8031 * 4));
+    assert_eq!((Law::A.decode_byte(0xaa), Law::A.decode_byte(0x2a)), (4032 * 8, -4032 * 8));
 }
 
 #[test]
@@ -87,30 +78,15 @@ fn l16_is_big_endian_and_ignores_an_odd_byte() {
 
 #[test]
 fn static_payload_types_are_those_of_rfc_3551() {
-    assert_eq!(
-        Payload::from_static(0),
-        Some(Payload::new(0, Codec::Pcmu, 8000))
-    );
-    assert_eq!(
-        Payload::from_static(8),
-        Some(Payload::new(8, Codec::Pcma, 8000))
-    );
-    assert_eq!(
-        static_payload(9).map(|row| (row.name, row.clock_hz)),
-        Some(("G722", 8000))
-    );
+    assert_eq!(Payload::from_static(0), Some(Payload::new(0, Codec::Pcmu, 8000)));
+    assert_eq!(Payload::from_static(8), Some(Payload::new(8, Codec::Pcma, 8000)));
+    assert_eq!(static_payload(9).map(|row| (row.name, row.clock_hz)), Some(("G722", 8000)));
     assert_eq!(static_payload(34).map(|row| row.clock_hz), Some(90000));
     for unassigned in [1, 2, 19, 24, 35, 72, 76, 96, 127] {
         assert_eq!(static_payload(unassigned), None);
     }
     for codec in [Codec::Pcmu, Codec::Pcma, Codec::G722, Codec::ComfortNoise] {
-        assert_eq!(
-            codec
-                .static_type()
-                .and_then(static_payload)
-                .map(|row| row.codec),
-            Some(codec)
-        );
+        assert_eq!(codec.static_type().and_then(static_payload).map(|row| row.codec), Some(codec));
     }
 }
 

@@ -53,37 +53,23 @@ impl Event {
     /// Reads the first event of a payload; `None` if it is too short.
     pub fn parse(payload: &[u8]) -> Option<Event> {
         let [code, flags, high, low] = *payload.first_chunk::<EVENT_BYTES>()?;
-        Some(Event {
-            code,
-            end: flags & 0x80 != 0,
-            volume: flags & 0x3f,
-            duration: u16::from_be_bytes([high, low]),
-        })
+        Some(Event { code, end: flags & 0x80 != 0, volume: flags & 0x3f, duration: u16::from_be_bytes([high, low]) })
     }
 
     /// The payload bytes of this event.
     pub fn to_bytes(self) -> [u8; EVENT_BYTES] {
         let [high, low] = self.duration.to_be_bytes();
-        [
-            self.code,
-            (self.volume & 0x3f) | if self.end { 0x80 } else { 0 },
-            high,
-            low,
-        ]
+        [self.code, (self.volume & 0x3f) | if self.end { 0x80 } else { 0 }, high, low]
     }
 
     /// The key that the code stands for (RFC 4733 section 3.2, table 3); `None` for other events.
     pub fn digit(self) -> Option<char> {
-        KEYS.iter()
-            .find(|(code, _)| *code == self.code)
-            .map(|(_, digit)| *digit)
+        KEYS.iter().find(|(code, _)| *code == self.code).map(|(_, digit)| *digit)
     }
 
     /// The code of a key; letters ignore case.
     pub fn code_of(digit: char) -> Option<u8> {
-        KEYS.iter()
-            .find(|(_, key)| key.eq_ignore_ascii_case(&digit))
-            .map(|(code, _)| *code)
+        KEYS.iter().find(|(_, key)| key.eq_ignore_ascii_case(&digit)).map(|(code, _)| *code)
     }
 }
 
@@ -109,21 +95,12 @@ const KEYS: [(u8, char); 17] = [
 
 impl EventReceiver {
     /// Takes a packet; returns what is over now: the event before (its end was lost) and this one (it carries the end).
-    pub fn packet(
-        &mut self,
-        timestamp: u32,
-        payload: &[u8],
-        clock_hz: u32,
-        now: Duration,
-    ) -> [Option<Heard>; 2] {
+    pub fn packet(&mut self, timestamp: u32, payload: &[u8], clock_hz: u32, now: Duration) -> [Option<Heard>; 2] {
         let Some(event) = Event::parse(payload) else {
             return [None, None];
         };
         // An event is named by its timestamp (RFC 4733 section 2.2): one that was told, or an older one, is a repetition.
-        if self
-            .told
-            .is_some_and(|told| told.wrapping_sub(timestamp) < 1 << 31)
-        {
+        if self.told.is_some_and(|told| told.wrapping_sub(timestamp) < 1 << 31) {
             return [None, None];
         }
         let mut before = None;
@@ -138,12 +115,7 @@ impl EventReceiver {
             }
             _ => {
                 before = self.release();
-                self.pressed = Some(Pressed {
-                    timestamp,
-                    event,
-                    clock_hz,
-                    last_packet: now,
-                });
+                self.pressed = Some(Pressed { timestamp, event, clock_hz, last_packet: now });
             }
         }
         let this = if event.end { self.release() } else { None };
@@ -169,8 +141,7 @@ impl EventReceiver {
         self.told = Some(pressed.timestamp);
         Some(Heard {
             digit: pressed.event.digit()?,
-            duration_ms: u32::from(pressed.event.duration).saturating_mul(1000)
-                / pressed.clock_hz.max(1),
+            duration_ms: u32::from(pressed.event.duration).saturating_mul(1000) / pressed.clock_hz.max(1),
         })
     }
 }

@@ -8,53 +8,23 @@ fn at(ms: u64) -> Duration {
 
 /// The packets of one key: three growing ones and three ends (RFC 4733 section 2.5.1.4).
 fn press(code: u8) -> [Event; 6] {
-    let event = |end, duration| Event {
-        code,
-        end,
-        volume: 10,
-        duration,
-    };
-    [
-        event(false, 160),
-        event(false, 320),
-        event(false, 480),
-        event(true, 640),
-        event(true, 640),
-        event(true, 640),
-    ]
+    let event = |end, duration| Event { code, end, volume: 10, duration };
+    [event(false, 160), event(false, 320), event(false, 480), event(true, 640), event(true, 640), event(true, 640)]
 }
 
 fn hear(receiver: &mut EventReceiver, timestamp: u32, event: Event, now: Duration) -> Vec<Heard> {
-    receiver
-        .packet(timestamp, &event.to_bytes(), CLOCK_HZ, now)
-        .into_iter()
-        .flatten()
-        .collect()
+    receiver.packet(timestamp, &event.to_bytes(), CLOCK_HZ, now).into_iter().flatten().collect()
 }
 
 #[test]
 fn every_key_reads_back_from_its_bytes() {
     for digit in "0123456789*#ABCD!".chars() {
-        let event = Event {
-            code: Event::code_of(digit).unwrap(),
-            end: true,
-            volume: 63,
-            duration: 800,
-        };
+        let event = Event { code: Event::code_of(digit).unwrap(), end: true, volume: 63, duration: 800 };
         assert_eq!(Event::parse(&event.to_bytes()), Some(event));
         assert_eq!(event.digit(), Some(digit));
     }
     assert_eq!(Event::parse(&[1, 2, 3]), None);
-    assert_eq!(
-        Event {
-            code: 17,
-            end: true,
-            volume: 0,
-            duration: 0
-        }
-        .digit(),
-        None
-    );
+    assert_eq!(Event { code: 17, end: true, volume: 0, duration: 0 }.digit(), None);
 }
 
 #[test]
@@ -65,14 +35,7 @@ fn a_key_is_told_once_whatever_single_packet_is_lost() {
         for (n, event) in press(5).into_iter().enumerate().filter(|(n, _)| *n != lost) {
             heard.extend(hear(&mut receiver, 1000, event, at(20 * n as u64)));
         }
-        assert_eq!(
-            heard,
-            [Heard {
-                digit: '5',
-                duration_ms: 80
-            }],
-            "lost {lost}"
-        );
+        assert_eq!(heard, [Heard { digit: '5', duration_ms: 80 }], "lost {lost}");
         assert_eq!(receiver.timeout(at(10_000)), None);
     }
 }
@@ -83,21 +46,9 @@ fn a_key_without_end_is_told_by_the_next_key_or_by_the_time_out() {
     let [first, second, ..] = press(1);
     assert_eq!(hear(&mut receiver, 1000, first, at(0)), []);
     assert_eq!(hear(&mut receiver, 1000, second, at(20)), []);
-    assert_eq!(
-        hear(&mut receiver, 5000, press(2)[0], at(500)),
-        [Heard {
-            digit: '1',
-            duration_ms: 40
-        }]
-    );
+    assert_eq!(hear(&mut receiver, 5000, press(2)[0], at(500)), [Heard { digit: '1', duration_ms: 40 }]);
     assert_eq!(receiver.timeout(at(600)), None);
-    assert_eq!(
-        receiver.timeout(at(700)),
-        Some(Heard {
-            digit: '2',
-            duration_ms: 20
-        })
-    );
+    assert_eq!(receiver.timeout(at(700)), Some(Heard { digit: '2', duration_ms: 20 }));
     assert!(!receiver.is_pressed());
 }
 

@@ -100,18 +100,14 @@ pub struct Book {
 }
 
 impl Book {
-    pub fn insert(
-        &mut self,
-        build: impl FnOnce(u32, u32) -> FlowRecord,
-    ) -> Result<Arc<FlowRecord>, OpenError> {
+    pub fn insert(&mut self, build: impl FnOnce(u32, u32) -> FlowRecord) -> Result<Arc<FlowRecord>, OpenError> {
         if self.open >= FLOWS_MAX {
             return Err(OpenError::TooManyFlows(FLOWS_MAX));
         }
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {
-                let slot = u32::try_from(self.slots.len())
-                    .map_err(|_| OpenError::TooManyFlows(FLOWS_MAX))?;
+                let slot = u32::try_from(self.slots.len()).map_err(|_| OpenError::TooManyFlows(FLOWS_MAX))?;
                 self.slots.push((0, None));
                 slot
             }
@@ -127,11 +123,7 @@ impl Book {
     }
 
     pub fn get(&self, id: FlowId) -> Option<&Arc<FlowRecord>> {
-        self.slots
-            .get(id.slot as usize)?
-            .1
-            .as_ref()
-            .filter(|record| record.id == id)
+        self.slots.get(id.slot as usize)?.1.as_ref().filter(|record| record.id == id)
     }
 
     /// Takes a flow out. The record is handed back, so that the owner inside is not dropped under the book's lock.
@@ -148,10 +140,7 @@ impl Book {
     }
 
     pub fn records(&self) -> Vec<Arc<FlowRecord>> {
-        self.slots
-            .iter()
-            .filter_map(|(_, record)| record.clone())
-            .collect()
+        self.slots.iter().filter_map(|(_, record)| record.clone()).collect()
     }
 
     pub fn in_slot(&self, slot: u32) -> Option<&Arc<FlowRecord>> {
@@ -230,9 +219,8 @@ impl Default for WantedSide {
 impl FlowRecord {
     /// Tells the owner. Its panic is its own: the worker that carries the call stays.
     pub fn tell(&self, event: super::MediaEvent) {
-        let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            (self.owner.events)(self.owner.key, event)
-        }));
+        let told =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (self.owner.events)(self.owner.key, event)));
         if told.is_err() {
             tracing::error!(flow = ?self.id, ?event, "the owner of a flow panicked over an event");
         }

@@ -126,27 +126,17 @@ impl SideCounters {
             late: self.late.get(),
             duplicate: self.duplicate.get(),
             jitter_units,
-            jitter_ms: if clock_hz == 0 {
-                0.0
-            } else {
-                jitter_units as f64 * 1000.0 / f64::from(clock_hz)
-            },
+            jitter_ms: if clock_hz == 0 { 0.0 } else { jitter_units as f64 * 1000.0 / f64::from(clock_hz) },
             strangers: self.strangers.get(),
             malformed: self.malformed.get(),
             held: self.held.get(),
             unmapped: self.unmapped.get(),
             send_failed: self.send_failed.get(),
             ungenerated: self.ungenerated.get(),
-            last_packet_age: Some(self.last_packet_ns.get())
-                .filter(|ns| *ns != 0)
-                .map(age),
+            last_packet_age: Some(self.last_packet_ns.get()).filter(|ns| *ns != 0).map(age),
             remote_fraction_lost: f64::from(self.remote_fraction_lost.load(Relaxed)) / 256.0,
             remote_lost: self.remote_lost.get(),
-            round_trip: self
-                .round_trip_us
-                .get()
-                .checked_sub(1)
-                .map(Duration::from_micros),
+            round_trip: self.round_trip_us.get().checked_sub(1).map(Duration::from_micros),
         }
     }
 }

@@ -37,19 +37,18 @@ impl Flow {
     /// # Errors
     /// [`PoolBusy`]: the worker's queue is full, and nothing was changed.
     pub fn connect(&self, side: Side, remote: Remote) -> Result<(), PoolBusy> {
-        self.seat
-            .change(&self.record, self.pool.config.commands_max, |wanted| {
-                let wanted = wanted.sides.get_mut(side);
-                let same_place = wanted.remote.as_ref().is_some_and(|old| {
-                    (old.rtp, old.rtcp, old.behind_nat)
-                        == (remote.rtp, remote.rtcp, remote.behind_nat)
-                });
-                if !same_place {
-                    (wanted.seen, wanted.seen_rtcp) = (None, None);
-                }
-                wanted.remote = Some(remote);
-                wanted.remote_serial = wanted.remote_serial.wrapping_add(1);
-            })
+        self.seat.change(&self.record, self.pool.config.commands_max, |wanted| {
+            let wanted = wanted.sides.get_mut(side);
+            let same_place = wanted
+                .remote
+                .as_ref()
+                .is_some_and(|old| (old.rtp, old.rtcp, old.behind_nat) == (remote.rtp, remote.rtcp, remote.behind_nat));
+            if !same_place {
+                (wanted.seen, wanted.seen_rtcp) = (None, None);
+            }
+            wanted.remote = Some(remote);
+            wanted.remote_serial = wanted.remote_serial.wrapping_add(1);
+        })
     }
 
     /// Chooses what a side hears, in the first of its codecs that the pool speaks (G.711 of both laws, L16 at 8 kHz); a side
@@ -58,29 +57,23 @@ impl Flow {
     /// # Errors
     /// [`PoolBusy`]: the worker's queue is full, and nothing was changed.
     pub fn hear(&self, side: Side, source: Source) -> Result<(), PoolBusy> {
-        self.seat
-            .change(&self.record, self.pool.config.commands_max, |wanted| {
-                let wanted = wanted.sides.get_mut(side);
-                wanted.source = source;
-                wanted.source_serial = wanted.source_serial.wrapping_add(1);
-            })
+        self.seat.change(&self.record, self.pool.config.commands_max, |wanted| {
+            let wanted = wanted.sides.get_mut(side);
+            wanted.source = source;
+            wanted.source_serial = wanted.source_serial.wrapping_add(1);
+        })
     }
 
     /// A snapshot of the flow's figures; they stay readable after the flow is closed.
     pub fn stats(&self) -> FlowStats {
         let now = self.pool.now();
-        Sides {
-            a: self.record.counters.a.snapshot(now),
-            b: self.record.counters.b.snapshot(now),
-        }
+        Sides { a: self.record.counters.a.snapshot(now), b: self.record.counters.b.snapshot(now) }
     }
 
     /// Ends the flow: BYE to those who were sent generated media, and the ports go to rest. Closing twice is closing once.
     pub fn close(&self) {
         // Not bounded by the queue's limit, but by one entry a flow: a close must not get lost.
-        let _always_room = self
-            .seat
-            .change(&self.record, usize::MAX, |wanted| wanted.closed = true);
+        let _always_room = self.seat.change(&self.record, usize::MAX, |wanted| wanted.closed = true);
     }
 
     /// What a restarted worker would open the flow from.
@@ -89,22 +82,10 @@ impl Flow {
         let (a, b) = (&wanted.sides.a, &wanted.sides.b);
         FlowCheckpoint {
             id: self.record.id,
-            local: Sides {
-                a: self.record.local.a.0,
-                b: self.record.local.b.0,
-            },
-            remote: Sides {
-                a: a.remote.clone(),
-                b: b.remote.clone(),
-            },
-            source: Sides {
-                a: a.source.clone(),
-                b: b.source.clone(),
-            },
-            seen: Sides {
-                a: a.seen,
-                b: b.seen,
-            },
+            local: Sides { a: self.record.local.a.0, b: self.record.local.b.0 },
+            remote: Sides { a: a.remote.clone(), b: b.remote.clone() },
+            source: Sides { a: a.source.clone(), b: b.source.clone() },
+            seen: Sides { a: a.seen, b: b.seen },
             closed: wanted.closed,
         }
     }
@@ -112,9 +93,6 @@ impl Flow {
 
 impl std::fmt::Debug for Flow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Flow")
-            .field("id", &self.record.id)
-            .field("local", &self.record.local)
-            .finish_non_exhaustive()
+        f.debug_struct("Flow").field("id", &self.record.id).field("local", &self.record.local).finish_non_exhaustive()
     }
 }

@@ -56,8 +56,8 @@ mod worker;
 pub use counters::{Dropped, FlowStats, SideStats};
 pub use flow::Flow;
 pub use vocabulary::{
-    FlowCheckpoint, FlowId, FlowSpec, MediaEvent, OpenError, Owner, PAYLOADS_MAX, PoolBusy,
-    PoolConfig, Remote, Repeat, Side, Sides, Source,
+    FlowCheckpoint, FlowId, FlowSpec, MediaEvent, OpenError, Owner, PAYLOADS_MAX, PoolBusy, PoolConfig, Remote, Repeat,
+    Side, Sides, Source,
 };
 pub use worker::{WorkerEnd, WorkerThread};
 
@@ -143,22 +143,17 @@ impl Pool {
             0 => sys::cores().len().max(1),
             count => count,
         };
-        let workers = u16::try_from(workers)
-            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "too many workers"))?;
+        let workers =
+            u16::try_from(workers).map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "too many workers"))?;
         sys::raise_descriptor_limit();
         let inner = Arc::new(Inner {
             ports: Mutex::new(Ports::new(config.ip, &config.ports, config.warm_pairs)?),
-            seats: (0..workers)
-                .map(|number| Seat::new(number).map(Arc::new))
-                .collect::<io::Result<_>>()?,
+            seats: (0..workers).map(|number| Seat::new(number).map(Arc::new)).collect::<io::Result<_>>()?,
             start: Instant::now(),
             cname: format!("{:024x}", rand::random::<u128>() >> 32),
             config,
         });
-        Ok(Pool {
-            _alive: Arc::new(Alive(Arc::clone(&inner))),
-            inner,
-        })
+        Ok(Pool { _alive: Arc::new(Alive(Arc::clone(&inner))), inner })
     }
 
     /// How many workers the pool has.
@@ -184,11 +179,8 @@ impl Pool {
         n: usize,
         on_end: impl FnOnce(&WorkerEnd) + Send + 'static,
     ) -> io::Result<WorkerThread> {
-        let seat = self
-            .inner
-            .seats
-            .get(n)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no worker {n}")))?;
+        let seat =
+            self.inner.seats.get(n).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no worker {n}")))?;
         worker::start(Arc::clone(&self.inner), Arc::clone(seat), on_end)
     }
 
@@ -198,70 +190,40 @@ impl Pool {
     /// See [`OpenError`]; nothing is held after an error.
     pub fn open(&self, owner: Owner, spec: FlowSpec) -> Result<Flow, OpenError> {
         let seat = match spec.worker {
-            Some(number) => self
-                .inner
-                .seats
-                .get(usize::from(number))
-                .ok_or(OpenError::NoSuchWorker(number))?,
+            Some(number) => self.inner.seats.get(usize::from(number)).ok_or(OpenError::NoSuchWorker(number))?,
             None => self
                 .inner
                 .seats
                 .iter()
-                .min_by_key(|seat| {
-                    (
-                        !seat.running.load(Ordering::Relaxed),
-                        seat.book.lock().flows(),
-                    )
-                })
+                .min_by_key(|seat| (!seat.running.load(Ordering::Relaxed), seat.book.lock().flows()))
                 .ok_or(OpenError::NoSuchWorker(0))?,
         };
         let pairs = self.lend_two()?;
-        let local = Sides {
-            a: self.addresses(&pairs.a),
-            b: self.addresses(&pairs.b),
-        };
+        let local = Sides { a: self.addresses(&pairs.a), b: self.addresses(&pairs.b) };
         let mut pairs = Some(pairs);
         let inserted = seat.book.lock().insert(|slot, generation| FlowRecord {
-            id: FlowId {
-                worker: seat.number,
-                slot,
-                generation,
-            },
+            id: FlowId { worker: seat.number, slot, generation },
             owner,
-            media_timeout: spec
-                .media_timeout
-                .unwrap_or(self.inner.config.media_timeout),
+            media_timeout: spec.media_timeout.unwrap_or(self.inner.config.media_timeout),
             local,
-            pairs: Mutex::new(pairs.take().map(|pairs| Sides {
-                a: Arc::new(pairs.a),
-                b: Arc::new(pairs.b),
-            })),
-            wanted: Mutex::new(Wanted {
-                closed: false,
-                sides: Sides::<WantedSide>::default(),
-            }),
+            pairs: Mutex::new(pairs.take().map(|pairs| Sides { a: Arc::new(pairs.a), b: Arc::new(pairs.b) })),
+            wanted: Mutex::new(Wanted { closed: false, sides: Sides::<WantedSide>::default() }),
             admitted: AtomicBool::new(false),
             dirty: AtomicBool::new(false),
             counters: Sides::<SideCounters>::default(),
-            marks: Sides {
-                a: new_marks(),
-                b: new_marks(),
-            },
+            marks: Sides { a: new_marks(), b: new_marks() },
             deaths: AtomicU32::new(0),
         });
-        let opened = inserted.and_then(|record| {
-            match seat.change(&record, self.inner.config.commands_max, |_| ()) {
-                Ok(()) => Ok(record),
-                Err(PoolBusy) => {
-                    let _owner_dropped_without_the_lock = seat.book.lock().remove(record.id);
-                    pairs = record.pairs.lock().take().and_then(|both| {
-                        Some(Sides {
-                            a: Arc::into_inner(both.a)?,
-                            b: Arc::into_inner(both.b)?,
-                        })
-                    });
-                    Err(OpenError::WorkerBusy)
-                }
+        let opened = inserted.and_then(|record| match seat.change(&record, self.inner.config.commands_max, |_| ()) {
+            Ok(()) => Ok(record),
+            Err(PoolBusy) => {
+                let _owner_dropped_without_the_lock = seat.book.lock().remove(record.id);
+                pairs = record
+                    .pairs
+                    .lock()
+                    .take()
+                    .and_then(|both| Some(Sides { a: Arc::into_inner(both.a)?, b: Arc::into_inner(both.b)? }));
+                Err(OpenError::WorkerBusy)
             }
         });
         if let Some(unused) = pairs {
@@ -270,22 +232,14 @@ impl Pool {
             ports.give_back(unused.a, now);
             ports.give_back(unused.b, now);
         }
-        Ok(Flow {
-            pool: Arc::clone(&self.inner),
-            seat: Arc::clone(seat),
-            record: opened?,
-        })
+        Ok(Flow { pool: Arc::clone(&self.inner), seat: Arc::clone(seat), record: opened? })
     }
 
     /// A handle of a flow that is still open, for a call that was rebuilt.
     pub fn adopt(&self, id: FlowId) -> Option<Flow> {
         let seat = self.inner.seats.get(usize::from(id.worker))?;
         let record = seat.book.lock().get(id).cloned()?;
-        Some(Flow {
-            pool: Arc::clone(&self.inner),
-            seat: Arc::clone(seat),
-            record,
-        })
+        Some(Flow { pool: Arc::clone(&self.inner), seat: Arc::clone(seat), record })
     }
 
     /// How worker `n` is; a worker that there is not is not running and has done nothing.
@@ -346,26 +300,15 @@ impl Pool {
     }
 
     fn addresses(&self, pair: &PortPair) -> (SocketAddr, SocketAddr) {
-        let ip = self
-            .inner
-            .config
-            .advertised_ip
-            .unwrap_or(self.inner.config.ip);
-        (
-            SocketAddr::new(ip, pair.rtp_port),
-            SocketAddr::new(ip, pair.rtp_port | 1),
-        )
+        let ip = self.inner.config.advertised_ip.unwrap_or(self.inner.config.ip);
+        (SocketAddr::new(ip, pair.rtp_port), SocketAddr::new(ip, pair.rtp_port | 1))
     }
 }
 
 /// A fresh identity for generated media: SSRC, first sequence number and timestamp are random (RFC 3550 section 5.1).
 fn new_marks() -> Marks {
     let stream = u64::from(rand::random::<u16>()) << 32 | u64::from(rand::random::<u32>());
-    Marks {
-        ssrc: rand::random(),
-        stream: AtomicU64::new(stream),
-        ..Marks::default()
-    }
+    Marks { ssrc: rand::random(), stream: AtomicU64::new(stream), ..Marks::default() }
 }
 
 #[cfg(test)]

@@ -60,10 +60,8 @@ impl Ports {
     /// Plans the range and binds the warm pairs.
     pub fn new(ip: IpAddr, range: &RangeInclusive<u16>, warm: usize) -> io::Result<Ports> {
         let kernel_picks = *range.start() == 0 && *range.end() == 0;
-        let mut numbers: Vec<u16> = range
-            .clone()
-            .filter(|port| port % 2 == 0 && *port != 0 && port < range.end())
-            .collect();
+        let mut numbers: Vec<u16> =
+            range.clone().filter(|port| port % 2 == 0 && *port != 0 && port < range.end()).collect();
         if numbers.is_empty() && !kernel_picks {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -72,19 +70,8 @@ impl Ports {
         }
         // In no order that a stranger could count along.
         numbers.shuffle(&mut rand::rng());
-        let unbound = if kernel_picks {
-            None
-        } else {
-            Some(numbers.into())
-        };
-        let mut ports = Ports {
-            ip,
-            unbound,
-            shunned: VecDeque::new(),
-            warm: VecDeque::new(),
-            warm_max: warm,
-            lent: 0,
-        };
+        let unbound = if kernel_picks { None } else { Some(numbers.into()) };
+        let mut ports = Ports { ip, unbound, shunned: VecDeque::new(), warm: VecDeque::new(), warm_max: warm, lent: 0 };
         for _ in 0..warm {
             match ports.bind(Duration::ZERO) {
                 Ok(pair) => ports.warm.push_back((pair, None)),
@@ -98,15 +85,9 @@ impl Ports {
 
     /// Lends a pair: a rested one, else a newly bound one, else the one that rested longest.
     pub fn take(&mut self, now: Duration) -> Result<PortPair, OpenError> {
-        let rested = self
-            .warm
-            .front()
-            .is_some_and(|(_, back)| back.is_none_or(|back| now.saturating_sub(back) >= REST));
-        let pair = if rested {
-            self.warm.pop_front().map(|(pair, _)| pair)
-        } else {
-            None
-        };
+        let rested =
+            self.warm.front().is_some_and(|(_, back)| back.is_none_or(|back| now.saturating_sub(back) >= REST));
+        let pair = if rested { self.warm.pop_front().map(|(pair, _)| pair) } else { None };
         let pair = match pair {
             Some(pair) => pair,
             None => match self.bind(now) {
@@ -197,20 +178,12 @@ fn bind_pair(ip: IpAddr, rtp_port: u16) -> io::Result<PortPair> {
         socket.set_nonblocking(true)?;
         Ok::<_, io::Error>(socket)
     };
-    Ok(PortPair {
-        rtp: bind(rtp_port)?,
-        rtcp: bind(rtp_port | 1)?,
-        rtp_port,
-        connected: AtomicBool::new(false),
-    })
+    Ok(PortPair { rtp: bind(rtp_port)?, rtcp: bind(rtp_port | 1)?, rtp_port, connected: AtomicBool::new(false) })
 }
 
 /// An even port near one that the kernel finds free; whether the pair is free shows when it is bound.
 fn even_port_of_the_kernel(ip: IpAddr) -> io::Result<u16> {
-    Ok(UdpSocket::bind(SocketAddr::new(ip, 0))?
-        .local_addr()?
-        .port()
-        & !1)
+    Ok(UdpSocket::bind(SocketAddr::new(ip, 0))?.local_addr()?.port() & !1)
 }
 
 #[cfg(test)]
@@ -233,13 +206,8 @@ mod tests {
         assert_eq!(pair.rtp.local_addr().unwrap(), before);
         assert!(pair.rtp.peer_addr().is_err());
         pair.rtp.set_nonblocking(false).unwrap();
-        pair.rtp
-            .set_read_timeout(Some(Duration::from_secs(5)))
-            .unwrap();
-        UdpSocket::bind("127.0.0.1:0")
-            .unwrap()
-            .send_to(b"anybody", before)
-            .unwrap();
+        pair.rtp.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"anybody", before).unwrap();
         assert_eq!(pair.rtp.recv(&mut [0; 16]).unwrap(), 7);
     }
 
@@ -256,10 +224,7 @@ mod tests {
         drop((second, ports));
         let mut narrow = Ports::new(LOOPBACK, &(free..=free + 1), 2).unwrap();
         let only = narrow.take(Duration::ZERO).unwrap();
-        assert!(matches!(
-            narrow.take(Duration::ZERO),
-            Err(OpenError::NoPorts)
-        ));
+        assert!(matches!(narrow.take(Duration::ZERO), Err(OpenError::NoPorts)));
         narrow.give_back(only, Duration::ZERO);
         assert_eq!(narrow.take(Duration::ZERO).unwrap().rtp_port, free);
     }
@@ -267,12 +232,8 @@ mod tests {
     #[test]
     fn idle_pairs_beyond_the_warm_ones_are_closed() {
         let mut ports = Ports::new(LOOPBACK, &(0..=0), 1).unwrap();
-        let pairs: Vec<_> = (0..5)
-            .map(|_| ports.take(Duration::ZERO).unwrap())
-            .collect();
-        pairs
-            .into_iter()
-            .for_each(|pair| ports.give_back(pair, Duration::ZERO));
+        let pairs: Vec<_> = (0..5).map(|_| ports.take(Duration::ZERO).unwrap()).collect();
+        pairs.into_iter().for_each(|pair| ports.give_back(pair, Duration::ZERO));
         ports.trim(IDLE / 2);
         assert_eq!(ports.warm(), 5);
         ports.trim(IDLE);

@@ -10,11 +10,7 @@ use std::time::Duration;
 
 /// Turns the -1 convention into a result.
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(result)
-    }
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
 /// Takes a descriptor that a call just made.
@@ -57,34 +53,22 @@ impl Epoll {
     }
 
     fn control(&self, operation: libc::c_int, fd: RawFd, token: u64) -> io::Result<()> {
-        let mut event = libc::epoll_event {
-            events: libc::EPOLLIN.cast_unsigned(),
-            u64: token,
-        };
+        let mut event = libc::epoll_event { events: libc::EPOLLIN.cast_unsigned(), u64: token };
         // SAFETY: `event` lives through the call, which only reads it.
-        check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), operation, fd, &raw mut event) })
-            .map(drop)
+        check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), operation, fd, &raw mut event) }).map(drop)
     }
 
     /// Waits until something is ready or the time is over; a signal counts as nothing ready.
     pub fn wait<'a>(&self, ready: &'a mut [Ready], timeout: Duration) -> io::Result<&'a [Ready]> {
         let room = libc::c_int::try_from(ready.len()).unwrap_or(libc::c_int::MAX);
         // Rounded up, or the last millisecond would be spent spinning.
-        let timeout_ms =
-            libc::c_int::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(libc::c_int::MAX);
+        let timeout_ms = libc::c_int::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(libc::c_int::MAX);
         // SAFETY: `Ready` is transparent over `epoll_event`, and `room` slots are ours.
         let count = check(unsafe {
-            libc::epoll_wait(
-                self.0.as_raw_fd(),
-                ready.as_mut_ptr().cast::<libc::epoll_event>(),
-                room,
-                timeout_ms,
-            )
+            libc::epoll_wait(self.0.as_raw_fd(), ready.as_mut_ptr().cast::<libc::epoll_event>(), room, timeout_ms)
         });
         match count {
-            Ok(count) => Ok(ready
-                .get(..usize::try_from(count).unwrap_or(0))
-                .unwrap_or_default()),
+            Ok(count) => Ok(ready.get(..usize::try_from(count).unwrap_or(0)).unwrap_or_default()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(&[]),
             Err(error) => Err(error),
         }
@@ -97,8 +81,7 @@ pub struct Bell(File);
 impl Bell {
     pub fn new() -> io::Result<Bell> {
         // SAFETY: takes no memory.
-        own(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })
-            .map(|fd| Bell(fd.into()))
+        own(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) }).map(|fd| Bell(fd.into()))
     }
 
     /// Never blocks; a bell that is full has rung already.
@@ -123,38 +106,22 @@ pub struct Metronome(File);
 impl Metronome {
     pub fn new() -> io::Result<Metronome> {
         // SAFETY: takes no memory.
-        let fd = unsafe {
-            libc::timerfd_create(
-                libc::CLOCK_MONOTONIC,
-                libc::TFD_CLOEXEC | libc::TFD_NONBLOCK,
-            )
-        };
+        let fd = unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_CLOEXEC | libc::TFD_NONBLOCK) };
         own(fd).map(|fd| Metronome(fd.into()))
     }
 
     /// Starts beating every `period` (under a second), or stops with zero.
     pub fn set(&self, period: Duration) -> io::Result<()> {
-        let every = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: period.subsec_nanos().into(),
-        };
-        let spec = libc::itimerspec {
-            it_interval: every,
-            it_value: every,
-        };
+        let every = libc::timespec { tv_sec: 0, tv_nsec: period.subsec_nanos().into() };
+        let spec = libc::itimerspec { it_interval: every, it_value: every };
         // SAFETY: `spec` lives through the call, which only reads it; the old value is not asked for.
-        check(unsafe {
-            libc::timerfd_settime(self.0.as_raw_fd(), 0, &raw const spec, std::ptr::null_mut())
-        })
-        .map(drop)
+        check(unsafe { libc::timerfd_settime(self.0.as_raw_fd(), 0, &raw const spec, std::ptr::null_mut()) }).map(drop)
     }
 
     /// Beats since the last call.
     pub fn beats(&self) -> u64 {
         let mut count = [0; 8];
-        (&self.0)
-            .read(&mut count)
-            .map_or(0, |_| u64::from_ne_bytes(count))
+        (&self.0).read(&mut count).map_or(0, |_| u64::from_ne_bytes(count))
     }
 }
 
@@ -166,10 +133,8 @@ impl AsRawFd for Metronome {
 
 /// Dissolves a UDP socket's association with its peer. The port stays only if it was bound by number.
 pub fn disconnect(socket: &UdpSocket) -> io::Result<()> {
-    let unspecified = libc::sockaddr {
-        sa_family: libc::sa_family_t::try_from(libc::AF_UNSPEC).unwrap_or(0),
-        sa_data: [0; 14],
-    };
+    let unspecified =
+        libc::sockaddr { sa_family: libc::sa_family_t::try_from(libc::AF_UNSPEC).unwrap_or(0), sa_data: [0; 14] };
     let length = libc::socklen_t::try_from(size_of::<libc::sockaddr>()).unwrap_or(16);
     // SAFETY: `unspecified` lives through the call, which reads `length` bytes of it.
     check(unsafe { libc::connect(socket.as_raw_fd(), &raw const unspecified, length) }).map(drop)
@@ -185,9 +150,7 @@ pub fn cores() -> Vec<usize> {
     }
     let highest = usize::try_from(libc::CPU_SETSIZE).unwrap_or(0);
     // SAFETY: the index stays below CPU_SETSIZE.
-    (0..highest)
-        .filter(|core| unsafe { libc::CPU_ISSET(*core, &set) })
-        .collect()
+    (0..highest).filter(|core| unsafe { libc::CPU_ISSET(*core, &set) }).collect()
 }
 
 /// Pins the calling thread to one core; containers may refuse.
@@ -196,8 +159,7 @@ pub fn pin(core: usize) -> io::Result<()> {
     // SAFETY: `cores` never names a core past CPU_SETSIZE, and CPU_SET checks the bound of the array itself.
     unsafe { libc::CPU_SET(core, &mut set) };
     // SAFETY: `set` lives through the call, which only reads it.
-    check(unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) })
-        .map(drop)
+    check(unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) }).map(drop)
 }
 
 fn no_cores() -> libc::cpu_set_t {
@@ -207,14 +169,9 @@ fn no_cores() -> libc::cpu_set_t {
 
 /// Raises the soft limit of open descriptors to the hard limit. What the system refuses stays as it was.
 pub fn raise_descriptor_limit() {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is ours, and the call writes one `rlimit`.
-    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } == 0
-        && limit.rlim_cur < limit.rlim_max
-    {
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } == 0 && limit.rlim_cur < limit.rlim_max {
         limit.rlim_cur = limit.rlim_max;
         // SAFETY: `limit` lives through the call, which only reads it.
         let _refused = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
@@ -223,16 +180,10 @@ pub fn raise_descriptor_limit() {
 
 /// CPU time that the calling thread has used.
 pub fn thread_cpu() -> Duration {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is ours, and the call writes one `timespec`.
     if unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) } < 0 {
         return Duration::ZERO;
     }
-    Duration::new(
-        u64::try_from(time.tv_sec).unwrap_or(0),
-        u32::try_from(time.tv_nsec).unwrap_or(0),
-    )
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }

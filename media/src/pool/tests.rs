@@ -5,13 +5,7 @@ use std::sync::mpsc::channel;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn pool() -> Pool {
-    Pool::new(PoolConfig {
-        workers: 1,
-        ports: 0..=0,
-        warm_pairs: 2,
-        ..PoolConfig::default()
-    })
-    .unwrap()
+    Pool::new(PoolConfig { workers: 1, ports: 0..=0, warm_pairs: 2, ..PoolConfig::default() }).unwrap()
 }
 
 #[test]
@@ -20,15 +14,10 @@ fn a_flow_that_killed_three_workers_is_given_up_and_its_owner_is_told() {
     let (send, told) = channel();
     let owner = |key| {
         let send = send.clone();
-        Owner {
-            key,
-            events: Arc::new(move |key, event| send.send((key, event)).unwrap()),
-        }
+        Owner { key, events: Arc::new(move |key, event| send.send((key, event)).unwrap()) }
     };
-    let (poison, innocent) = (
-        pool.open(owner(1), FlowSpec::default()).unwrap(),
-        pool.open(owner(2), FlowSpec::default()).unwrap(),
-    );
+    let (poison, innocent) =
+        (pool.open(owner(1), FlowSpec::default()).unwrap(), pool.open(owner(2), FlowSpec::default()).unwrap());
     poison.record.deaths.store(3, Ordering::SeqCst);
     innocent.record.deaths.store(2, Ordering::SeqCst);
     let thread = pool.start_worker(0).unwrap();
@@ -46,10 +35,7 @@ fn a_flow_that_killed_three_workers_is_given_up_and_its_owner_is_told() {
 #[test]
 fn a_panic_on_command_blames_no_flow() {
     let pool = pool();
-    let owner = Owner {
-        key: 1,
-        events: Arc::new(|_, _| ()),
-    };
+    let owner = Owner { key: 1, events: Arc::new(|_, _| ()) };
     let flow = pool.open(owner, FlowSpec::default()).unwrap();
     let thread = pool.start_worker(0).unwrap();
     pool.ask_panic(0);
@@ -60,10 +46,7 @@ fn a_panic_on_command_blames_no_flow() {
 #[test]
 fn the_worker_that_dies_over_a_flow_blames_it() {
     let pool = pool();
-    let owner = Owner {
-        key: 1,
-        events: Arc::new(|_, _| ()),
-    };
+    let owner = Owner { key: 1, events: Arc::new(|_, _| ()) };
     let flow = pool.open(owner, FlowSpec::default()).unwrap();
     let seat = &pool.inner.seats[0];
     seat.serving.store(flow.id().slot, Ordering::SeqCst);
@@ -74,9 +57,7 @@ fn the_worker_that_dies_over_a_flow_blames_it() {
 
 #[test]
 fn payloads_past_the_bound_are_not_looked_at() {
-    let payloads = (0..40u8)
-        .map(|pt| Payload::new(pt + 50, Codec::Other, 8000))
-        .collect();
+    let payloads = (0..40u8).map(|pt| Payload::new(pt + 50, Codec::Other, 8000)).collect();
     let rtp = SocketAddr::from(([127, 0, 0, 1], 4000));
     let remote = Remote {
         rtp,

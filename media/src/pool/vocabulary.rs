@@ -121,9 +121,7 @@ pub struct Owner {
 
 impl std::fmt::Debug for Owner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Owner")
-            .field("key", &self.key)
-            .finish_non_exhaustive()
+        f.debug_struct("Owner").field("key", &self.key).finish_non_exhaustive()
     }
 }
 

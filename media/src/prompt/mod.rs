@@ -19,19 +19,12 @@ pub struct Audio {
 impl Audio {
     /// Takes samples at 8 kHz.
     pub fn from_samples(samples: Vec<i16>) -> Audio {
-        Audio {
-            samples: samples.into(),
-        }
+        Audio { samples: samples.into() }
     }
 
     /// Decodes raw µ-law at 8 kHz, one byte a sample.
     pub fn from_mu_law(bytes: &[u8]) -> Audio {
-        Audio {
-            samples: bytes
-                .iter()
-                .map(|byte| Law::Mu.decode_byte(*byte))
-                .collect(),
-        }
+        Audio { samples: bytes.iter().map(|byte| Law::Mu.decode_byte(*byte)).collect() }
     }
 
     /// The samples, at [`RATE_HZ`].

@@ -99,10 +99,7 @@ pub fn parse(datagram: &[u8]) -> Result<Compound<'_>, Malformed> {
         let (head, tail) = rest.split_first_chunk::<4>().ok_or(Malformed)?;
         let [flags, kind, _, _] = *head;
         let body = tail.get(body_bytes(head)..).ok_or(Malformed)?;
-        if flags >> 6 != 2
-            || !(192..=223).contains(&kind)
-            || (flags & 0x20 != 0 && !body.is_empty())
-        {
+        if flags >> 6 != 2 || !(192..=223).contains(&kind) || (flags & 0x20 != 0 && !body.is_empty()) {
             return Err(Malformed);
         }
         rest = body;
@@ -126,9 +123,9 @@ impl<'a> Iterator for Compound<'a> {
         let blocks_bytes = BLOCK_BYTES * usize::from(flags & 0x1f);
         let part = match kind {
             SENDER_REPORT => sender(body, blocks_bytes),
-            RECEIVER_REPORT => word(body, 0).and_then(|ssrc| {
-                Some(Part::Receiver(ssrc, Blocks(body.get(4..4 + blocks_bytes)?)))
-            }),
+            RECEIVER_REPORT => {
+                word(body, 0).and_then(|ssrc| Some(Part::Receiver(ssrc, Blocks(body.get(4..4 + blocks_bytes)?))))
+            }
             GOODBYE => Some(Part::Goodbye),
             _ => None,
         };
@@ -143,11 +140,7 @@ fn sender(body: &[u8], blocks_bytes: usize) -> Option<Part<'_>> {
         packets: word(body, 16)?,
         octets: word(body, 20)?,
     };
-    Some(Part::Sender(
-        word(body, 0)?,
-        info,
-        Blocks(body.get(24..24 + blocks_bytes)?),
-    ))
+    Some(Part::Sender(word(body, 0)?, info, Blocks(body.get(24..24 + blocks_bytes)?)))
 }
 
 impl Iterator for Blocks<'_> {
@@ -180,9 +173,7 @@ impl Block {
         if self.last_sr == 0 || self.last_sr != report {
             return None;
         }
-        since_report.checked_sub(Duration::from_micros(
-            u64::from(self.delay_since_last_sr) * 1_000_000 / 65_536,
-        ))
+        since_report.checked_sub(Duration::from_micros(u64::from(self.delay_since_last_sr) * 1_000_000 / 65_536))
     }
 }
 
@@ -196,11 +187,7 @@ pub fn middle(ntp: u64) -> u32 {
 pub fn ntp(since_unix_epoch: Duration) -> u64 {
     const UNIX_EPOCH_IN_NTP_SECONDS: u64 = 2_208_988_800;
     let fraction = (u64::from(since_unix_epoch.subsec_nanos()) << 32) / 1_000_000_000;
-    since_unix_epoch
-        .as_secs()
-        .wrapping_add(UNIX_EPOCH_IN_NTP_SECONDS)
-        << 32
-        | fraction
+    since_unix_epoch.as_secs().wrapping_add(UNIX_EPOCH_IN_NTP_SECONDS) << 32 | fraction
 }
 
 /// A span of time in 1/65536 s, for DLSR.
@@ -273,17 +260,13 @@ struct Pen<'a> {
 
 impl Pen<'_> {
     fn bytes(&mut self, bytes: &[u8]) -> Option<()> {
-        self.out
-            .get_mut(self.at..self.at + bytes.len())?
-            .copy_from_slice(bytes);
+        self.out.get_mut(self.at..self.at + bytes.len())?.copy_from_slice(bytes);
         self.at += bytes.len();
         Some(())
     }
 
     fn words(&mut self, words: &[u32]) -> Option<()> {
-        words
-            .iter()
-            .try_for_each(|word| self.bytes(&word.to_be_bytes()))
+        words.iter().try_for_each(|word| self.bytes(&word.to_be_bytes()))
     }
 
     fn head(&mut self, count: u8, kind: u8, words: u16) -> Option<()> {
@@ -293,8 +276,5 @@ impl Pen<'_> {
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes
-        .get(at..)?
-        .first_chunk::<4>()
-        .map(|field| u32::from_be_bytes(*field))
+    bytes.get(at..)?.first_chunk::<4>().map(|field| u32::from_be_bytes(*field))
 }

@@ -2,80 +2,31 @@ use super::*;
 use proptest::prelude::*;
 
 fn interval() -> ReportInterval {
-    ReportInterval {
-        fraction_lost: 61,
-        cumulative_lost: -3,
-        highest_sequence: 0x1_0005,
-        jitter: 17,
-    }
+    ReportInterval { fraction_lost: 61, cumulative_lost: -3, highest_sequence: 0x1_0005, jitter: 17 }
 }
 
 #[test]
 fn a_sender_report_with_block_and_bye_reads_back() {
-    let info = SenderInfo {
-        ntp: 0x0102_0304_0506_0708,
-        timestamp: 9,
-        packets: 10,
-        octets: 11,
-    };
-    let block = Block {
-        ssrc: 5,
-        interval: interval(),
-        last_sr: 6,
-        delay_since_last_sr: 7,
-    };
-    let report = Report {
-        ssrc: 1,
-        sender: Some(info),
-        block: Some(block),
-        cname: "a-switch",
-        bye: true,
-    };
+    let info = SenderInfo { ntp: 0x0102_0304_0506_0708, timestamp: 9, packets: 10, octets: 11 };
+    let block = Block { ssrc: 5, interval: interval(), last_sr: 6, delay_since_last_sr: 7 };
+    let report = Report { ssrc: 1, sender: Some(info), block: Some(block), cname: "a-switch", bye: true };
     let mut wire = [0; REPORT_BYTES_MAX];
     let length = report.write(&mut wire).unwrap();
     let parts: Vec<_> = parse(&wire[..length]).unwrap().collect();
-    let [
-        Part::Sender(1, read, mut blocks),
-        Part::Other(202),
-        Part::Goodbye,
-    ] = parts[..]
-    else {
-        panic!("{parts:?}")
-    };
-    assert_eq!(
-        (read, blocks.next(), blocks.next()),
-        (info, Some(block), None)
-    );
+    let [Part::Sender(1, read, mut blocks), Part::Other(202), Part::Goodbye] = parts[..] else { panic!("{parts:?}") };
+    assert_eq!((read, blocks.next(), blocks.next()), (info, Some(block), None));
 }
 
 #[test]
 fn a_receiver_report_of_every_cname_length_is_whole_words_and_reads_back() {
     for length in 0..=CNAME_BYTES_MAX + 3 {
         let cname = "x".repeat(length);
-        let block = Block {
-            ssrc: 5,
-            interval: interval(),
-            last_sr: 0,
-            delay_since_last_sr: 0,
-        };
+        let block = Block { ssrc: 5, interval: interval(), last_sr: 0, delay_since_last_sr: 0 };
         let mut wire = [0; REPORT_BYTES_MAX];
-        let written = Report {
-            ssrc: 1,
-            sender: None,
-            block: Some(block),
-            cname: &cname,
-            bye: true,
-        }
-        .write(&mut wire)
-        .unwrap();
+        let written =
+            Report { ssrc: 1, sender: None, block: Some(block), cname: &cname, bye: true }.write(&mut wire).unwrap();
         let parts: Vec<_> = parse(&wire[..written]).unwrap().collect();
-        assert!(
-            matches!(
-                parts[..],
-                [Part::Receiver(1, _), Part::Other(202), Part::Goodbye]
-            ),
-            "{length}: {parts:?}"
-        );
+        assert!(matches!(parts[..], [Part::Receiver(1, _), Part::Other(202), Part::Goodbye]), "{length}: {parts:?}");
     }
 }
 
@@ -88,23 +39,10 @@ fn round_trip_is_the_time_since_our_report_minus_the_peers_delay() {
         last_sr: report,
         delay_since_last_sr: delay_units(Duration::from_millis(500)),
     };
-    assert_eq!(
-        block.round_trip(report, Duration::from_millis(620)),
-        Some(Duration::from_millis(120))
-    );
+    assert_eq!(block.round_trip(report, Duration::from_millis(620)), Some(Duration::from_millis(120)));
     assert_eq!(block.round_trip(report, Duration::from_millis(400)), None);
-    assert_eq!(
-        block.round_trip(report + 1, Duration::from_millis(620)),
-        None
-    );
-    assert_eq!(
-        Block {
-            last_sr: 0,
-            ..block
-        }
-        .round_trip(0, Duration::from_secs(1)),
-        None
-    );
+    assert_eq!(block.round_trip(report + 1, Duration::from_millis(620)), None);
+    assert_eq!(Block { last_sr: 0, ..block }.round_trip(0, Duration::from_secs(1)), None);
 }
 
 #[test]
@@ -123,15 +61,7 @@ fn the_interval_stays_in_the_bounds_of_rfc_3550() {
 #[test]
 fn padding_in_the_middle_and_lengths_past_the_end_are_refused() {
     let mut wire = [0; REPORT_BYTES_MAX];
-    let length = Report {
-        ssrc: 1,
-        sender: None,
-        block: None,
-        cname: "c",
-        bye: false,
-    }
-    .write(&mut wire)
-    .unwrap();
+    let length = Report { ssrc: 1, sender: None, block: None, cname: "c", bye: false }.write(&mut wire).unwrap();
     assert!(parse(&wire[..length]).is_ok());
     assert!(parse(&wire[..length - 1]).is_err());
     wire[0] |= 0x20;

@@ -44,9 +44,7 @@ impl Header {
     /// [`Malformed`], and then nothing of the datagram may be used.
     #[inline]
     pub fn parse(datagram: &[u8]) -> Result<Header, Malformed> {
-        let (fixed, rest) = datagram
-            .split_first_chunk::<HEADER_BYTES>()
-            .ok_or(Malformed)?;
+        let (fixed, rest) = datagram.split_first_chunk::<HEADER_BYTES>().ok_or(Malformed)?;
         let [flags, kind, s0, s1, t0, t1, t2, t3, c0, c1, c2, c3] = *fixed;
         if flags >> 6 != 2 {
             return Err(Malformed);
@@ -54,10 +52,7 @@ impl Header {
         let sources_bytes = 4 * usize::from(flags & 0x0f);
         let mut payload_start = HEADER_BYTES + sources_bytes;
         if flags & 0x10 != 0 {
-            let extension = rest
-                .get(sources_bytes..)
-                .and_then(|tail| tail.first_chunk::<4>())
-                .ok_or(Malformed)?;
+            let extension = rest.get(sources_bytes..).and_then(|tail| tail.first_chunk::<4>()).ok_or(Malformed)?;
             let [_, _, words_high, words_low] = *extension;
             payload_start += 4 + 4 * usize::from(u16::from_be_bytes([words_high, words_low]));
         }
@@ -86,9 +81,7 @@ impl Header {
     /// The payload inside the datagram that this header was parsed from.
     #[inline]
     pub fn payload<'a>(&self, datagram: &'a [u8]) -> &'a [u8] {
-        datagram
-            .get(self.payload_start..self.payload_end)
-            .unwrap_or_default()
+        datagram.get(self.payload_start..self.payload_end).unwrap_or_default()
     }
 
     /// Writes a plain header (no contributing sources, extension or padding) in front of a payload that the caller puts

@@ -62,10 +62,7 @@ pub struct Reception {
 impl Reception {
     /// A stream of a flow that has lost packets before, so that its loss goes on from there.
     pub fn after(lost_before: u64) -> Reception {
-        Reception {
-            lost_before: i64::try_from(lost_before).unwrap_or(i64::MAX),
-            ..Reception::default()
-        }
+        Reception { lost_before: i64::try_from(lost_before).unwrap_or(i64::MAX), ..Reception::default() }
     }
 
     /// Counts a packet. A new `ssrc` starts a new stream; losses of the old one stay counted.
@@ -114,10 +111,7 @@ impl Reception {
             let step = transit.wrapping_sub(last);
             let distance = step.min(step.wrapping_neg());
             let decay = (self.jitter_16.saturating_add(8)) >> 4;
-            self.jitter_16 = self
-                .jitter_16
-                .saturating_add(distance)
-                .saturating_sub(decay);
+            self.jitter_16 = self.jitter_16.saturating_add(distance).saturating_sub(decay);
         }
     }
 
@@ -148,8 +142,7 @@ impl Reception {
         self.received_at_report = self.received;
         let lost_now = expected_now.saturating_sub(received_now);
         let fraction = (lost_now << 8).checked_div(expected_now).unwrap_or(0);
-        let lost = i64::try_from(expected).unwrap_or(i64::MAX)
-            - i64::try_from(self.received).unwrap_or(i64::MAX);
+        let lost = i64::try_from(expected).unwrap_or(i64::MAX) - i64::try_from(self.received).unwrap_or(i64::MAX);
         Some(ReportInterval {
             fraction_lost: u8::try_from(fraction).unwrap_or(u8::MAX),
             cumulative_lost: i32::try_from(lost.clamp(-0x80_0000, 0x7f_ffff)).unwrap_or(0),

@@ -61,15 +61,7 @@ fn rewriting_changes_only_its_field() {
     set_marker(&mut wire);
     set_ssrc(&mut wire, 0xdead_beef);
     let after = Header::parse(&wire).unwrap();
-    assert_eq!(
-        after,
-        Header {
-            payload_type: 101,
-            marker: true,
-            ssrc: 0xdead_beef,
-            ..before
-        }
-    );
+    assert_eq!(after, Header { payload_type: 101, marker: true, ssrc: 0xdead_beef, ..before });
     assert_eq!(wire[12], 0xaa);
 }
 
@@ -113,11 +105,9 @@ fn gaps_are_lost_late_packets_are_not_and_duplicates_do_not_hide_loss() {
 #[test]
 fn the_report_gives_the_fraction_of_its_own_interval() {
     let mut stream = Reception::default();
-    (0..100u16)
-        .filter(|n| n % 4 != 3 || *n == 99)
-        .for_each(|n| {
-            stream.packet(1, n);
-        });
+    (0..100u16).filter(|n| n % 4 != 3 || *n == 99).for_each(|n| {
+        stream.packet(1, n);
+    });
     let first = stream.report().unwrap();
     assert_eq!((first.fraction_lost, first.cumulative_lost), (61, 24)); // 24 * 256 / 100
     (100..200u16).for_each(|n| {
@@ -145,11 +135,7 @@ fn jitter_is_zero_for_an_even_stream_and_converges_to_the_mean_deviation() {
     for n in 0..1000u32 {
         let at = Duration::from_millis(20 * u64::from(n));
         even.timing(160 * n, 8000, at);
-        uneven.timing(
-            160 * n,
-            8000,
-            at + Duration::from_millis(u64::from(n % 2) * 10),
-        );
+        uneven.timing(160 * n, 8000, at + Duration::from_millis(u64::from(n % 2) * 10));
     }
     assert_eq!(even.jitter(), 0);
     assert!((78..=80).contains(&uneven.jitter()), "{}", uneven.jitter()); // 10 ms are 80 units

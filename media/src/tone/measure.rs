@@ -32,39 +32,23 @@ pub fn measure(samples: &[i16], rate_hz: u32) -> Option<Measured> {
     let windowed: Vec<f64> = samples
         .iter()
         .enumerate()
-        .map(|(n, sample)| {
-            f64::from(*sample) * (0.5 - 0.5 * (TAU * (n as f64 + 0.5) / count).cos())
-        })
+        .map(|(n, sample)| f64::from(*sample) * (0.5 - 0.5 * (TAU * (n as f64 + 0.5) / count).cos()))
         .collect();
     let strength = |hz: f64| amplitude(&windowed, hz / rate);
     // The main lobe is four bins wide: one look a bin cannot miss it.
     let bin = rate / count;
     let bins = (50.0 / bin).ceil() as usize..(0.49 * count) as usize;
-    let (_, coarse) = bins
-        .map(|n| n as f64 * bin)
-        .map(|hz| (strength(hz), hz))
-        .max_by(|left, right| left.0.total_cmp(&right.0))?;
+    let (_, coarse) =
+        bins.map(|n| n as f64 * bin).map(|hz| (strength(hz), hz)).max_by(|left, right| left.0.total_cmp(&right.0))?;
     let (mut low, mut high) = (coarse - bin, coarse + bin);
     while high - low > 0.001 {
         let third = (high - low) / 3.0;
-        if strength(low + third) < strength(high - third) {
-            low += third
-        } else {
-            high -= third
-        }
+        if strength(low + third) < strength(high - third) { low += third } else { high -= third }
     }
     let hz = (low + high) / 2.0;
     let peak = strength(hz);
-    let power = samples
-        .iter()
-        .map(|sample| f64::from(*sample).powi(2))
-        .sum::<f64>()
-        / count;
-    Some(Measured {
-        hz,
-        dbm0: 20.0 * (peak / PEAK_0_DBM0).log10(),
-        purity: (peak * peak / 2.0 / power).min(1.0),
-    })
+    let power = samples.iter().map(|sample| f64::from(*sample).powi(2)).sum::<f64>() / count;
+    Some(Measured { hz, dbm0: 20.0 * (peak / PEAK_0_DBM0).log10(), purity: (peak * peak / 2.0 / power).min(1.0) })
 }
 
 /// Peak of the sine at `turns` a sample inside Hann-windowed samples (Goertzel; the window's mean is one half).

@@ -46,9 +46,7 @@ impl Sine {
 /// Rounds and clips to 16 bits.
 #[allow(clippy::cast_possible_truncation)] // clamped before: the cast cannot lose anything but the fraction
 pub(crate) fn to_sample(value: f64) -> i16 {
-    value
-        .round()
-        .clamp(f64::from(i16::MIN), f64::from(i16::MAX)) as i16
+    value.round().clamp(f64::from(i16::MIN), f64::from(i16::MAX)) as i16
 }
 
 #[cfg(test)]

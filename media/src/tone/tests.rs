@@ -3,13 +3,7 @@ use crate::codec::g711::Law;
 
 #[test]
 fn a_generated_sine_measures_what_was_asked_for() {
-    for (hz, dbm0) in [
-        (1000.0, -10.0),
-        (425.0, -20.0),
-        (2130.7, 0.0),
-        (60.0, -3.0),
-        (3800.0, -35.0),
-    ] {
+    for (hz, dbm0) in [(1000.0, -10.0), (425.0, -20.0), (2130.7, 0.0), (60.0, -3.0), (3800.0, -35.0)] {
         let mut samples = [0; 4000];
         Sine::new(hz, dbm0, 8000).fill(&mut samples);
         let found = measure(&samples, 8000).unwrap();
@@ -25,17 +19,9 @@ fn the_digital_milliwatt_of_g711_measures_0_dbm0() {
     let mu = [0x1e, 0x0b, 0x0b, 0x1e, 0x9e, 0x8b, 0x8b, 0x9e];
     let a = [0x34, 0x21, 0x21, 0x34, 0xb4, 0xa1, 0xa1, 0xb4];
     for (law, sequence) in [(Law::Mu, mu), (Law::A, a)] {
-        let samples: Vec<i16> = sequence
-            .iter()
-            .cycle()
-            .take(4000)
-            .map(|byte| law.decode_byte(*byte))
-            .collect();
+        let samples: Vec<i16> = sequence.iter().cycle().take(4000).map(|byte| law.decode_byte(*byte)).collect();
         let found = measure(&samples, 8000).unwrap();
-        assert!(
-            (found.hz - 1000.0).abs() < 0.01 && found.dbm0.abs() < 0.1,
-            "{law:?} {found:?}"
-        );
+        assert!((found.hz - 1000.0).abs() < 0.01 && found.dbm0.abs() < 0.1, "{law:?} {found:?}");
     }
 }
 
@@ -51,11 +37,7 @@ fn blocks_join_without_a_jump_and_skipping_keeps_the_phase() {
     skipping.skip(320);
     let mut tail = [0; 160];
     skipping.fill(&mut tail);
-    assert!(
-        tail.iter()
-            .zip(&whole[320..])
-            .all(|(left, right)| (left - right).abs() <= 1)
-    );
+    assert!(tail.iter().zip(&whole[320..]).all(|(left, right)| (left - right).abs() <= 1));
 }
 
 #[test]

@@ -2,9 +2,7 @@
 #![allow(dead_code)] // every test file uses its own part
 
 use media::rtp::Header;
-use media::{
-    Codec, Flow, FlowSpec, MediaEvent, Owner, Payload, Pool, PoolConfig, Remote, Side, WorkerThread,
-};
+use media::{Codec, Flow, FlowSpec, MediaEvent, Owner, Payload, Pool, PoolConfig, Remote, Side, WorkerThread};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -13,38 +11,21 @@ use std::time::Duration;
 /// Long enough for a loaded machine; only a failing test ever waits it out.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-pub const PCMU: Payload = Payload {
-    pt: 0,
-    codec: Codec::Pcmu,
-    clock_hz: 8000,
-    events: false,
-};
-pub const PCMA: Payload = Payload {
-    pt: 8,
-    codec: Codec::Pcma,
-    clock_hz: 8000,
-    events: false,
-};
+pub const PCMU: Payload = Payload { pt: 0, codec: Codec::Pcmu, clock_hz: 8000, events: false };
+pub const PCMA: Payload = Payload { pt: 8, codec: Codec::Pcma, clock_hz: 8000, events: false };
 
 pub fn events(pt: u8) -> Payload {
     Payload::new(pt, Codec::TelephoneEvent, 8000)
 }
 
 pub fn config() -> PoolConfig {
-    PoolConfig {
-        workers: 1,
-        ports: 0..=0,
-        warm_pairs: 4,
-        ..PoolConfig::default()
-    }
+    PoolConfig { workers: 1, ports: 0..=0, warm_pairs: 4, ..PoolConfig::default() }
 }
 
 /// A pool with its workers running.
 pub fn running(config: PoolConfig) -> (Pool, Vec<WorkerThread>) {
     let pool = Pool::new(config).unwrap();
-    let threads = (0..pool.worker_count())
-        .map(|n| pool.start_worker(n).unwrap())
-        .collect();
+    let threads = (0..pool.worker_count()).map(|n| pool.start_worker(n).unwrap()).collect();
     (pool, threads)
 }
 
@@ -83,13 +64,7 @@ impl Phone {
             socket.set_read_timeout(Some(PATIENCE)).unwrap();
             socket
         };
-        Phone {
-            rtp: socket(),
-            rtcp: socket(),
-            ssrc,
-            sequence: 1000,
-            timestamp: 50_000,
-        }
+        Phone { rtp: socket(), rtcp: socket(), ssrc, sequence: 1000, timestamp: 50_000 }
     }
 
     pub fn remote(&self, payloads: &[Payload]) -> Remote {
@@ -134,11 +109,7 @@ impl Phone {
         let (length, _) = self.rtp.recv_from(&mut buffer).expect("a packet in time");
         let bytes = buffer[..length].to_vec();
         let header = Header::parse(&bytes).unwrap();
-        Received {
-            header,
-            payload: header.payload(&bytes).to_vec(),
-            bytes,
-        }
+        Received { header, payload: header.payload(&bytes).to_vec(), bytes }
     }
 
     pub fn receive_rtcp(&self) -> Vec<u8> {
@@ -159,11 +130,7 @@ impl Phone {
 }
 
 /// Two phones with a flow between them, both connected.
-pub fn call(
-    pool: &Pool,
-    a: &[Payload],
-    b: &[Payload],
-) -> (Flow, Phone, Phone, Receiver<(u64, MediaEvent)>) {
+pub fn call(pool: &Pool, a: &[Payload], b: &[Payload]) -> (Flow, Phone, Phone, Receiver<(u64, MediaEvent)>) {
     let (flow, events) = open(pool);
     let (caller, callee) = (Phone::new(0xa), Phone::new(0xb));
     flow.connect(Side::A, caller.remote(a)).unwrap();
@@ -180,15 +147,7 @@ pub fn settle(pool: &Pool, flow: &Flow) {
     let worker = flow.id().worker;
     let before = pool.health(usize::from(worker)).flows;
     let (owner, _events) = owner(0);
-    let marker = pool
-        .open(
-            owner,
-            FlowSpec {
-                worker: Some(worker),
-                ..FlowSpec::default()
-            },
-        )
-        .unwrap();
+    let marker = pool.open(owner, FlowSpec { worker: Some(worker), ..FlowSpec::default() }).unwrap();
     marker.close();
     until(|| pool.adopt(marker.id()).is_none());
     assert!(pool.health(usize::from(worker)).flows <= before);

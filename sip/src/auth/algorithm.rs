@@ -36,9 +36,7 @@ impl Algorithm {
 
     /// The algorithm that a token names; `None` also for the `-sess` variants, which bind a session that SIP has not.
     pub fn from_token(token: &str) -> Option<Algorithm> {
-        Algorithm::ALL
-            .into_iter()
-            .find(|algorithm| algorithm.token().eq_ignore_ascii_case(token))
+        Algorithm::ALL.into_iter().find(|algorithm| algorithm.token().eq_ignore_ascii_case(token))
     }
 
     /// Hex digits of a digest.
@@ -82,16 +80,9 @@ fn hash_with<D: Digest>(parts: &[&[u8]]) -> Hex {
 
 fn hex(digest: &[u8]) -> Hex {
     let digit = |nibble: u8| {
-        if nibble < 10 {
-            b'0' + nibble
-        } else {
-            b'a' + nibble - 10
-        }
+        if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
     };
-    let mut hex = Hex {
-        bytes: [0; 64],
-        length: 0,
-    };
+    let mut hex = Hex { bytes: [0; 64], length: 0 };
     for (pair, byte) in hex.bytes.chunks_exact_mut(2).zip(digest) {
         if let [high, low] = pair {
             (*high, *low) = (digit(byte >> 4), digit(byte & 15));

@@ -88,22 +88,12 @@ struct Held {
 impl Answerer {
     /// `cnonce_key` is random: client nonces are made from it.
     pub fn new(account: Account, cnonce_key: &[u8; 32]) -> Answerer {
-        Answerer {
-            account,
-            cnonces: keyed(cnonce_key),
-            cnonce_count: 0,
-            held: None,
-        }
+        Answerer { account, cnonces: keyed(cnonce_key), cnonce_count: 0, held: None }
     }
 
     /// Credentials for a request that was not challenged yet, with the nonce that the peer gave before
     /// (RFC 3261 section 22.1); `None` when there is none.
-    pub fn anticipate(
-        &mut self,
-        attempt: &mut Attempt,
-        method: &str,
-        uri: &str,
-    ) -> Option<(ChallengedBy, String)> {
+    pub fn anticipate(&mut self, attempt: &mut Attempt, method: &str, uri: &str) -> Option<(ChallengedBy, String)> {
         let by = self.held.as_ref()?.by;
         let value = self.credentials(method, uri)?;
         attempt.nonce = self.held.as_ref().map(|held| held.nonce.clone());
@@ -124,27 +114,13 @@ impl Answerer {
         if peer != self.account.peer {
             return Err(GiveUp::OtherPeer);
         }
-        let known = challenges
-            .iter()
-            .filter_map(|value| Challenge::parse(value));
-        let mut of_realm = known
-            .filter(|one| {
-                self.account
-                    .realm
-                    .as_ref()
-                    .is_none_or(|realm| *realm == one.realm_text)
-            })
-            .peekable();
+        let known = challenges.iter().filter_map(|value| Challenge::parse(value));
+        let mut of_realm =
+            known.filter(|one| self.account.realm.as_ref().is_none_or(|realm| *realm == one.realm_text)).peekable();
         if of_realm.peek().is_none() {
-            return Err(if challenges.is_empty() {
-                GiveUp::Unsupported
-            } else {
-                GiveUp::OtherRealm
-            });
+            return Err(if challenges.is_empty() { GiveUp::Unsupported } else { GiveUp::OtherRealm });
         }
-        let usable = of_realm
-            .filter_map(|one| Some((one.algorithm?, one)))
-            .filter(|(_, one)| one.qop.is_some());
+        let usable = of_realm.filter_map(|one| Some((one.algorithm?, one))).filter(|(_, one)| one.qop.is_some());
         // Of equals the first: the peer put what it prefers first.
         let strongest = usable.reduce(|best, next| if next.0 > best.0 { next } else { best });
         let (algorithm, chosen) = strongest.ok_or(GiveUp::Unsupported)?;
@@ -160,11 +136,7 @@ impl Answerer {
         attempt.answers = attempt.answers.saturating_add(1);
         attempt.nonce = Some(chosen.nonce.clone());
         // Another request may have used this nonce already: its count goes on.
-        let count = self
-            .held
-            .as_ref()
-            .filter(|held| held.nonce == chosen.nonce)
-            .map_or(0, |held| held.count);
+        let count = self.held.as_ref().filter(|held| held.nonce == chosen.nonce).map_or(0, |held| held.count);
         self.held = Some(Held {
             by,
             realm: chosen.realm,
@@ -181,11 +153,8 @@ impl Answerer {
     /// Takes the next nonce from the value of an `Authentication-Info` header (RFC 7616 section 3.5) of a response of
     /// `peer`.
     pub fn authentication_info(&mut self, peer: &str, value: &[u8]) {
-        let text = std::str::from_utf8(value)
-            .ok()
-            .filter(|text| text.len() <= HEADER_BYTES_MAX);
-        let (Some(text), Some(held), true) = (text, self.held.as_mut(), peer == self.account.peer)
-        else {
+        let text = std::str::from_utf8(value).ok().filter(|text| text.len() <= HEADER_BYTES_MAX);
+        let (Some(text), Some(held), true) = (text, self.held.as_mut(), peer == self.account.peer) else {
             return;
         };
         let mut next = None;
@@ -211,21 +180,12 @@ impl Answerer {
         };
         held.count = count;
         let account = &self.account;
-        let ha1 = account
-            .secret
-            .ha1(algorithm, &account.username, &held.realm_text)?;
+        let ha1 = account.secret.ha1(algorithm, &account.username, &held.realm_text)?;
         let ha2 = algorithm.hash(&[method.as_bytes(), uri.as_bytes()]);
         let count = format!("{count:08x}");
         let (nonce, ha1, ha2) = (held.nonce.as_bytes(), ha1.as_bytes(), ha2.as_bytes());
         let response = match held.qop {
-            true => algorithm.hash(&[
-                ha1,
-                nonce,
-                count.as_bytes(),
-                cnonce.as_bytes(),
-                b"auth",
-                ha2,
-            ]),
+            true => algorithm.hash(&[ha1, nonce, count.as_bytes(), cnonce.as_bytes(), b"auth", ha2]),
             false => algorithm.hash(&[ha1, nonce, ha2]), // RFC 2069, for peers without qop
         };
         let mut value = format!(
@@ -249,10 +209,7 @@ impl Answerer {
         self.cnonce_count = self.cnonce_count.wrapping_add(1);
         let mut mac = self.cnonces.clone();
         mac.update(&self.cnonce_count.to_be_bytes());
-        Algorithm::Md5
-            .hash(&[&mac.finalize().into_bytes()])
-            .as_str()
-            .to_owned()
+        Algorithm::Md5.hash(&[&mac.finalize().into_bytes()]).as_str().to_owned()
     }
 }
 
@@ -290,16 +247,10 @@ impl Challenge {
             realm_text: realm.text().into_owned(),
             nonce: nonce?.raw.to_owned(),
             opaque: opaque.map(|opaque| opaque.raw.to_owned()),
-            algorithm: algorithm.map_or(Some(Algorithm::Md5), |token| {
-                Algorithm::from_token(token.raw)
-            }),
+            algorithm: algorithm.map_or(Some(Algorithm::Md5), |token| Algorithm::from_token(token.raw)),
             qop: match qop {
                 None => Some(false),
-                Some(list) => list
-                    .raw
-                    .split(',')
-                    .any(|one| one.trim().eq_ignore_ascii_case("auth"))
-                    .then_some(true),
+                Some(list) => list.raw.split(',').any(|one| one.trim().eq_ignore_ascii_case("auth")).then_some(true),
             },
             stale: stale.is_some_and(|stale| stale.raw.eq_ignore_ascii_case("true")),
         })

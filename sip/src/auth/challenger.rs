@@ -106,10 +106,7 @@ impl Challenger {
         let mut mac = keyed(key);
         mac.update(b"opaque");
         mac.update(realm.name.as_bytes());
-        let opaque = Algorithm::Md5
-            .hash(&[&mac.finalize().into_bytes()])
-            .as_str()
-            .to_owned();
+        let opaque = Algorithm::Md5.hash(&[&mac.finalize().into_bytes()]).as_str().to_owned();
         Challenger {
             nonces: Nonces::new(key, &realm.name, seed, realm.nonce_lifetime_ms),
             replays: Replays::new(realm.replay_entries_max, realm.nonce_lifetime_ms),
@@ -124,11 +121,7 @@ impl Challenger {
         let nonce = self.nonces.make(now_ms, scope);
         let realm = quoted(&self.realm.name);
         let stale = if stale { ", stale=true" } else { "" };
-        let userhash = if self.realm.userhash {
-            ", userhash=true"
-        } else {
-            ""
-        };
+        let userhash = if self.realm.userhash { ", userhash=true" } else { "" };
         let line = |algorithm: &Algorithm| {
             format!(
                 "Digest realm=\"{realm}\", nonce=\"{nonce}\", opaque=\"{}\", algorithm={}, qop=\"auth\"{stale}{userhash}",
@@ -178,22 +171,16 @@ impl Challenger {
         let user = match (secret, user) {
             (Some(secret), user) if claim.is_proved_by(&secret, &user, request.method) => user,
             (Some(_), user) => {
-                return Verdict::WrongPassword {
-                    user: user.into_owned(),
-                };
+                return Verdict::WrongPassword { user: user.into_owned() };
             }
             (None, user) => {
                 // The same work as for a user that exists.
                 let _ = claim.is_proved_by(&Secret::Password(String::new()), &user, request.method);
-                return Verdict::UnknownUser {
-                    user: user.into_owned(),
-                };
+                return Verdict::UnknownUser { user: user.into_owned() };
             }
         };
         match self.replays.note(now_ms, nonce, claim.count) {
-            Count::Fresh => Verdict::Ok {
-                user: user.into_owned(),
-            },
+            Count::Fresh => Verdict::Ok { user: user.into_owned() },
             Count::Used => Verdict::Replayed,
             Count::Unknown => Verdict::Stale,
         }
@@ -204,11 +191,7 @@ impl Challenger {
         self.replays.len()
     }
 
-    fn find<'a>(
-        &self,
-        claim: &Claim<'a>,
-        directory: &impl Directory,
-    ) -> (Cow<'a, str>, Option<Secret>) {
+    fn find<'a>(&self, claim: &Claim<'a>, directory: &impl Directory) -> (Cow<'a, str>, Option<Secret>) {
         let name = claim.username.text();
         if !claim.userhash {
             let secret = directory.secret(&name, &self.realm.name);
@@ -246,26 +229,12 @@ struct Claim<'a> {
 
 impl<'a> Claim<'a> {
     fn parse(text: &'a str) -> Result<Claim<'a>, &'static str> {
-        const NAMES: [&str; 11] = [
-            "username",
-            "realm",
-            "nonce",
-            "uri",
-            "response",
-            "algorithm",
-            "opaque",
-            "cnonce",
-            "nc",
-            "qop",
-            "userhash",
-        ];
+        const NAMES: [&str; 11] =
+            ["username", "realm", "nonce", "uri", "response", "algorithm", "opaque", "cnonce", "nc", "qop", "userhash"];
         let mut found: [Option<Value<'a>>; 11] = [None; 11];
         let mut doubled = false;
         let sound = each(text, |name, value| {
-            let slot = found
-                .iter_mut()
-                .zip(NAMES)
-                .find(|(_, known)| known.eq_ignore_ascii_case(name));
+            let slot = found.iter_mut().zip(NAMES).find(|(_, known)| known.eq_ignore_ascii_case(name));
             if let Some((slot, _)) = slot {
                 doubled |= slot.replace(value).is_some();
             }
@@ -277,36 +246,17 @@ impl<'a> Claim<'a> {
         if doubled {
             return Err("a parameter is there twice");
         }
-        let [
-            username,
-            realm,
-            nonce,
-            uri,
-            response,
-            algorithm,
-            opaque,
-            cnonce,
-            nc,
-            qop,
-            userhash,
-        ] = found;
+        let [username, realm, nonce, uri, response, algorithm, opaque, cnonce, nc, qop, userhash] = found;
         let algorithm = match algorithm {
             None => Algorithm::Md5, // RFC 7616 section 3.3
             Some(token) => Algorithm::from_token(token.raw).ok_or("algorithm is unknown")?,
         };
-        if !qop
-            .ok_or("qop is missing; auth is required")?
-            .raw
-            .eq_ignore_ascii_case("auth")
-        {
+        if !qop.ok_or("qop is missing; auth is required")?.raw.eq_ignore_ascii_case("auth") {
             return Err("qop is not auth");
         }
         let count_text = nc.ok_or("nc is missing")?;
-        let digits = !count_text.raw.is_empty()
-            && count_text.raw.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let count = u32::from_str_radix(count_text.raw, 16)
-            .ok()
-            .filter(|count| digits && *count > 0);
+        let digits = !count_text.raw.is_empty() && count_text.raw.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let count = u32::from_str_radix(count_text.raw, 16).ok().filter(|count| digits && *count > 0);
         let response = response.ok_or("response is missing")?;
         if response.raw.len() != algorithm.hex_digits() {
             return Err("response has not the length of its algorithm");
@@ -329,9 +279,7 @@ impl<'a> Claim<'a> {
     /// Whether `response` is what `secret` gives (RFC 7616 section 3.4.1).
     fn is_proved_by(&self, secret: &Secret, user: &str, method: &str) -> bool {
         let ha1 = secret.ha1(self.algorithm, user, &self.realm.text());
-        let ha2 = self
-            .algorithm
-            .hash(&[method.as_bytes(), self.uri.raw.as_bytes()]);
+        let ha2 = self.algorithm.hash(&[method.as_bytes(), self.uri.raw.as_bytes()]);
         let expected = self.algorithm.hash(&[
             ha1.as_ref().map_or(b"".as_slice(), |ha1| ha1.as_bytes()),
             self.nonce.raw.as_bytes(),
@@ -342,13 +290,8 @@ impl<'a> Claim<'a> {
         ]);
         let mut written = [0_u8; 64];
         let response = self.response.raw.as_bytes();
-        written
-            .iter_mut()
-            .zip(response)
-            .for_each(|(to, from)| *to = from.to_ascii_lowercase());
-        let equal = written
-            .get(..response.len())
-            .is_some_and(|written| bool::from(expected.as_bytes().ct_eq(written)));
+        written.iter_mut().zip(response).for_each(|(to, from)| *to = from.to_ascii_lowercase());
+        let equal = written.get(..response.len()).is_some_and(|written| bool::from(expected.as_bytes().ct_eq(written)));
         ha1.is_some() && equal
     }
 }

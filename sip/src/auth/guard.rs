@@ -73,55 +73,31 @@ impl Guard {
     /// An empty table.
     pub fn new(limits: Limits) -> Guard {
         let (entries, quiet_longest) = (HashMap::new(), BTreeMap::new());
-        Guard {
-            limits,
-            entries,
-            quiet_longest,
-            changes: 0,
-            hasher: RandomState::new(),
-        }
+        Guard { limits, entries, quiet_longest, changes: 0, hasher: RandomState::new() }
     }
 
     /// Whether `user` from `source` may try now.
     pub fn check(&self, now_ms: u64, source: IpAddr, user: &str) -> Pass {
-        let entry = self
-            .entries
-            .get(&self.key(source, user))
-            .filter(|entry| !self.forgotten(now_ms, entry));
+        let entry = self.entries.get(&self.key(source, user)).filter(|entry| !self.forgotten(now_ms, entry));
         let Some(entry) = entry else {
             return Pass::Allow;
         };
         if entry.wrong >= self.limits.tries_max {
             return Pass::Refuse;
         }
-        let Some(paid) = entry
-            .wrong
-            .checked_sub(self.limits.free_tries)
-            .filter(|paid| *paid > 0)
-        else {
+        let Some(paid) = entry.wrong.checked_sub(self.limits.free_tries).filter(|paid| *paid > 0) else {
             return Pass::Allow;
         };
         let doubled = 1_u64.checked_shl(paid - 1).unwrap_or(u64::MAX);
-        let delay_ms = self
-            .limits
-            .delay_first_ms
-            .saturating_mul(doubled)
-            .min(self.limits.delay_max_ms);
+        let delay_ms = self.limits.delay_first_ms.saturating_mul(doubled).min(self.limits.delay_max_ms);
         let until_ms = entry.last_ms.saturating_add(delay_ms);
-        if now_ms < until_ms {
-            Pass::DelayUntil(until_ms)
-        } else {
-            Pass::Allow
-        }
+        if now_ms < until_ms { Pass::DelayUntil(until_ms) } else { Pass::Allow }
     }
 
     /// A wrong password, or a user that does not exist.
     pub fn failed(&mut self, now_ms: u64, source: IpAddr, user: &str) {
         let key = self.key(source, user);
-        let before = self
-            .remove(&key)
-            .filter(|entry| !self.forgotten(now_ms, entry))
-            .map_or(0, |entry| entry.wrong);
+        let before = self.remove(&key).filter(|entry| !self.forgotten(now_ms, entry)).map_or(0, |entry| entry.wrong);
         while self.entries.len() >= self.limits.entries_max.max(1) {
             let Some((_, quiet)) = self.quiet_longest.pop_first() else {
                 break;
@@ -131,14 +107,7 @@ impl Guard {
         self.changes = self.changes.wrapping_add(1);
         let place = (now_ms, self.changes);
         self.quiet_longest.insert(place, key);
-        self.entries.insert(
-            key,
-            Entry {
-                wrong: before.saturating_add(1),
-                last_ms: now_ms,
-                place,
-            },
-        );
+        self.entries.insert(key, Entry { wrong: before.saturating_add(1), last_ms: now_ms, place });
     }
 
     /// The right password: all is forgotten.
@@ -150,9 +119,7 @@ impl Guard {
     /// Wrong passwords of `user` from `source` that count now.
     pub fn attempts(&self, now_ms: u64, source: IpAddr, user: &str) -> u32 {
         let entry = self.entries.get(&self.key(source, user));
-        entry
-            .filter(|entry| !self.forgotten(now_ms, entry))
-            .map_or(0, |entry| entry.wrong)
+        entry.filter(|entry| !self.forgotten(now_ms, entry)).map_or(0, |entry| entry.wrong)
     }
 
     /// Entries in the table.
@@ -175,10 +142,7 @@ impl Guard {
             IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & PREFIX_64)),
             v4 => v4,
         };
-        Key {
-            source,
-            user: self.hasher.hash_one(user),
-        }
+        Key { source, user: self.hasher.hash_one(user) }
     }
 }
 

@@ -35,27 +35,17 @@ impl Nonces {
         let mut derive = keyed(key);
         derive.update(realm.as_bytes());
         let derived: [u8; 32] = derive.finalize().into_bytes().into();
-        Nonces {
-            keyed: keyed(&derived),
-            next: seed,
-            lifetime_ms,
-        }
+        Nonces { keyed: keyed(&derived), next: seed, lifetime_ms }
     }
 
     pub(super) fn make(&mut self, now_ms: u64, scope: &[u8]) -> String {
-        let id = NonceId {
-            made_ms: now_ms,
-            unique: self.next,
-        };
+        let id = NonceId { made_ms: now_ms, unique: self.next };
         self.next = self.next.wrapping_add(1);
         let mut bytes = [0_u8; NONCE_BYTES];
         let made = id.made_ms.to_be_bytes();
         let unique = id.unique.to_be_bytes();
         let tag = self.tag(id, scope);
-        bytes
-            .iter_mut()
-            .zip(made.iter().chain(&unique).chain(&tag))
-            .for_each(|(to, from)| *to = *from);
+        bytes.iter_mut().zip(made.iter().chain(&unique).chain(&tag)).for_each(|(to, from)| *to = *from);
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
@@ -65,20 +55,11 @@ impl Nonces {
         if nonce.len() != NONCE_BYTES.div_ceil(3) * 4 - 1 {
             return None;
         }
-        URL_SAFE_NO_PAD
-            .decode_slice(nonce, &mut bytes)
-            .ok()
-            .filter(|length| *length == NONCE_BYTES)?;
+        URL_SAFE_NO_PAD.decode_slice(nonce, &mut bytes).ok().filter(|length| *length == NONCE_BYTES)?;
         let (made, rest) = bytes.split_first_chunk::<8>()?;
         let (unique, tag) = rest.split_first_chunk::<8>()?;
-        let id = NonceId {
-            made_ms: u64::from_be_bytes(*made),
-            unique: u64::from_be_bytes(*unique),
-        };
-        let ours = bool::from(subtle::ConstantTimeEq::ct_eq(
-            self.tag(id, scope).as_slice(),
-            tag,
-        ));
+        let id = NonceId { made_ms: u64::from_be_bytes(*made), unique: u64::from_be_bytes(*unique) };
+        let ours = bool::from(subtle::ConstantTimeEq::ct_eq(self.tag(id, scope).as_slice(), tag));
         let alive = now_ms < id.made_ms.saturating_add(self.lifetime_ms)
             && id.made_ms <= now_ms.saturating_add(CLOCK_STEP_MS_MAX);
         (ours && alive).then_some(id)
@@ -99,9 +80,6 @@ impl Nonces {
 /// HMAC-SHA-256 under a key as long as its output. Padded to the block here, because that form cannot fail.
 pub(super) fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
     let mut block = hmac::digest::generic_array::GenericArray::default();
-    block
-        .iter_mut()
-        .zip(key)
-        .for_each(|(to, from): (&mut u8, &u8)| *to = *from);
+    block.iter_mut().zip(key).for_each(|(to, from): (&mut u8, &u8)| *to = *from);
     <Hmac<Sha256> as Mac>::new(&block)
 }

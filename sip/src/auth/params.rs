@@ -61,10 +61,8 @@ pub(super) fn each<'a>(text: &'a str, mut take: impl FnMut(&'a str, Value<'a>) -
         };
         rest = after.trim_start_matches(LWS);
         let separated = rest.is_empty() || rest.starts_with(',');
-        let token = !name.is_empty()
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.!%*+`'~".contains(&byte));
+        let token =
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.!%*+`'~".contains(&byte));
         if !separated || !token || !take(name, value) {
             return false;
         }
@@ -75,18 +73,10 @@ pub(super) fn each<'a>(text: &'a str, mut take: impl FnMut(&'a str, Value<'a>) -
 /// The value at the start of `text`, and what follows it.
 fn value(text: &str) -> Option<(Value<'_>, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
-        let end = text
-            .find(|c| LWS.contains(&c) || c == ',')
-            .unwrap_or(text.len());
+        let end = text.find(|c| LWS.contains(&c) || c == ',').unwrap_or(text.len());
         let (raw, rest) = text.split_at_checked(end)?;
         let sound = !raw.is_empty() && !raw.contains(|c: char| c == '"' || c.is_control());
-        return sound.then_some((
-            Value {
-                raw,
-                escaped: false,
-            },
-            rest,
-        ));
+        return sound.then_some((Value { raw, escaped: false }, rest));
     };
     let (mut escaped, mut after_backslash) = (false, false);
     for (at, c) in quoted.char_indices() {

@@ -36,12 +36,7 @@ pub(super) enum Count {
 
 impl Replays {
     pub(super) fn new(entries_max: usize, lifetime_ms: u64) -> Replays {
-        Replays {
-            used: BTreeMap::new(),
-            entries_max: entries_max.max(1),
-            lifetime_ms,
-            floor: None,
-        }
+        Replays { used: BTreeMap::new(), entries_max: entries_max.max(1), lifetime_ms, floor: None }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -66,13 +61,7 @@ impl Replays {
                 _ => return Count::Unknown,
             }
         }
-        self.used.insert(
-            nonce,
-            Used {
-                highest: count,
-                window: 1,
-            },
-        );
+        self.used.insert(nonce, Used { highest: count, window: 1 });
         Count::Fresh
     }
 

@@ -28,12 +28,7 @@ pub struct Ha1 {
 impl Secret {
     /// `H(A1)` (RFC 7616 section 3.4.2); `None` when there is no digest for this algorithm. Always costs one hash, so that
     /// time does not tell how a secret is kept.
-    pub(super) fn ha1(
-        &self,
-        algorithm: Algorithm,
-        user: &str,
-        realm: &str,
-    ) -> Option<HashedSecret<'_>> {
+    pub(super) fn ha1(&self, algorithm: Algorithm, user: &str, realm: &str) -> Option<HashedSecret<'_>> {
         let password = match self {
             Secret::Password(password) => password.as_str(),
             Secret::Ha1(_) => "",

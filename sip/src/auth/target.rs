@@ -6,25 +6,17 @@
 
 /// Whether both name the same target.
 pub(super) fn same(digest_uri: &str, request_uri: &str) -> bool {
-    digest_uri == request_uri
-        || matches!((parts(digest_uri), parts(request_uri)), (Some(a), Some(b)) if a.same(&b))
+    digest_uri == request_uri || matches!((parts(digest_uri), parts(request_uri)), (Some(a), Some(b)) if a.same(&b))
 }
 
 enum Target<'a> {
     Number(&'a str),
-    Address {
-        user: &'a str,
-        host: &'a str,
-        port: &'a str,
-    },
+    Address { user: &'a str, host: &'a str, port: &'a str },
 }
 
 fn parts(uri: &str) -> Option<Target<'_>> {
     let uri = uri.trim();
-    let uri = uri
-        .strip_prefix('<')
-        .and_then(|rest| rest.strip_suffix('>'))
-        .unwrap_or(uri);
+    let uri = uri.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(uri);
     let (scheme, rest) = uri.split_once(':')?;
     if scheme.eq_ignore_ascii_case("tel") {
         return Some(Target::Number(rest.split(';').next().unwrap_or_default()));
@@ -38,19 +30,12 @@ fn parts(uri: &str) -> Option<Target<'_>> {
     let (user, rest) = rest.rsplit_once('@').unwrap_or(("", rest));
     let host_port = rest.split([';', '?']).next().unwrap_or_default();
     let end_of_host = host_port.rfind(']').map_or(0, |at| at.saturating_add(1));
-    let colon = host_port
-        .get(end_of_host..)?
-        .find(':')
-        .map(|at| at.saturating_add(end_of_host));
+    let colon = host_port.get(end_of_host..)?.find(':').map(|at| at.saturating_add(end_of_host));
     let (host, port) = match colon.and_then(|at| host_port.split_at_checked(at)) {
         Some((host, port)) => (host, port.strip_prefix(':').unwrap_or_default()),
         None => (host_port, ""),
     };
-    Some(Target::Address {
-        user,
-        host,
-        port: if port == default_port { "" } else { port },
-    })
+    Some(Target::Address { user, host, port: if port == default_port { "" } else { port } })
 }
 
 impl Target<'_> {
@@ -59,11 +44,7 @@ impl Target<'_> {
             (Target::Number(one), Target::Number(two)) => digits(one).eq(digits(two)),
             (
                 Target::Address { user, host, port },
-                Target::Address {
-                    user: other_user,
-                    host: other_host,
-                    port: other_port,
-                },
+                Target::Address { user: other_user, host: other_host, port: other_port },
             ) => user == other_user && host.eq_ignore_ascii_case(other_host) && port == other_port,
             _ => false,
         }

@@ -70,18 +70,10 @@ impl AgreedPayload {
 /// either side refused, whose kinds differ, that are not plain RTP, or that share no codec are left out.
 pub fn agreed(local: &Session, remote: &Session) -> Vec<AgreedMedia> {
     let pairs = local.media.iter().zip(&remote.media).enumerate();
-    pairs
-        .filter_map(|(line, (ours, theirs))| agreed_section(line, local, ours, remote, theirs))
-        .collect()
+    pairs.filter_map(|(line, (ours, theirs))| agreed_section(line, local, ours, remote, theirs)).collect()
 }
 
-fn agreed_section(
-    line: usize,
-    local: &Session,
-    ours: &Media,
-    remote: &Session,
-    theirs: &Media,
-) -> Option<AgreedMedia> {
+fn agreed_section(line: usize, local: &Session, ours: &Media, remote: &Session, theirs: &Media) -> Option<AgreedMedia> {
     let wanted = ours.port != 0 && theirs.port != 0 && ours.kind == theirs.kind;
     if !wanted || !ours.is_plain_rtp() || !theirs.is_plain_rtp() {
         return None;
@@ -98,12 +90,7 @@ fn agreed_section(
             channels: map.channels,
             fmtp: format.fmtp.map(str::to_owned),
         };
-        if map.is_telephone_event() {
-            &mut telephone_event
-        } else {
-            &mut payloads
-        }
-        .push(payload);
+        if map.is_telephone_event() { &mut telephone_event } else { &mut payloads }.push(payload);
     }
     if !payloads.iter().any(AgreedPayload::is_codec) {
         return None;
@@ -114,11 +101,7 @@ fn agreed_section(
         line,
         kind: theirs.kind.clone(),
         remote_rtp: remote.rtp_target(theirs)?,
-        remote_rtcp: if rtcp_mux {
-            None
-        } else {
-            remote.rtcp_target(theirs)
-        },
+        remote_rtcp: if rtcp_mux { None } else { remote.rtcp_target(theirs) },
         rtcp_mux,
         send: mine.sends() && their.receives(),
         receive: mine.receives() && their.sends(),

@@ -52,18 +52,12 @@ pub const PTIME_MAX_MS: u16 = 60;
 impl Attribute {
     /// A property attribute.
     pub fn flag(name: &str) -> Attribute {
-        Attribute {
-            name: name.to_owned(),
-            value: None,
-        }
+        Attribute { name: name.to_owned(), value: None }
     }
 
     /// A value attribute.
     pub fn value(name: &str, value: impl Into<String>) -> Attribute {
-        Attribute {
-            name: name.to_owned(),
-            value: Some(value.into()),
-        }
+        Attribute { name: name.to_owned(), value: Some(value.into()) }
     }
 
     /// Reads what stands after `a=`; `None` when there is no name.
@@ -72,20 +66,13 @@ impl Attribute {
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (text.trim_end(), None),
         };
-        (!name.is_empty()).then(|| Attribute {
-            name: name.to_owned(),
-            value,
-        })
+        (!name.is_empty()).then(|| Attribute { name: name.to_owned(), value })
     }
 
     /// The payload type with which `rtpmap`, `fmtp` and `rtcp-fb` start, and the rest.
     pub fn payload_and_rest(&self) -> Option<(&str, &str)> {
         let value = self.value.as_deref()?.trim_start();
-        Some(
-            value
-                .split_once([' ', '\t'])
-                .map_or((value, ""), |(payload, rest)| (payload, rest.trim_start())),
-        )
+        Some(value.split_once([' ', '\t']).map_or((value, ""), |(payload, rest)| (payload, rest.trim_start())))
     }
 }
 
@@ -147,10 +134,7 @@ impl Direction {
 
     /// What both directions, seen from the same end, permit.
     pub fn and(self, other: Direction) -> Direction {
-        Direction::new(
-            self.sends() && other.sends(),
-            self.receives() && other.receives(),
-        )
+        Direction::new(self.sends() && other.sends(), self.receives() && other.receives())
     }
 
     /// The answer to an offer in this direction from an answerer that would like `wanted`: it sends only what the
@@ -164,15 +148,8 @@ impl Session {
     /// The direction of `media` (one of this session's sections): its own, else the session's, else `sendrecv`. An
     /// unspecified address is the hold of RFC 2543, whose writer receives nothing (RFC 3264 section 8.4).
     pub fn direction_of(&self, media: &Media) -> Direction {
-        let said = |attributes: &[Attribute]| {
-            attributes
-                .iter()
-                .rev()
-                .find_map(|a| Direction::from_name(&a.name))
-        };
-        let direction = said(&media.attributes)
-            .or_else(|| said(&self.attributes))
-            .unwrap_or_default();
+        let said = |attributes: &[Attribute]| attributes.iter().rev().find_map(|a| Direction::from_name(&a.name));
+        let direction = said(&media.attributes).or_else(|| said(&self.attributes)).unwrap_or_default();
         match self.connection_of(media) {
             Some(connection) if connection.is_unspecified() => direction.and(Direction::SendOnly),
             _ => direction,
@@ -181,26 +158,18 @@ impl Session {
 
     /// Where RTP for `media` is to be sent; `None` without a literal address.
     pub fn rtp_target(&self, media: &Media) -> Option<SocketAddr> {
-        Some(SocketAddr::new(
-            self.connection_of(media)?.ip()?,
-            media.port,
-        ))
+        Some(SocketAddr::new(self.connection_of(media)?.ip()?, media.port))
     }
 
     /// Where RTCP for `media` is to be sent when it has a port of its own: `a=rtcp` (RFC 3605), else the port after
     /// RTP's (RFC 3550 section 11).
     pub fn rtcp_target(&self, media: &Media) -> Option<SocketAddr> {
         let rtp = self.rtp_target(media)?;
-        match media
-            .attribute("rtcp")
-            .and_then(|attribute| attribute.value.as_deref())
-        {
+        match media.attribute("rtcp").and_then(|attribute| attribute.value.as_deref()) {
             Some(value) => {
                 let mut words = value.split_ascii_whitespace();
                 let port = number(words.next()?)?;
-                let ip = words
-                    .nth(2)
-                    .map_or(Some(rtp.ip()), |text| text.parse::<IpAddr>().ok())?;
+                let ip = words.nth(2).map_or(Some(rtp.ip()), |text| text.parse::<IpAddr>().ok())?;
                 (port != 0).then(|| SocketAddr::new(ip, port))
             }
             None => Some(SocketAddr::new(rtp.ip(), rtp.port().checked_add(1)?)),
@@ -211,38 +180,25 @@ impl Session {
 impl Media {
     /// The first attribute of that name.
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
-        self.attributes
-            .iter()
-            .find(|attribute| attribute.name == name)
+        self.attributes.iter().find(|attribute| attribute.name == name)
     }
 
     /// What payload type `format` means: its `a=rtpmap`, else its static assignment; `None` when it means nothing.
     pub fn rtpmap(&self, format: &str) -> Option<RtpMap> {
         let payload = number::<u8>(format).filter(|payload| *payload < 128)?;
-        let mapped = self
-            .attributes
-            .iter()
-            .filter(|attribute| attribute.name == "rtpmap")
-            .find_map(|attribute| {
-                let (written, rest) = attribute.payload_and_rest()?;
-                if number::<u8>(written)? == payload {
-                    RtpMap::parse(payload, rest)
-                } else {
-                    None
-                }
-            });
+        let mapped = self.attributes.iter().filter(|attribute| attribute.name == "rtpmap").find_map(|attribute| {
+            let (written, rest) = attribute.payload_and_rest()?;
+            if number::<u8>(written)? == payload { RtpMap::parse(payload, rest) } else { None }
+        });
         mapped.or_else(|| RtpMap::of_static(payload))
     }
 
     /// The `a=fmtp` parameters of payload type `format`.
     pub fn fmtp(&self, format: &str) -> Option<&str> {
-        self.attributes
-            .iter()
-            .filter(|attribute| attribute.name == "fmtp")
-            .find_map(|attribute| {
-                let (written, rest) = attribute.payload_and_rest()?;
-                (written == format).then_some(rest)
-            })
+        self.attributes.iter().filter(|attribute| attribute.name == "fmtp").find_map(|attribute| {
+            let (written, rest) = attribute.payload_and_rest()?;
+            (written == format).then_some(rest)
+        })
     }
 
     /// `a=rtcp-mux` (RFC 5761 section 5.1.1).
@@ -261,8 +217,7 @@ impl Media {
         let milliseconds = |name| {
             let value = self.attribute(name)?.value.as_deref()?.trim();
             // Some write 20.0; what is after the point is below our resolution.
-            number::<u16>(value.split_once('.').map_or(value, |(whole, _)| whole))
-                .filter(|ms| *ms > 0)
+            number::<u16>(value.split_once('.').map_or(value, |(whole, _)| whole)).filter(|ms| *ms > 0)
         };
         let wanted = milliseconds("ptime").unwrap_or(PTIME_DEFAULT_MS);
         let most = milliseconds("maxptime").unwrap_or(PTIME_MAX_MS);
@@ -280,12 +235,7 @@ impl RtpMap {
             Some(count) => number(count.trim()).filter(|count| *count > 0)?,
             None => 1,
         };
-        (!encoding.is_empty()).then(|| RtpMap {
-            payload,
-            encoding: encoding.to_owned(),
-            clock_hz,
-            channels,
-        })
+        (!encoding.is_empty()).then(|| RtpMap { payload, encoding: encoding.to_owned(), clock_hz, channels })
     }
 
     /// The static assignments of RFC 3551 section 6.
@@ -317,12 +267,7 @@ impl RtpMap {
             34 => ("H263", 90_000, 1),
             _ => return None,
         };
-        Some(RtpMap {
-            payload,
-            encoding: encoding.to_owned(),
-            clock_hz,
-            channels,
-        })
+        Some(RtpMap { payload, encoding: encoding.to_owned(), clock_hz, channels })
     }
 
     /// Whether both name the same encoding: name without case, clock and channels; the number may differ.
@@ -339,18 +284,8 @@ impl RtpMap {
 
     /// Whether this carries sound or picture by itself: not events, comfort noise, redundancy or retransmission.
     pub fn is_codec(&self) -> bool {
-        let helpers = [
-            "telephone-event",
-            "CN",
-            "red",
-            "rtx",
-            "ulpfec",
-            "flexfec",
-            "tone",
-        ];
-        !helpers
-            .iter()
-            .any(|helper| self.encoding.eq_ignore_ascii_case(helper))
+        let helpers = ["telephone-event", "CN", "red", "rtx", "ulpfec", "flexfec", "tone"];
+        !helpers.iter().any(|helper| self.encoding.eq_ignore_ascii_case(helper))
     }
 }
 
@@ -358,10 +293,6 @@ impl fmt::Display for RtpMap {
     /// The value of its `a=rtpmap` line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}/{}", self.payload, self.encoding, self.clock_hz)?;
-        if self.channels > 1 {
-            write!(f, "/{}", self.channels)
-        } else {
-            Ok(())
-        }
+        if self.channels > 1 { write!(f, "/{}", self.channels) } else { Ok(()) }
     }
 }

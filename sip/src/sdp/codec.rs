@@ -18,20 +18,9 @@ pub struct CodecSpec {
 
 impl CodecSpec {
     /// A codec by its parts; `payload` is the type that we use when we offer.
-    pub fn new(
-        payload: u8,
-        encoding: &str,
-        clock_hz: u32,
-        channels: u8,
-        fmtp: Option<&str>,
-    ) -> CodecSpec {
+    pub fn new(payload: u8, encoding: &str, clock_hz: u32, channels: u8, fmtp: Option<&str>) -> CodecSpec {
         CodecSpec {
-            map: RtpMap {
-                payload,
-                encoding: encoding.to_owned(),
-                clock_hz,
-                channels,
-            },
+            map: RtpMap { payload, encoding: encoding.to_owned(), clock_hz, channels },
             fmtp: fmtp.map(str::to_owned),
         }
     }
@@ -68,16 +57,13 @@ pub struct CodecPattern {
 
 /// The text is no codec pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is no codec: write its RTP encoding name, with its clock if it matters, as in `PCMA` or `opus/48000`"
-)]
+#[error("`{0}` is no codec: write its RTP encoding name, with its clock if it matters, as in `PCMA` or `opus/48000`")]
 pub struct BadPattern(pub String);
 
 impl CodecPattern {
     /// Whether `map` is this codec.
     pub fn matches(&self, map: &RtpMap) -> bool {
-        self.encoding.eq_ignore_ascii_case(&map.encoding)
-            && self.clock_hz.is_none_or(|clock| clock == map.clock_hz)
+        self.encoding.eq_ignore_ascii_case(&map.encoding) && self.clock_hz.is_none_or(|clock| clock == map.clock_hz)
     }
 }
 
@@ -86,9 +72,7 @@ impl FromStr for CodecPattern {
 
     fn from_str(text: &str) -> Result<CodecPattern, BadPattern> {
         let bad = || BadPattern(text.to_owned());
-        let (encoding, clock) = text
-            .split_once('/')
-            .map_or((text, None), |(name, clock)| (name, Some(clock)));
+        let (encoding, clock) = text.split_once('/').map_or((text, None), |(name, clock)| (name, Some(clock)));
         let token = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
         if encoding.is_empty() || !encoding.chars().all(token) {
             return Err(bad());
@@ -97,10 +81,7 @@ impl FromStr for CodecPattern {
             Some(digits) => Some(number(digits).filter(|hz| *hz > 0).ok_or_else(bad)?),
             None => None,
         };
-        Ok(CodecPattern {
-            encoding: encoding.to_owned(),
-            clock_hz,
-        })
+        Ok(CodecPattern { encoding: encoding.to_owned(), clock_hz })
     }
 }
 
@@ -130,13 +111,7 @@ pub(super) fn formats(media: &Media) -> Vec<(Format<'_>, RtpMap)> {
             continue;
         };
         if known.iter().all(|(_, seen)| seen.payload != map.payload) {
-            known.push((
-                Format {
-                    text,
-                    fmtp: media.fmtp(text),
-                },
-                map,
-            ));
+            known.push((Format { text, fmtp: media.fmtp(text) }, map));
         }
     }
     known
@@ -152,9 +127,7 @@ pub(super) fn pairs<'a, 'b>(
     let mut partner: Vec<Option<usize>> = theirs
         .iter()
         .map(|their| {
-            let same_number = |our: &(Format<'_>, RtpMap)| {
-                our.1.payload == their.1.payload && same_codec(their, our)
-            };
+            let same_number = |our: &(Format<'_>, RtpMap)| our.1.payload == their.1.payload && same_codec(their, our);
             ours.iter().position(same_number)
         })
         .collect();
@@ -162,18 +135,14 @@ pub(super) fn pairs<'a, 'b>(
         if partner.get(index).is_some_and(Option::is_some) {
             continue;
         }
-        let free = |(at, our): &(usize, &(Format<'_>, RtpMap))| {
-            !partner.contains(&Some(*at)) && same_codec(their, our)
-        };
+        let free = |(at, our): &(usize, &(Format<'_>, RtpMap))| !partner.contains(&Some(*at)) && same_codec(their, our);
         let found = ours.iter().enumerate().find(free).map(|(at, _)| at);
         if let Some(place) = partner.get_mut(index) {
             *place = found;
         }
     }
     let paired = theirs.iter().zip(partner);
-    paired
-        .filter_map(|((format, map), at)| Some((*format, map, &ours.get(at?)?.1)))
-        .collect()
+    paired.filter_map(|((format, map), at)| Some((*format, map, &ours.get(at?)?.1))).collect()
 }
 
 /// Whether both are the same encoding with the same bit stream.
@@ -184,8 +153,7 @@ fn same_codec(one: &(Format<'_>, RtpMap), two: &(Format<'_>, RtpMap)) -> bool {
 impl CodecSpec {
     /// Whether `map` with the parameters of `format` is this codec.
     pub(super) fn is(&self, format: &Format<'_>, map: &RtpMap) -> bool {
-        self.map.same_encoding(map)
-            && parameters_agree(&map.encoding, self.fmtp.as_deref(), format.fmtp)
+        self.map.same_encoding(map) && parameters_agree(&map.encoding, self.fmtp.as_deref(), format.fmtp)
     }
 }
 
@@ -195,9 +163,7 @@ fn parameters_agree(encoding: &str, one: Option<&str>, two: Option<&str>) -> boo
     SELECTORS
         .iter()
         .filter(|(name, _, _)| name.eq_ignore_ascii_case(encoding))
-        .all(|(_, key, default)| {
-            selector(one, key, default).eq_ignore_ascii_case(selector(two, key, default))
-        })
+        .all(|(_, key, default)| selector(one, key, default).eq_ignore_ascii_case(selector(two, key, default)))
 }
 
 fn selector<'a>(fmtp: Option<&'a str>, key: &str, default: &'a str) -> &'a str {

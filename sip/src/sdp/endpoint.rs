@@ -47,33 +47,17 @@ pub fn answer(
         }
         let known = formats(offered);
         let ours = known.iter().find_map(|(format, map)| {
-            let spec = capabilities
-                .iter()
-                .find(|spec| map.is_codec() && spec.is(format, map))?;
+            let spec = capabilities.iter().find(|spec| map.is_codec() && spec.is(format, map))?;
             Some((map, spec))
         });
         ours.map(|(map, spec)| {
-            (
-                line,
-                offered,
-                port,
-                telephone_event(&known, capabilities, map.clock_hz),
-                map.clone(),
-                spec,
-            )
+            (line, offered, port, telephone_event(&known, capabilities, map.clock_hz), map.clone(), spec)
         })
     });
     let (line, offered, port, events, map, spec) = found.ok_or(NoCommonCodec)?;
-    let codec = CodecSpec {
-        map,
-        fmtp: spec.fmtp.clone(),
-    };
+    let codec = CodecSpec { map, fmtp: spec.fmtp.clone() };
     let ptime_ms = offered.ptime_ms();
-    let mut ours = stream(
-        &offered.protocol,
-        std::iter::once(&codec).chain(events.as_ref()),
-        ptime_ms,
-    );
+    let mut ours = stream(&offered.protocol, std::iter::once(&codec).chain(events.as_ref()), ptime_ms);
     let direction = offer.direction_of(offered).answered_with(wanted);
     port.write(&mut ours, direction, offered.rtcp_mux());
     let mut media: Vec<Media> = offer.media.iter().map(Media::rejected).collect();
@@ -93,17 +77,8 @@ pub fn answer(
 /// place: all `capabilities` in their order, towards `our` first port. `ptime_ms` is kept within 10 to 60.
 ///
 /// A later offer in the same dialog goes through [`super::revise`].
-pub fn offer(
-    capabilities: &[CodecSpec],
-    our: &OurMedia,
-    direction: Direction,
-    ptime_ms: u16,
-) -> Session {
-    let mut media = stream(
-        "RTP/AVP",
-        capabilities.iter(),
-        ptime_ms.clamp(PTIME_MIN_MS, PTIME_MAX_MS),
-    );
+pub fn offer(capabilities: &[CodecSpec], our: &OurMedia, direction: Direction, ptime_ms: u16) -> Session {
+    let mut media = stream("RTP/AVP", capabilities.iter(), ptime_ms.clamp(PTIME_MIN_MS, PTIME_MAX_MS));
     match our.port(0) {
         Some(port) => port.write(&mut media, direction, true),
         None => media = media.rejected(),
@@ -118,14 +93,9 @@ fn telephone_event(
     capabilities: &[CodecSpec],
     clock_hz: u32,
 ) -> Option<CodecSpec> {
-    let spec = capabilities
-        .iter()
-        .find(|spec| spec.map.is_telephone_event() && spec.map.clock_hz == clock_hz)?;
+    let spec = capabilities.iter().find(|spec| spec.map.is_telephone_event() && spec.map.clock_hz == clock_hz)?;
     let (_, map) = known.iter().find(|(_, map)| map.same_encoding(&spec.map))?;
-    Some(CodecSpec {
-        map: map.clone(),
-        fmtp: spec.fmtp.clone(),
-    })
+    Some(CodecSpec { map: map.clone(), fmtp: spec.fmtp.clone() })
 }
 
 fn stream<'a>(protocol: &str, codecs: impl Iterator<Item = &'a CodecSpec>, ptime_ms: u16) -> Media {
@@ -141,12 +111,8 @@ fn stream<'a>(protocol: &str, codecs: impl Iterator<Item = &'a CodecSpec>, ptime
     };
     for codec in codecs {
         media.formats.push(codec.map.payload.to_string());
-        media
-            .attributes
-            .extend(describe(&codec.map, codec.fmtp.as_deref()));
+        media.attributes.extend(describe(&codec.map, codec.fmtp.as_deref()));
     }
-    media
-        .attributes
-        .push(Attribute::value("ptime", ptime_ms.to_string()));
+    media.attributes.push(Attribute::value("ptime", ptime_ms.to_string()));
     media
 }

@@ -127,27 +127,14 @@ impl OfferAnswer {
 
     /// Goes on from an agreement that was kept elsewhere: a checkpoint.
     pub fn restored(local: Session, remote: Session) -> OfferAnswer {
-        OfferAnswer {
-            in_force: Some(Agreement { local, remote }),
-            ..OfferAnswer::default()
-        }
+        OfferAnswer { in_force: Some(Agreement { local, remote }), ..OfferAnswer::default() }
     }
 
     /// Where the exchange stands.
     pub fn state(&self) -> State {
         match (&self.pending, &self.in_force) {
-            (
-                Some(Pending {
-                    from: Side::Local, ..
-                }),
-                _,
-            ) => State::OfferSent,
-            (
-                Some(Pending {
-                    from: Side::Remote, ..
-                }),
-                _,
-            ) => State::OfferReceived,
+            (Some(Pending { from: Side::Local, .. }), _) => State::OfferSent,
+            (Some(Pending { from: Side::Remote, .. }), _) => State::OfferReceived,
             (None, Some(_)) => State::Stable,
             (None, None) => State::Idle,
         }
@@ -174,11 +161,7 @@ impl OfferAnswer {
     }
 
     /// A message of the peer. On `Err` answer it as the refusal says.
-    pub fn received(
-        &mut self,
-        carrier: Carrier,
-        body: Option<Session>,
-    ) -> Result<Meaning, Refusal> {
+    pub fn received(&mut self, carrier: Carrier, body: Option<Session>) -> Result<Meaning, Refusal> {
         self.step(Side::Remote, carrier, body)
     }
 
@@ -195,12 +178,7 @@ impl OfferAnswer {
         self.invited = None;
     }
 
-    fn step(
-        &mut self,
-        from: Side,
-        carrier: Carrier,
-        body: Option<Session>,
-    ) -> Result<Meaning, Refusal> {
+    fn step(&mut self, from: Side, carrier: Carrier, body: Option<Session>) -> Result<Meaning, Refusal> {
         let answers = match &self.pending {
             Some(pending) if pending.from != from => answer_due(pending.carrier, carrier),
             _ => Due::No,
@@ -220,12 +198,7 @@ impl OfferAnswer {
         }
     }
 
-    fn without_body(
-        &mut self,
-        from: Side,
-        carrier: Carrier,
-        answers: Due,
-    ) -> Result<Meaning, Refusal> {
+    fn without_body(&mut self, from: Side, carrier: Carrier, answers: Due) -> Result<Meaning, Refusal> {
         match (carrier, answers) {
             (_, Due::Now) => Err(Refusal::NoAnswer),
             (Carrier::Invite, _) => {
@@ -233,9 +206,7 @@ impl OfferAnswer {
                 self.invited = Some(other(from));
                 Ok(Meaning::OfferInvited)
             }
-            (Carrier::InviteOk, _) if self.invited == Some(from) && self.pending.is_none() => {
-                Err(Refusal::NoOffer)
-            }
+            (Carrier::InviteOk, _) if self.invited == Some(from) && self.pending.is_none() => Err(Refusal::NoOffer),
             _ => Ok(Meaning::Nothing),
         }
     }
@@ -245,27 +216,18 @@ impl OfferAnswer {
         match carrier {
             Carrier::Invite | Carrier::Update | Carrier::Prack => true,
             Carrier::ReliableProvisional | Carrier::InviteOk => self.invited == Some(from),
-            Carrier::UnreliableProvisional
-            | Carrier::Ack
-            | Carrier::PrackOk
-            | Carrier::UpdateOk => false,
+            Carrier::UnreliableProvisional | Carrier::Ack | Carrier::PrackOk | Carrier::UpdateOk => false,
         }
     }
 
     fn offer(&mut self, from: Side, carrier: Carrier, offer: Session) -> Result<Meaning, Refusal> {
         self.refuse_second_offer(from)?;
         match carrier {
-            Carrier::Invite | Carrier::ReliableProvisional | Carrier::InviteOk => {
-                self.invited = None
-            }
+            Carrier::Invite | Carrier::ReliableProvisional | Carrier::InviteOk => self.invited = None,
             _ => {}
         }
         self.preview = None;
-        self.pending = Some(Pending {
-            from,
-            carrier,
-            offer,
-        });
+        self.pending = Some(Pending { from, carrier, offer });
         Ok(Meaning::Offer)
     }
 
@@ -278,31 +240,18 @@ impl OfferAnswer {
     }
 
     fn check_shape(&self, from: Side, answer: &Session) -> Result<(), Refusal> {
-        let offered = self
-            .pending
-            .as_ref()
-            .map_or(0, |pending| pending.offer.media.len());
+        let offered = self.pending.as_ref().map_or(0, |pending| pending.offer.media.len());
         let answered = answer.media.len();
         let stands = offered == answered || (from == Side::Remote && answered < offered);
-        if stands {
-            Ok(())
-        } else {
-            Err(Refusal::Shape { offered, answered })
-        }
+        if stands { Ok(()) } else { Err(Refusal::Shape { offered, answered }) }
     }
 
     fn answer(&mut self, from: Side, answer: Session) -> Result<Meaning, Refusal> {
         self.check_shape(from, &answer)?;
         if let Some(Pending { offer, .. }) = self.pending.take() {
             self.in_force = Some(match from {
-                Side::Local => Agreement {
-                    local: answer,
-                    remote: offer,
-                },
-                Side::Remote => Agreement {
-                    local: offer,
-                    remote: answer,
-                },
+                Side::Local => Agreement { local: answer, remote: offer },
+                Side::Remote => Agreement { local: offer, remote: answer },
             });
         }
         self.preview = None;

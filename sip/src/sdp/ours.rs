@@ -34,47 +34,30 @@ pub struct LocalPort {
 impl LocalPort {
     /// RTP at `rtp`, RTCP at the next port (RFC 3550 section 11), no multiplexing.
     pub fn pair(rtp: SocketAddr) -> LocalPort {
-        LocalPort {
-            rtp,
-            rtcp: SocketAddr::new(rtp.ip(), rtp.port().saturating_add(1)),
-            rtcp_mux: false,
-        }
+        LocalPort { rtp, rtcp: SocketAddr::new(rtp.ip(), rtp.port().saturating_add(1)), rtcp_mux: false }
     }
 }
 
 impl OurMedia {
     /// Our port for the section at `index`; a port of 0 is none.
     pub(super) fn port(&self, index: usize) -> Option<&LocalPort> {
-        self.ports
-            .get(index)?
-            .as_ref()
-            .filter(|port| port.rtp.port() != 0)
+        self.ports.get(index)?.as_ref().filter(|port| port.rtp.port() != 0)
     }
 
     /// A description of ours around `media`. `c=` stands in each active section, so that sections may differ; a session
     /// level `c=` is there as well, for readers that look nowhere else.
     pub(super) fn session(&self, media: Vec<Media>, attributes: Vec<Attribute>) -> Session {
-        let first = media
-            .iter()
-            .find(|media| media.port != 0)
-            .and_then(|media| media.connection.clone());
+        let first = media.iter().find(|media| media.port != 0).and_then(|media| media.connection.clone());
         Session {
             origin: Origin {
-                username: if self.username.is_empty() {
-                    "-".to_owned()
-                } else {
-                    self.username.clone()
-                },
+                username: if self.username.is_empty() { "-".to_owned() } else { self.username.clone() },
                 session_id: self.session_id,
                 version: self.version,
                 address: Connection::Ip(self.address),
             },
             name: "-".to_owned(),
             connection: Some(first.unwrap_or(Connection::Ip(self.address))),
-            lines: vec![Line {
-                letter: 't',
-                value: "0 0".to_owned(),
-            }],
+            lines: vec![Line { letter: 't', value: "0 0".to_owned() }],
             attributes,
             media,
         }
@@ -88,17 +71,12 @@ impl LocalPort {
         media.port = self.rtp.port();
         media.port_count = None;
         media.connection = Some(Connection::Ip(self.rtp.ip()));
-        if Some(self.rtcp.port()) != self.rtp.port().checked_add(1)
-            || self.rtcp.ip() != self.rtp.ip()
-        {
+        if Some(self.rtcp.port()) != self.rtp.port().checked_add(1) || self.rtcp.ip() != self.rtp.ip() {
             let address = match self.rtcp.ip() == self.rtp.ip() {
                 true => String::new(),
                 false => format!(" {}", Connection::Ip(self.rtcp.ip())),
             };
-            media.attributes.push(Attribute::value(
-                "rtcp",
-                format!("{}{address}", self.rtcp.port()),
-            ));
+            media.attributes.push(Attribute::value("rtcp", format!("{}{address}", self.rtcp.port())));
         }
         if mux && self.rtcp_mux {
             media.attributes.push(Attribute::flag("rtcp-mux"));
@@ -129,22 +107,14 @@ pub fn hold(previous: &Session) -> Session {
 
 /// Our last description with every active stream taken off hold: we receive again.
 pub fn resume(previous: &Session) -> Session {
-    redirect(previous, |direction| {
-        Direction::new(direction.sends(), true)
-    })
+    redirect(previous, |direction| Direction::new(direction.sends(), true))
 }
 
 /// Our last description with the direction of every active stream changed, its version counted up if that is a change.
 pub fn redirect(previous: &Session, change: impl Fn(Direction) -> Direction) -> Session {
     let mut next = previous.clone();
-    next.attributes
-        .retain(|attribute| Direction::from_name(&attribute.name).is_none());
-    for (media, before) in next
-        .media
-        .iter_mut()
-        .zip(&previous.media)
-        .filter(|(media, _)| media.port != 0)
-    {
+    next.attributes.retain(|attribute| Direction::from_name(&attribute.name).is_none());
+    for (media, before) in next.media.iter_mut().zip(&previous.media).filter(|(media, _)| media.port != 0) {
         let now = Attribute::flag(change(previous.direction_of(before)).name());
         let mut said = false;
         media.attributes.retain_mut(|attribute| {

@@ -66,30 +66,21 @@ impl Session {
     /// Reads a session description (RFC 8866 section 5). Everything is bounded by this module's constants.
     pub fn parse(body: &[u8]) -> Result<Session, ParseError> {
         if body.len() > BODY_BYTES_MAX {
-            return Err(ParseError::TooLarge {
-                what: "bytes",
-                limit: BODY_BYTES_MAX,
-            });
+            return Err(ParseError::TooLarge { what: "bytes", limit: BODY_BYTES_MAX });
         }
         let text = String::from_utf8_lossy(body);
         let mut builder = Builder::default();
         for (index, raw) in text.split('\n').enumerate() {
             let line = index.saturating_add(1);
             if line > LINES_MAX {
-                return Err(ParseError::TooLarge {
-                    what: "lines",
-                    limit: LINES_MAX,
-                });
+                return Err(ParseError::TooLarge { what: "lines", limit: LINES_MAX });
             }
             let content = raw.trim_end_matches('\r');
             if content.is_empty() {
                 continue;
             }
             if content.len() > LINE_BYTES_MAX {
-                return Err(ParseError::TooLarge {
-                    what: "bytes in a line",
-                    limit: LINE_BYTES_MAX,
-                });
+                return Err(ParseError::TooLarge { what: "bytes in a line", limit: LINE_BYTES_MAX });
             }
             builder.line(line, content)?;
         }
@@ -115,15 +106,10 @@ impl Builder {
             return Err(ParseError::NotALine { line });
         };
         let value = chars.as_str();
-        if !letter.is_ascii_alphabetic() || value.chars().any(|c| c.is_ascii_control() && c != '\t')
-        {
+        if !letter.is_ascii_alphabetic() || value.chars().any(|c| c.is_ascii_control() && c != '\t') {
             return Err(ParseError::NotALine { line });
         }
-        let bad = |expected| ParseError::Value {
-            line,
-            letter,
-            expected,
-        };
+        let bad = |expected| ParseError::Value { line, letter, expected };
         if !self.version_seen {
             if letter != 'v' || value.trim() != "0" {
                 return Err(ParseError::Version { line });
@@ -134,47 +120,30 @@ impl Builder {
         match (letter, self.media.last_mut()) {
             ('m', _) => {
                 if self.media.len() == MEDIA_MAX {
-                    return Err(ParseError::TooLarge {
-                        what: "media sections",
-                        limit: MEDIA_MAX,
-                    });
+                    return Err(ParseError::TooLarge { what: "media sections", limit: MEDIA_MAX });
                 }
                 self.media.push(media(line, value)?);
             }
             ('a', section) => {
-                let attribute =
-                    Attribute::parse(value).ok_or_else(|| bad("<name> or <name>:<value>"))?;
-                section
-                    .map_or(&mut self.attributes, |media| &mut media.attributes)
-                    .push(attribute);
+                let attribute = Attribute::parse(value).ok_or_else(|| bad("<name> or <name>:<value>"))?;
+                section.map_or(&mut self.attributes, |media| &mut media.attributes).push(attribute);
             }
             ('c', section) => {
-                let parsed =
-                    connection(value).ok_or_else(|| bad("IN IP4 <address> or IN IP6 <address>"))?;
-                section
-                    .map_or(&mut self.connection, |media| &mut media.connection)
-                    .get_or_insert(parsed);
+                let parsed = connection(value).ok_or_else(|| bad("IN IP4 <address> or IN IP6 <address>"))?;
+                section.map_or(&mut self.connection, |media| &mut media.connection).get_or_insert(parsed);
             }
             ('v' | 'o' | 's', Some(_)) => return Err(bad("before the first m= line")),
             ('v', None) => return Err(bad("there once")),
             ('o', None) if self.origin.is_none() => {
-                self.origin = Some(
-                    origin(value)
-                        .ok_or_else(|| bad("<user> <id> <version> IN IP4|IP6 <address>"))?,
-                );
+                self.origin = Some(origin(value).ok_or_else(|| bad("<user> <id> <version> IN IP4|IP6 <address>"))?);
             }
             ('s', None) if self.name.is_none() => {
                 self.name = Some(if value.is_empty() { "-" } else { value }.to_owned());
             }
             ('o' | 's', None) => return Err(bad("there once")),
             (_, section) => {
-                let kept = Line {
-                    letter,
-                    value: value.to_owned(),
-                };
-                section
-                    .map_or(&mut self.lines, |media| &mut media.lines)
-                    .push(kept);
+                let kept = Line { letter, value: value.to_owned() };
+                section.map_or(&mut self.lines, |media| &mut media.lines).push(kept);
             }
         }
         Ok(())
@@ -185,10 +154,7 @@ impl Builder {
             return Err(ParseError::Missing { letter: 'v' });
         }
         if !self.lines.iter().any(|line| line.letter == 't') {
-            self.lines.push(Line {
-                letter: 't',
-                value: "0 0".to_owned(),
-            });
+            self.lines.push(Line { letter: 't', value: "0 0".to_owned() });
         }
         // Stable: lines of one rank keep their order. What was out of place is printed in its place.
         self.lines.sort_by_key(|line| rank(line.letter));
@@ -207,30 +173,19 @@ impl Builder {
 }
 
 fn media(line: usize, value: &str) -> Result<Media, ParseError> {
-    let bad = |expected| ParseError::Value {
-        line,
-        letter: 'm',
-        expected,
-    };
+    let bad = |expected| ParseError::Value { line, letter: 'm', expected };
     let mut words = value.split_ascii_whitespace();
-    let (Some(kind), Some(port), Some(protocol)) = (words.next(), words.next(), words.next())
-    else {
+    let (Some(kind), Some(port), Some(protocol)) = (words.next(), words.next(), words.next()) else {
         return Err(bad("<media> <port> <transport> <format> ..."));
     };
     let (port, port_count) = match port.split_once('/') {
-        Some((port, count)) => (
-            port,
-            Some(number::<u16>(count).ok_or_else(|| bad("a port count up to 65535"))?),
-        ),
+        Some((port, count)) => (port, Some(number::<u16>(count).ok_or_else(|| bad("a port count up to 65535"))?)),
         None => (port, None),
     };
     let mut formats = Vec::new();
     for format in words {
         if formats.len() == FORMATS_MAX {
-            return Err(ParseError::TooLarge {
-                what: "formats in a media section",
-                limit: FORMATS_MAX,
-            });
+            return Err(ParseError::TooLarge { what: "formats in a media section", limit: FORMATS_MAX });
         }
         formats.push(format.to_owned());
     }
@@ -250,12 +205,7 @@ fn origin(value: &str) -> Option<Origin> {
     let mut words = value.split_ascii_whitespace();
     let (username, id, version) = (words.next()?, words.next()?, words.next()?);
     let address = address(&mut words)?;
-    Some(Origin {
-        username: username.to_owned(),
-        session_id: saturating(id)?,
-        version: saturating(version)?,
-        address,
-    })
+    Some(Origin { username: username.to_owned(), session_id: saturating(id)?, version: saturating(version)?, address })
 }
 
 fn connection(value: &str) -> Option<Connection> {
@@ -273,26 +223,16 @@ fn address<'a>(words: &mut impl Iterator<Item = &'a str>) -> Option<Connection> 
         _ => return None,
     };
     // Some stacks write IPv6 in the brackets of a URI.
-    let literal = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(text);
+    let literal = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     Some(match literal.parse::<IpAddr>() {
         Ok(ip) => Connection::Ip(ip),
-        Err(_) => Connection::Other {
-            family,
-            text: text.to_owned(),
-        },
+        Err(_) => Connection::Other { family, text: text.to_owned() },
     })
 }
 
 /// A decimal number without sign.
 pub(super) fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        text.parse().ok()
-    } else {
-        None
-    }
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
 fn saturating(text: &str) -> Option<u64> {

@@ -27,12 +27,7 @@ pub struct RelayPolicy {
 impl Default for RelayPolicy {
     /// Audio in any codec, in the offered order, directions as received.
     fn default() -> RelayPolicy {
-        RelayPolicy {
-            codecs: Vec::new(),
-            kinds: vec![MediaKind::Audio],
-            pass_attributes: Vec::new(),
-            direction: None,
-        }
+        RelayPolicy { codecs: Vec::new(), kinds: vec![MediaKind::Audio], pass_attributes: Vec::new(), direction: None }
     }
 }
 
@@ -75,23 +70,14 @@ pub fn relay_offer(received: &Session, our: &OurMedia, policy: &RelayPolicy) -> 
         let Some(port) = port.filter(|_| !kept.is_empty()) else {
             return theirs.rejected();
         };
-        let kept: Vec<Kept<'_>> = kept
-            .iter()
-            .map(|(format, map)| Kept {
-                theirs: *format,
-                map,
-                fmtp: format.fmtp,
-            })
-            .collect();
+        let kept: Vec<Kept<'_>> =
+            kept.iter().map(|(format, map)| Kept { theirs: *format, map, fmtp: format.fmtp }).collect();
         let mut ours = crossing(theirs, &kept, policy);
         let direction = received.direction_of(theirs);
         port.write(&mut ours, policy.direction.unwrap_or(direction), true);
         ours
     });
-    our.session(
-        media.collect(),
-        crossing_session_attributes(received, policy),
-    )
+    our.session(media.collect(), crossing_session_attributes(received, policy))
 }
 
 /// The answer to `offer`, the description that the first leg offered to us, for the `answer` of the other leg to what
@@ -101,15 +87,9 @@ pub fn relay_offer(received: &Session, our: &OurMedia, policy: &RelayPolicy) -> 
 /// under the offerer's payload type numbers; a section that either side, `our` (ports towards the offerer) or `policy`
 /// does not want has port 0. The direction is what the other leg answered, within what `offer` permits
 /// (RFC 3264 section 6.1).
-pub fn relay_answer(
-    offer: &Session,
-    answer: &Session,
-    our: &OurMedia,
-    policy: &RelayPolicy,
-) -> Session {
+pub fn relay_answer(offer: &Session, answer: &Session, our: &OurMedia, policy: &RelayPolicy) -> Session {
     let media = offer.media.iter().enumerate().map(|(index, offered)| {
-        answered_section(offer, offered, answer, index, our, policy)
-            .unwrap_or_else(|| offered.rejected())
+        answered_section(offer, offered, answer, index, our, policy).unwrap_or_else(|| offered.rejected())
     });
     our.session(media.collect(), crossing_session_attributes(answer, policy))
 }
@@ -122,38 +102,23 @@ fn answered_section(
     our: &OurMedia,
     policy: &RelayPolicy,
 ) -> Option<Media> {
-    let answered = answer
-        .media
-        .get(index)
-        .filter(|answered| answered.kind == offered.kind)?;
+    let answered = answer.media.get(index).filter(|answered| answered.kind == offered.kind)?;
     if !policy.carries(offer, offered) || !policy.carries(answer, answered) {
         return None;
     }
     let port = our.port(index)?;
     let allowed = policy.filter(offered);
     let chosen = formats(answered);
-    let kept: Vec<Kept<'_>> = pairs(&chosen, &allowed)
-        .into_iter()
-        .map(|(theirs, _, map)| Kept {
-            theirs,
-            map,
-            fmtp: theirs.fmtp,
-        })
-        .collect();
+    let kept: Vec<Kept<'_>> =
+        pairs(&chosen, &allowed).into_iter().map(|(theirs, _, map)| Kept { theirs, map, fmtp: theirs.fmtp }).collect();
     if !kept.iter().any(|kept| kept.map.is_codec()) {
         return None;
     }
     let mut ours = crossing(answered, &kept, policy);
     // The transport of the answer is the offer's (RFC 3264 section 6.1), whatever the other leg wrote.
     ours.protocol.clone_from(&offered.protocol);
-    let wanted = answer
-        .direction_of(answered)
-        .and(policy.direction.unwrap_or_default());
-    port.write(
-        &mut ours,
-        offer.direction_of(offered).answered_with(wanted),
-        offered.rtcp_mux(),
-    );
+    let wanted = answer.direction_of(answered).and(policy.direction.unwrap_or_default());
+    port.write(&mut ours, offer.direction_of(offered).answered_with(wanted), offered.rtcp_mux());
     Some(ours)
 }
 
@@ -169,10 +134,7 @@ struct Kept<'a> {
 
 /// `source` reduced to what may cross, without port, address and direction.
 fn crossing(source: &Media, kept: &[Kept<'_>], policy: &RelayPolicy) -> Media {
-    let mut attributes: Vec<Attribute> = kept
-        .iter()
-        .flat_map(|format| describe(format.map, format.fmtp))
-        .collect();
+    let mut attributes: Vec<Attribute> = kept.iter().flat_map(|format| describe(format.map, format.fmtp)).collect();
     for attribute in &source.attributes {
         match rule_for(&attribute.name, &policy.pass_attributes) {
             Rule::Pass => attributes.push(attribute.clone()),
@@ -187,17 +149,9 @@ fn crossing(source: &Media, kept: &[Kept<'_>], policy: &RelayPolicy) -> Media {
         port: 0,
         port_count: None,
         protocol: source.protocol.clone(),
-        formats: kept
-            .iter()
-            .map(|format| format.map.payload.to_string())
-            .collect(),
+        formats: kept.iter().map(|format| format.map.payload.to_string()).collect(),
         connection: None,
-        lines: source
-            .lines
-            .iter()
-            .filter(|line| line.letter == 'b' && is_stream_bandwidth(line))
-            .cloned()
-            .collect(),
+        lines: source.lines.iter().filter(|line| line.letter == 'b' && is_stream_bandwidth(line)).cloned().collect(),
         attributes,
     }
 }
@@ -209,10 +163,7 @@ fn renumbered(attribute: &Attribute, kept: &[Kept<'_>]) -> Option<Attribute> {
         return Some(attribute.clone());
     }
     let format = kept.iter().find(|format| format.theirs.text == payload)?;
-    Some(Attribute::value(
-        &attribute.name,
-        format!("{} {rest}", format.map.payload),
-    ))
+    Some(Attribute::value(&attribute.name, format!("{} {rest}", format.map.payload)))
 }
 
 /// Bandwidth that a receiver asks for: of the stream (RFC 8866 section 5.8, RFC 3890) and of its RTCP (RFC 3556).
@@ -222,7 +173,6 @@ fn is_stream_bandwidth(line: &Line) -> bool {
 }
 
 fn crossing_session_attributes(session: &Session, policy: &RelayPolicy) -> Vec<Attribute> {
-    let passes =
-        |attribute: &&Attribute| rule_for(&attribute.name, &policy.pass_attributes) == Rule::Pass;
+    let passes = |attribute: &&Attribute| rule_for(&attribute.name, &policy.pass_attributes) == Rule::Pass;
     session.attributes.iter().filter(passes).cloned().collect()
 }

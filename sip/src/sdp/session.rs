@@ -125,8 +125,7 @@ impl Session {
 impl Media {
     /// Whether the transport is RTP without keys (`RTP/AVP`, `RTP/AVPF`).
     pub fn is_plain_rtp(&self) -> bool {
-        self.protocol.eq_ignore_ascii_case("RTP/AVP")
-            || self.protocol.eq_ignore_ascii_case("RTP/AVPF")
+        self.protocol.eq_ignore_ascii_case("RTP/AVP") || self.protocol.eq_ignore_ascii_case("RTP/AVPF")
     }
 
     /// This section refused: same kind, transport and formats, port 0, nothing else (RFC 3264 section 6).
@@ -208,20 +207,14 @@ pub(super) fn rank(letter: char) -> u8 {
 impl fmt::Display for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let origin = &self.origin;
-        write!(
-            f,
-            "v=0\r\no={} {} {} ",
-            origin.username, origin.session_id, origin.version
-        )?;
+        write!(f, "v=0\r\no={} {} {} ", origin.username, origin.session_id, origin.version)?;
         write!(f, "{}\r\ns={}\r\n", origin.address, self.name)?;
         print_lines(f, self.lines.iter().filter(|line| rank(line.letter) == 0))?;
         if let Some(connection) = &self.connection {
             write!(f, "c={connection}\r\n")?;
         }
         print_lines(f, self.lines.iter().filter(|line| rank(line.letter) != 0))?;
-        self.attributes
-            .iter()
-            .try_for_each(|attribute| write!(f, "a={attribute}\r\n"))?;
+        self.attributes.iter().try_for_each(|attribute| write!(f, "a={attribute}\r\n"))?;
         self.media.iter().try_for_each(|media| media.fmt(f))
     }
 }
@@ -233,18 +226,14 @@ impl fmt::Display for Media {
             write!(f, "/{count}")?;
         }
         write!(f, " {}", self.protocol)?;
-        self.formats
-            .iter()
-            .try_for_each(|format| write!(f, " {format}"))?;
+        self.formats.iter().try_for_each(|format| write!(f, " {format}"))?;
         f.write_str("\r\n")?;
         print_lines(f, self.lines.iter().filter(|line| line.letter == 'i'))?;
         if let Some(connection) = &self.connection {
             write!(f, "c={connection}\r\n")?;
         }
         print_lines(f, self.lines.iter().filter(|line| line.letter != 'i'))?;
-        self.attributes
-            .iter()
-            .try_for_each(|attribute| write!(f, "a={attribute}\r\n"))
+        self.attributes.iter().try_for_each(|attribute| write!(f, "a={attribute}\r\n"))
     }
 }
 
@@ -253,21 +242,12 @@ impl fmt::Display for Connection {
         match self {
             Connection::Ip(IpAddr::V4(ip)) => write!(f, "IN IP4 {ip}"),
             Connection::Ip(IpAddr::V6(ip)) => write!(f, "IN IP6 {ip}"),
-            Connection::Other {
-                family: Family::Ip4,
-                text,
-            } => write!(f, "IN IP4 {text}"),
-            Connection::Other {
-                family: Family::Ip6,
-                text,
-            } => write!(f, "IN IP6 {text}"),
+            Connection::Other { family: Family::Ip4, text } => write!(f, "IN IP4 {text}"),
+            Connection::Other { family: Family::Ip6, text } => write!(f, "IN IP6 {text}"),
         }
     }
 }
 
-fn print_lines<'a>(
-    f: &mut fmt::Formatter<'_>,
-    mut lines: impl Iterator<Item = &'a Line>,
-) -> fmt::Result {
+fn print_lines<'a>(f: &mut fmt::Formatter<'_>, mut lines: impl Iterator<Item = &'a Line>) -> fmt::Result {
     lines.try_for_each(|line| write!(f, "{}={}\r\n", line.letter, line.value))
 }

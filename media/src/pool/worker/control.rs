@@ -42,21 +42,13 @@ impl Worker<'_> {
     /// Gives a record an entry and its sockets a place in epoll, unless it has them.
     fn admit(&mut self, record: &Arc<FlowRecord>, now: Duration) -> io::Result<()> {
         let slot = record.id.slot as usize;
-        if self.flows.get(slot).is_some_and(|entry| {
-            entry
-                .as_ref()
-                .is_some_and(|entry| entry.record.id == record.id)
-        }) {
+        if self.flows.get(slot).is_some_and(|entry| entry.as_ref().is_some_and(|entry| entry.record.id == record.id)) {
             return Ok(());
         }
-        let Some(pairs) = record.pairs.lock().as_ref().map(|pairs| Sides {
-            a: Arc::clone(&pairs.a),
-            b: Arc::clone(&pairs.b),
-        }) else {
-            return Err(io::Error::new(
-                io::ErrorKind::NotConnected,
-                "the flow has no ports any more",
-            ));
+        let Some(pairs) =
+            record.pairs.lock().as_ref().map(|pairs| Sides { a: Arc::clone(&pairs.a), b: Arc::clone(&pairs.b) })
+        else {
+            return Err(io::Error::new(io::ErrorKind::NotConnected, "the flow has no ports any more"));
         };
         let again = record.admitted.swap(true, Ordering::SeqCst);
         for (side, pair) in [(Side::A, &pairs.a), (Side::B, &pairs.b)] {
@@ -70,21 +62,13 @@ impl Worker<'_> {
             self.epoll.add(&pair.rtp, token(false))?;
             self.epoll.add(&pair.rtcp, token(true))?;
         }
-        let sides = Sides {
-            a: new_side(record, Side::A, pairs.a, now),
-            b: new_side(record, Side::B, pairs.b, now),
-        };
+        let sides = Sides { a: new_side(record, Side::A, pairs.a, now), b: new_side(record, Side::B, pairs.b, now) };
         if self.flows.len() <= slot {
             self.flows.resize_with(slot + 1, || None);
         }
         if let Some(place) = self.flows.get_mut(slot) {
             let record = Arc::clone(record);
-            *place = Some(Box::new(Entry {
-                record,
-                sides,
-                listed: false,
-                timed_out: false,
-            }));
+            *place = Some(Box::new(Entry { record, sides, listed: false, timed_out: false }));
         }
         Ok(())
     }
@@ -94,11 +78,7 @@ impl Worker<'_> {
         record.wanted.lock().closed = true;
         let slot = record.id.slot as usize;
         let mine = |entry: &mut Box<Entry>| entry.record.id == record.id;
-        if let Some(entry) = self
-            .flows
-            .get_mut(slot)
-            .and_then(|place| place.take_if(mine))
-        {
+        if let Some(entry) = self.flows.get_mut(slot).and_then(|place| place.take_if(mine)) {
             for side in [Side::A, Side::B] {
                 self.say_goodbye(&entry, side, now);
             }
@@ -110,10 +90,7 @@ impl Worker<'_> {
             for pair in [pairs.a, pairs.b] {
                 let rtp_port = pair.rtp_port;
                 // Not in this epoll if the flow never came so far.
-                let _not_there = self
-                    .epoll
-                    .remove(&pair.rtp)
-                    .and(self.epoll.remove(&pair.rtcp));
+                let _not_there = self.epoll.remove(&pair.rtp).and(self.epoll.remove(&pair.rtcp));
                 // A hung predecessor may still hold the sockets: then they close when it lets go.
                 if let Some(pair) = Arc::into_inner(pair) {
                     self.pool.ports.lock().give_back(pair, now);
@@ -166,19 +143,13 @@ fn negotiate(entry: &mut Entry, now: Duration) {
     for side in [Side::A, Side::B] {
         let wish = wanted.sides.get(side);
         let state = entry.sides.get_mut(side);
-        let Some(remote) = wish
-            .remote
-            .as_ref()
-            .filter(|_| wish.remote_serial != state.remote_serial)
-        else {
+        let Some(remote) = wish.remote.as_ref().filter(|_| wish.remote_serial != state.remote_serial) else {
             continue;
         };
         let before = state.route;
         let mut route = Route::new(remote, wish.seen, wish.seen_rtcp);
         match before {
-            Some(before) if before.connected && before.rtp == route.rtp && route.latched => {
-                route.connected = true
-            }
+            Some(before) if before.connected && before.rtp == route.rtp && route.latched => route.connected = true,
             Some(before) if before.connected => {
                 // A packet of the old peer that is queued already is caught by the source check.
                 if sys::disconnect(&state.pair.rtp).is_err() {
@@ -199,10 +170,7 @@ fn negotiate(entry: &mut Entry, now: Duration) {
         changed = true;
     }
     if changed {
-        let (a, b) = (
-            wanted.sides.a.remote.as_ref(),
-            wanted.sides.b.remote.as_ref(),
-        );
+        let (a, b) = (wanted.sides.a.remote.as_ref(), wanted.sides.b.remote.as_ref());
         entry.sides.a.lanes = a.map_or(Lanes::ANY, |mine| Lanes::new(mine, b));
         entry.sides.b.lanes = b.map_or(Lanes::ANY, |mine| Lanes::new(mine, a));
         entry.timed_out = false;
@@ -221,11 +189,7 @@ fn choose_sources(entry: &mut Entry) {
         }
         let marks = record.marks.get(side);
         let known = marks.played_serial.load(Ordering::Relaxed) == wish.source_serial;
-        let played = if known {
-            marks.played.load(Ordering::Relaxed)
-        } else {
-            0
-        };
+        let played = if known { marks.played.load(Ordering::Relaxed) } else { 0 };
         let playing = Playing::new(&wish.source, played);
         // From the other side to the other side is no new stream.
         state.marker_due |= !matches!((&state.playing, &playing), (Playing::Peer, Playing::Peer));

@@ -73,10 +73,7 @@ impl Route {
     pub fn new(remote: &Remote, seen: Option<SocketAddr>, seen_rtcp: Option<SocketAddr>) -> Route {
         let rtp = seen.unwrap_or(remote.rtp);
         let after = |rtp: SocketAddr| SocketAddr::new(rtp.ip(), rtp.port().saturating_add(1));
-        let rtcp =
-            seen_rtcp
-                .or(remote.rtcp)
-                .unwrap_or(if remote.rtcp_mux { rtp } else { after(rtp) });
+        let rtcp = seen_rtcp.or(remote.rtcp).unwrap_or(if remote.rtcp_mux { rtp } else { after(rtp) });
         Route {
             rtp,
             rtcp,
@@ -84,11 +81,7 @@ impl Route {
             behind_nat: remote.behind_nat,
             receive: remote.receive,
             send: remote.send,
-            ptime_ms: u32::from(
-                remote
-                    .ptime_ms
-                    .clamp(*Self::PTIME_MS.start(), *Self::PTIME_MS.end()),
-            ),
+            ptime_ms: u32::from(remote.ptime_ms.clamp(*Self::PTIME_MS.start(), *Self::PTIME_MS.end())),
             latched: seen.is_some(),
             rtcp_latched: seen_rtcp.is_some(),
             connected: false,
@@ -98,14 +91,12 @@ impl Route {
     /// Whether RTP from there is the side's.
     #[inline]
     pub fn accepts(&self, from: SocketAddr) -> bool {
-        same_place(from, self.rtp)
-            || (self.behind_nat && !self.latched && from.ip() == self.rtp.ip())
+        same_place(from, self.rtp) || (self.behind_nat && !self.latched && from.ip() == self.rtp.ip())
     }
 
     /// Whether RTCP from there is the side's.
     pub fn accepts_rtcp(&self, from: SocketAddr) -> bool {
-        same_place(from, self.rtcp)
-            || (self.behind_nat && !self.rtcp_latched && from.ip() == self.rtp.ip())
+        same_place(from, self.rtcp) || (self.behind_nat && !self.rtcp_latched && from.ip() == self.rtp.ip())
     }
 }
 
@@ -133,24 +124,13 @@ pub struct Lanes {
 }
 
 impl Lanes {
-    const EMPTY: Lane = Lane {
-        pt: 0,
-        across: None,
-        events: false,
-        clock_hz: 0,
-    };
+    const EMPTY: Lane = Lane { pt: 0, across: None, events: false, clock_hz: 0 };
 
-    pub const ANY: Lanes = Lanes {
-        lanes: [Lanes::EMPTY; PAYLOADS_MAX],
-        count: 0,
-    };
+    pub const ANY: Lanes = Lanes { lanes: [Lanes::EMPTY; PAYLOADS_MAX], count: 0 };
 
     /// Matches the formats of `mine` with those of `other`. Where one of them has no list, numbers pass unchanged.
     pub fn new(mine: &Remote, other: Option<&Remote>) -> Lanes {
-        let mut lanes = Lanes {
-            count: mine.payloads.len().min(PAYLOADS_MAX),
-            ..Lanes::ANY
-        };
+        let mut lanes = Lanes { count: mine.payloads.len().min(PAYLOADS_MAX), ..Lanes::ANY };
         for (lane, payload) in lanes.lanes.iter_mut().zip(&mine.payloads) {
             let across = match other {
                 Some(other) if !other.payloads.is_empty() => other
@@ -161,12 +141,7 @@ impl Lanes {
                     .map(|theirs| theirs.pt),
                 _ => Some(payload.pt),
             };
-            *lane = Lane {
-                pt: payload.pt,
-                across,
-                events: payload.events,
-                clock_hz: payload.clock_hz,
-            };
+            *lane = Lane { pt: payload.pt, across, events: payload.events, clock_hz: payload.clock_hz };
         }
         lanes
     }
@@ -175,18 +150,9 @@ impl Lanes {
     #[inline]
     pub fn find(&self, pt: u8) -> Option<Lane> {
         if self.count == 0 {
-            return Some(Lane {
-                pt,
-                across: Some(pt),
-                events: false,
-                clock_hz: 8000,
-            });
+            return Some(Lane { pt, across: Some(pt), events: false, clock_hz: 8000 });
         }
-        self.lanes
-            .iter()
-            .take(self.count)
-            .find(|lane| lane.pt == pt)
-            .copied()
+        self.lanes.iter().take(self.count).find(|lane| lane.pt == pt).copied()
     }
 }
 
@@ -207,23 +173,15 @@ pub enum Format {
 impl Voice {
     /// The first of a side's codecs that the pool speaks. All of what it speaks runs at 8 kHz.
     pub fn choose(remote: &Remote) -> Option<Voice> {
-        remote
-            .payloads
-            .iter()
-            .take(PAYLOADS_MAX)
-            .filter(|payload| payload.clock_hz == 8000)
-            .find_map(|payload| {
-                let format = match payload.codec {
-                    Codec::Pcmu => Format::G711(Law::Mu),
-                    Codec::Pcma => Format::G711(Law::A),
-                    Codec::L16 => Format::L16,
-                    _ => return None,
-                };
-                Some(Voice {
-                    pt: payload.pt,
-                    format,
-                })
-            })
+        remote.payloads.iter().take(PAYLOADS_MAX).filter(|payload| payload.clock_hz == 8000).find_map(|payload| {
+            let format = match payload.codec {
+                Codec::Pcmu => Format::G711(Law::Mu),
+                Codec::Pcma => Format::G711(Law::A),
+                Codec::L16 => Format::L16,
+                _ => return None,
+            };
+            Some(Voice { pt: payload.pt, format })
+        })
     }
 }
 
@@ -263,14 +221,7 @@ impl SideState {
     }
 
     /// Sends a packet of our own stream, counting it for the SRs.
-    pub fn send_own(
-        &mut self,
-        packet: &[u8],
-        timestamp: u32,
-        now: Duration,
-        counters: &SideCounters,
-        vitals: &Vitals,
-    ) {
+    pub fn send_own(&mut self, packet: &[u8], timestamp: u32, now: Duration, counters: &SideCounters, vitals: &Vitals) {
         self.own.last = Some((timestamp, now));
         self.own.packets = self.own.packets.wrapping_add(1);
         let payload_bytes = u32::try_from(packet.len().saturating_sub(HEADER_BYTES)).unwrap_or(0);
@@ -281,29 +232,16 @@ impl SideState {
     /// Sends an RTCP packet to the side; what the kernel does not take is lost, as RTCP may be.
     pub fn send_rtcp(&self, packet: &[u8]) {
         let Some(route) = &self.route else { return };
-        let _lost = if route.rtcp_mux {
-            send(&self.pair, route, packet)
-        } else {
-            self.pair.rtcp.send_to(packet, route.rtcp)
-        };
+        let _lost =
+            if route.rtcp_mux { send(&self.pair, route, packet) } else { self.pair.rtcp.send_to(packet, route.rtcp) };
     }
 }
 
 #[inline]
 fn send(pair: &PortPair, route: &Route, packet: &[u8]) -> io::Result<usize> {
     let once = || {
-        if route.connected {
-            pair.rtp.send(packet)
-        } else {
-            pair.rtp.send_to(packet, route.rtp)
-        }
+        if route.connected { pair.rtp.send(packet) } else { pair.rtp.send_to(packet, route.rtp) }
     };
     // An ICMP error of an earlier packet is reported instead of sending this one: it says nothing about this one.
-    once().or_else(|error| {
-        if error.kind() == io::ErrorKind::ConnectionRefused {
-            once()
-        } else {
-            Err(error)
-        }
-    })
+    once().or_else(|error| if error.kind() == io::ErrorKind::ConnectionRefused { once() } else { Err(error) })
 }

@@ -12,10 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 impl Worker<'_> {
     pub(super) fn keep_house(&mut self, now: Duration) {
-        self.seat
-            .vitals
-            .busy_ns
-            .store(nanos(sys::thread_cpu()), Relaxed);
+        self.seat.vitals.busy_ns.store(nanos(sys::thread_cpu()), Relaxed);
         let pool = self.pool;
         pool.ports.lock().trim(now);
         for entry in self.flows.iter_mut().flatten() {
@@ -35,13 +32,7 @@ impl Worker<'_> {
             return;
         }
         let sender = sender_info(entry, side, now);
-        let report = Report {
-            ssrc: state.own.ssrc,
-            sender,
-            block: None,
-            cname: &self.pool.cname,
-            bye: true,
-        };
+        let report = Report { ssrc: state.own.ssrc, sender, block: None, cname: &self.pool.cname, bye: true };
         let mut packet = [0; REPORT_BYTES_MAX];
         if let Some(length) = report.write(&mut packet) {
             state.send_rtcp(packet.get(..length).unwrap_or_default());
@@ -56,11 +47,7 @@ fn release_keys(entry: &mut Entry, now: Duration) {
         if events.is_pressed()
             && let Some(heard) = events.timeout(now)
         {
-            entry.record.tell(MediaEvent::Dtmf {
-                side,
-                digit: heard.digit,
-                duration_ms: heard.duration_ms,
-            });
+            entry.record.tell(MediaEvent::Dtmf { side, digit: heard.digit, duration_ms: heard.duration_ms });
         }
     }
 }
@@ -73,8 +60,7 @@ fn notice_silence(entry: &mut Entry, now: Duration) {
     }
     let silent = [Side::A, Side::B].into_iter().any(|side| {
         let state = entry.sides.get(side);
-        state.route.is_some_and(|route| route.send)
-            && now.saturating_sub(state.quiet_since) >= limit
+        state.route.is_some_and(|route| route.send) && now.saturating_sub(state.quiet_since) >= limit
     });
     if silent {
         entry.timed_out = true;
@@ -92,18 +78,12 @@ fn report_if_due(pool: &Inner, entry: &mut Entry, side: Side, now: Duration) {
     let cname = &pool.cname;
     let state = entry.sides.get_mut(side);
     state.next_report = now + rtcp::next_interval(rand::random());
-    let block = state
-        .reception
-        .ssrc()
-        .zip(state.reception.report())
-        .map(|(ssrc, interval)| Block {
-            ssrc,
-            interval,
-            last_sr: state.report_in.map_or(0, |(report, _)| report),
-            delay_since_last_sr: state
-                .report_in
-                .map_or(0, |(_, at)| rtcp::delay_units(now.saturating_sub(at))),
-        });
+    let block = state.reception.ssrc().zip(state.reception.report()).map(|(ssrc, interval)| Block {
+        ssrc,
+        interval,
+        last_sr: state.report_in.map_or(0, |(report, _)| report),
+        delay_since_last_sr: state.report_in.map_or(0, |(_, at)| rtcp::delay_units(now.saturating_sub(at))),
+    });
     if sender.is_none() && block.is_none() {
         return;
     }
@@ -111,13 +91,7 @@ fn report_if_due(pool: &Inner, entry: &mut Entry, side: Side, now: Duration) {
         state.report_out = Some((rtcp::middle(info.ntp), now));
     }
     let mut packet = [0; REPORT_BYTES_MAX];
-    let report = Report {
-        ssrc: state.own.ssrc,
-        sender,
-        block,
-        cname,
-        bye: false,
-    };
+    let report = Report { ssrc: state.own.ssrc, sender, block, cname, bye: false };
     if let Some(length) = report.write(&mut packet) {
         state.send_rtcp(packet.get(..length).unwrap_or_default());
     }
@@ -127,12 +101,8 @@ fn report_if_due(pool: &Inner, entry: &mut Entry, side: Side, now: Duration) {
 /// (RFC 3550 section 6.4).
 fn sender_info(entry: &Entry, side: Side, now: Duration) -> Option<SenderInfo> {
     let own = &entry.sides.get(side).own;
-    let (timestamp, at) = own
-        .last
-        .filter(|(_, at)| now.saturating_sub(*at) < 2 * INTERVAL_MEAN)?;
-    let wall = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let (timestamp, at) = own.last.filter(|(_, at)| now.saturating_sub(*at) < 2 * INTERVAL_MEAN)?;
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Some(SenderInfo {
         ntp: rtcp::ntp(wall),
         timestamp: timestamp.wrapping_add(in_clock_units(now.saturating_sub(at), own.clock_hz)),

@@ -58,9 +58,7 @@ pub struct WorkerThread(JoinHandle<WorkerEnd>);
 impl WorkerThread {
     /// Waits for the thread's end and tells how it came.
     pub fn join(self) -> WorkerEnd {
-        self.0
-            .join()
-            .unwrap_or_else(|cause| WorkerEnd::Panicked(cause_text(&*cause)))
+        self.0.join().unwrap_or_else(|cause| WorkerEnd::Panicked(cause_text(&*cause)))
     }
 
     /// Whether the thread has ended.
@@ -81,9 +79,7 @@ pub fn start(
     let epoch = seat.epoch.fetch_add(1, Ordering::SeqCst) + 1;
     seat.stopping.store(false, Ordering::SeqCst);
     seat.bell.ring(); // a thread that is still there shall notice
-    seat.vitals
-        .heartbeat_ns
-        .store(nanos(pool.now()), Ordering::Relaxed);
+    seat.vitals.heartbeat_ns.store(nanos(pool.now()), Ordering::Relaxed);
     seat.running.store(true, Ordering::SeqCst);
     let name = format!("rtp-{}", seat.number);
     let thread = std::thread::Builder::new().name(name).spawn(move || {
@@ -128,8 +124,7 @@ pub fn blame(seat: &Seat) {
 /// What a panic said.
 fn cause_text(cause: &(dyn std::any::Any + Send)) -> String {
     let text = cause.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| cause.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no text".to_owned())
+    text.or_else(|| cause.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no text".to_owned())
 }
 
 /// Everything that one thread owns.
@@ -202,10 +197,7 @@ impl<'a> Worker<'a> {
                 return Ok(WorkerEnd::Stopped);
             }
             let now = self.pool.now();
-            self.seat
-                .vitals
-                .heartbeat_ns
-                .store(nanos(now), Ordering::Relaxed);
+            self.seat.vitals.heartbeat_ns.store(nanos(now), Ordering::Relaxed);
             self.wake = self.wake.wrapping_add(1);
             let mut beats = 0;
             let mut rung = false;
@@ -271,10 +263,7 @@ impl<'a> Worker<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Token(u64);
 
-const _: () = assert!(
-    FLOWS_MAX < 1 << 29,
-    "a slot and two bits must fit half a token"
-);
+const _: () = assert!(FLOWS_MAX < 1 << 29, "a slot and two bits must fit half a token");
 
 impl Token {
     fn new(generation: u32, slot: u32, side: Side, rtcp: bool) -> Token {
@@ -312,19 +301,12 @@ mod tests {
 
     #[test]
     fn a_token_gives_back_what_it_was_made_of() {
-        for (generation, slot, side, rtcp) in [
-            (0, 0, Side::A, false),
-            (7, 65_535, Side::B, true),
-            (u32::MAX, 1, Side::B, false),
-        ] {
+        for (generation, slot, side, rtcp) in
+            [(0, 0, Side::A, false), (7, 65_535, Side::B, true), (u32::MAX, 1, Side::B, false)]
+        {
             let token = Token::new(generation, slot, side, rtcp);
             assert_eq!(
-                (
-                    token.generation(),
-                    token.slot(),
-                    token.side(),
-                    token.is_rtcp()
-                ),
+                (token.generation(), token.slot(), token.side(), token.is_rtcp()),
                 (generation, slot, side, rtcp)
             );
         }
@@ -333,13 +315,7 @@ mod tests {
     #[test]
     fn an_open_flow_costs_its_worker_at_most_four_kilobytes() {
         let bytes = size_of::<Entry>();
-        println!(
-            "slab entry: {bytes} bytes; record: {} bytes",
-            size_of::<super::super::book::FlowRecord>()
-        );
-        assert!(
-            bytes + size_of::<super::super::book::FlowRecord>() <= 4096,
-            "{bytes}"
-        );
+        println!("slab entry: {bytes} bytes; record: {} bytes", size_of::<super::super::book::FlowRecord>());
+        assert!(bytes + size_of::<super::super::book::FlowRecord>() <= 4096, "{bytes}");
     }
 }

@@ -61,9 +61,7 @@ impl Playing {
             Source::Silence => Playing::Silence,
             Source::Tone { hz, dbm0 } => Playing::Tone(Sine::new(*hz, *dbm0, prompt::RATE_HZ)),
             Source::Prompt(audio, Repeat::Once) => player(Arc::clone(audio), Some(1)),
-            Source::Prompt(audio, Repeat::Times(times)) => {
-                player(Arc::clone(audio), Some((*times).max(1)))
-            }
+            Source::Prompt(audio, Repeat::Times(times)) => player(Arc::clone(audio), Some((*times).max(1))),
             Source::Prompt(audio, Repeat::Forever) => player(Arc::clone(audio), None),
             Source::MusicOnHold => player(prompt::music_on_hold(), None),
         }
@@ -71,10 +69,7 @@ impl Playing {
 
     /// Whether the worker's beat drives it.
     pub fn is_generated(&self) -> bool {
-        matches!(
-            self,
-            Playing::Silence | Playing::Tone(_) | Playing::Audio(_)
-        )
+        matches!(self, Playing::Silence | Playing::Tone(_) | Playing::Audio(_))
     }
 
     /// Writes the next samples; true when the source ended within them.
@@ -90,8 +85,7 @@ impl Playing {
     fn played(&self) -> u64 {
         match self {
             Playing::Audio(player) => {
-                u64::from(player.rounds_played) << 32
-                    | u64::from(u32::try_from(player.at).unwrap_or(u32::MAX))
+                u64::from(player.rounds_played) << 32 | u64::from(u32::try_from(player.at).unwrap_or(u32::MAX))
             }
             Playing::Nothing => ENDED,
             _ => 0,
@@ -113,10 +107,7 @@ impl Player {
             }
             self.at = 0;
             self.rounds_played = self.rounds_played.saturating_add(1);
-            if self
-                .rounds
-                .is_some_and(|rounds| self.rounds_played >= rounds)
-            {
+            if self.rounds.is_some_and(|rounds| self.rounds_played >= rounds) {
                 out.fill(0);
                 return true;
             }
@@ -149,12 +140,7 @@ impl Worker<'_> {
         let mut index = 0;
         while let Some(slot) = self.playing.get(index).copied() {
             self.seat.serving.store(slot, Relaxed);
-            match self
-                .flows
-                .get_mut(slot as usize)
-                .and_then(Option::as_deref_mut)
-                .filter(|entry| is_playing(entry))
-            {
+            match self.flows.get_mut(slot as usize).and_then(Option::as_deref_mut).filter(|entry| is_playing(entry)) {
                 Some(entry) => {
                     play_side(entry, Side::A, beats, now, &self.seat.vitals);
                     play_side(entry, Side::B, beats, now, &self.seat.vitals);
@@ -256,13 +242,7 @@ fn send_frame(
     state.own.next_sequence = header.sequence.wrapping_add(1);
     state.own.next_timestamp = header.timestamp.wrapping_add(count);
     let packet = packet.get(..header.payload_end).unwrap_or_default();
-    state.send_own(
-        packet,
-        header.timestamp,
-        now,
-        record.counters.get(side),
-        vitals,
-    );
+    state.send_own(packet, header.timestamp, now, record.counters.get(side), vitals);
     ended
 }
 

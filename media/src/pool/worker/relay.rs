@@ -31,18 +31,10 @@ impl Worker<'_> {
         if !token.is_rtcp() {
             state.last_wake = wake;
         }
-        let share = if backlog || token.is_rtcp() {
-            BURST_MAX
-        } else {
-            1
-        };
+        let share = if backlog || token.is_rtcp() { BURST_MAX } else { 1 };
         for _ in 0..share {
             let pair = &entry.sides.get(side).pair;
-            let socket = if token.is_rtcp() {
-                &pair.rtcp
-            } else {
-                &pair.rtp
-            };
+            let socket = if token.is_rtcp() { &pair.rtcp } else { &pair.rtp };
             match socket.recv_from(datagram) {
                 Ok((length, from)) => {
                     let cut = length == datagram.len();
@@ -134,22 +126,12 @@ impl Hands<'_> {
         counters.lost.set(me.reception.lost());
         if lane.events {
             // All packets of an event have the timestamp of its start, so they say nothing about jitter.
-            let heard = me.events.packet(
-                header.timestamp,
-                header.payload(packet),
-                lane.clock_hz,
-                self.now,
-            );
+            let heard = me.events.packet(header.timestamp, header.payload(packet), lane.clock_hz, self.now);
             for heard in heard.into_iter().flatten() {
-                record.tell(MediaEvent::Dtmf {
-                    side: self.side,
-                    digit: heard.digit,
-                    duration_ms: heard.duration_ms,
-                });
+                record.tell(MediaEvent::Dtmf { side: self.side, digit: heard.digit, duration_ms: heard.duration_ms });
             }
         } else {
-            me.reception
-                .timing(header.timestamp, lane.clock_hz, self.now);
+            me.reception.timing(header.timestamp, lane.clock_hz, self.now);
             counters.jitter_units.set(me.reception.jitter().into());
             counters.clock_hz.store(lane.clock_hz, Relaxed);
         }
@@ -162,8 +144,7 @@ impl Hands<'_> {
             me.own.next_sequence = header.sequence.wrapping_add(1);
             me.send_own(packet, header.timestamp, self.now, counters, self.vitals);
         }
-        if matches!(other.playing, Playing::Peer) && other.route.is_some_and(|route| route.receive)
-        {
+        if matches!(other.playing, Playing::Peer) && other.route.is_some_and(|route| route.receive) {
             let Some(across) = lane.across else {
                 counters.unmapped.add(1);
                 self.vitals.unmapped.add(1);
@@ -191,9 +172,7 @@ impl Hands<'_> {
         };
         if !route.rtcp_latched && !route.rtcp_mux {
             (route.rtcp, route.rtcp_latched) = (from, true);
-            record.saw(self.side, me.remote_serial, |wanted| {
-                wanted.seen_rtcp = Some(from)
-            });
+            record.saw(self.side, me.remote_serial, |wanted| wanted.seen_rtcp = Some(from));
         }
         let relayed = matches!(other.playing, Playing::Peer) && other.route.is_some();
         for part in compound {
@@ -210,21 +189,11 @@ impl Hands<'_> {
                 Part::Goodbye | Part::Other(_) => continue,
             };
             for block in blocks {
-                counters
-                    .remote_fraction_lost
-                    .store(block.interval.fraction_lost.into(), Relaxed);
-                counters
-                    .remote_lost
-                    .set(u64::try_from(block.interval.cumulative_lost).unwrap_or(0));
-                let trip = me
-                    .report_out
-                    .and_then(|(report, at)| block.round_trip(report, self.now.saturating_sub(at)));
+                counters.remote_fraction_lost.store(block.interval.fraction_lost.into(), Relaxed);
+                counters.remote_lost.set(u64::try_from(block.interval.cumulative_lost).unwrap_or(0));
+                let trip = me.report_out.and_then(|(report, at)| block.round_trip(report, self.now.saturating_sub(at)));
                 if let Some(trip) = trip {
-                    counters.round_trip_us.set(
-                        u64::try_from(trip.as_micros())
-                            .unwrap_or(0)
-                            .saturating_add(1),
-                    );
+                    counters.round_trip_us.set(u64::try_from(trip.as_micros()).unwrap_or(0).saturating_add(1));
                 }
             }
         }

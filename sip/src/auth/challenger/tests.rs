@@ -8,27 +8,15 @@ use crate::auth::{Ha1, Secret};
 /// `hashlib.new("sha512_256", ...)`.
 const RFC_7616: [(&str, &str); 3] = [
     ("MD5", "8ca523f5e9506fed4657c9700eebdbec"),
-    (
-        "SHA-256",
-        "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1",
-    ),
-    (
-        "SHA-512-256",
-        "430d05014cecc49cab6fbe03176d41a1da86cbfe24a16580e22aaad928d960d0",
-    ),
+    ("SHA-256", "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"),
+    ("SHA-512-256", "430d05014cecc49cab6fbe03176d41a1da86cbfe24a16580e22aaad928d960d0"),
 ];
 
 /// A REGISTER of bob with the password zanzibar, all three from Python's `hashlib`.
 const REGISTER: [(&str, &str); 3] = [
     ("MD5", "b72b4f10cd6850e9648aa1f4d56623e3"),
-    (
-        "SHA-256",
-        "f9b3acbe065b40fd5cf6b20b82665263bc8ecd82bd076d24b87c6f29bb0f3133",
-    ),
-    (
-        "SHA-512-256",
-        "f97ace777cfa00135e8d1fe65f2f52a8727e4db5907889c28b8d5edef9439ab9",
-    ),
+    ("SHA-256", "f9b3acbe065b40fd5cf6b20b82665263bc8ecd82bd076d24b87c6f29bb0f3133"),
+    ("SHA-512-256", "f97ace777cfa00135e8d1fe65f2f52a8727e4db5907889c28b8d5edef9439ab9"),
 ];
 
 fn claim<T>(header: &str, look: impl FnOnce(&Claim<'_>) -> T) -> T {
@@ -46,21 +34,14 @@ fn the_example_of_rfc_7616_section_3_9_1_is_proved_by_its_password_and_no_other(
              opaque=\"FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS\""
         );
         claim(&header, |claim| {
-            let proved = |password: &str, method: &str| {
-                claim.is_proved_by(&Secret::Password(password.into()), "Mufasa", method)
-            };
+            let proved =
+                |password: &str, method: &str| claim.is_proved_by(&Secret::Password(password.into()), "Mufasa", method);
             assert!(proved("Circle of Life", "GET"), "{algorithm}");
             assert!(!proved("Circle of life", "GET"), "{algorithm}");
             assert!(!proved("Circle of Life", "PUT"), "{algorithm}");
             let kept = Ha1::new("Mufasa", "http-auth@example.org", "Circle of Life");
-            assert!(
-                claim.is_proved_by(&Secret::Ha1(kept), "Mufasa", "GET"),
-                "{algorithm}"
-            );
-            assert!(
-                !claim.is_proved_by(&Secret::Ha1(Ha1::default()), "Mufasa", "GET"),
-                "{algorithm}"
-            );
+            assert!(claim.is_proved_by(&Secret::Ha1(kept), "Mufasa", "GET"), "{algorithm}");
+            assert!(!claim.is_proved_by(&Secret::Ha1(Ha1::default()), "Mufasa", "GET"), "{algorithm}");
         });
     }
 }
@@ -74,10 +55,7 @@ fn a_register_computed_by_another_program_is_proved() {
             response.to_uppercase()
         );
         claim(&header, |claim| {
-            assert!(
-                claim.is_proved_by(&Secret::Password("zanzibar".into()), "bob", "REGISTER"),
-                "{algorithm}"
-            );
+            assert!(claim.is_proved_by(&Secret::Password("zanzibar".into()), "bob", "REGISTER"), "{algorithm}");
         });
     }
 }
