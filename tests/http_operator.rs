@@ -134,6 +134,24 @@ fn a_killed_actor_comes_back_and_the_tree_says_why_it_ended() {
 }
 
 #[test]
+fn an_end_of_the_store_or_of_the_records_ends_no_call() {
+    let switch = Switch::start(Config::for_sipp());
+    let call = SippRun::new("uac_called_bye", switch.sip("udp")).by_user("alice").service("5503").start();
+    let up = || (switch.get("/api/calls").1["calls"][0]["state"] == "up").then_some(());
+    assert!(until(PATIENCE, up).is_some(), "{}", switch.get("/api/calls").1);
+
+    for path in ["/switch/store", "/switch/records", "/switch/housekeeping"] {
+        assert_eq!(switch.post("/api/kill", &json!({ "path": path })).0, 200);
+        restarted(&switch, path, 1);
+    }
+    for path in ["/switch/shard-0", "/switch/media", "/switch/media/worker-0"] {
+        assert_eq!(node(&switch, path).expect("it lives")["restarts"], 0, "{path}");
+    }
+    assert!(up().is_some(), "{}", switch.get("/api/calls").1);
+    call.stop();
+}
+
+#[test]
 fn the_http_face_comes_back_on_the_same_port() {
     let switch = Switch::start(Config::lab());
 

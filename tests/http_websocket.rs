@@ -184,3 +184,17 @@ fn a_phone_behind_a_websocket_is_called_over_its_connection() {
     answer(&mut bob, &bye, "200 OK", "Content-Length: 0\n\n");
     caller.finish();
 }
+#[test]
+fn a_phone_whose_websocket_closed_is_reached_no_more() {
+    let switch = Switch::start(Config::for_sipp());
+    let mut bob = Wire::websocket(switch.http(), "/sip");
+    register(&mut bob);
+    drop(bob);
+    let gone = until(PATIENCE, || (switch.get("/api/status").1["websockets"] == 0).then_some(()));
+    assert!(gone.is_some(), "{}", switch.get("/api/status").1);
+
+    // The caller hears at once that bob is not there, and not after the 32 s of a request that nobody answers.
+    let caller = SippRun::new("uac_call", switch.sip("udp")).by_user("alice").service("1002").start();
+    let (_, _, story) = caller.outcome();
+    assert!(["480", "500"].iter().any(|status| story.contains(&format!("received 'SIP/2.0 {status}"))), "{story}");
+}
