@@ -2,14 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicU16, Ordering};
-
-/// The first RTP port that a test's switch may use.
-const MEDIA_BASE: u16 = 20_000;
-/// RTP ports for one switch, so that switches of tests that run together seldom meet.
-const MEDIA_SPAN: u16 = 1_000;
-/// How many spans there are.
-const MEDIA_SPANS: u16 = 20;
 
 /// The lab's users: name, extension; the password of each is `<name>-secret`.
 pub const USERS: [(&str, &str); 4] = [("alice", "1001"), ("bob", "1002"), ("carol", "1003"), ("dave", "1004")];
@@ -45,10 +37,6 @@ impl Config {
 
     /// The lab without users and service numbers.
     pub fn bare() -> Self {
-        static NEXT: AtomicU16 = AtomicU16::new(0);
-        let process = u16::try_from(std::process::id() % u32::from(MEDIA_SPANS)).expect("below the count of spans");
-        let span = (process + NEXT.fetch_add(1, Ordering::Relaxed)) % MEDIA_SPANS;
-        let first = MEDIA_BASE + span * MEDIA_SPAN;
         Self { sections: BTreeMap::new(), entries: Vec::new() }
             .set("node", "name", r#""test""#)
             .set("node", "domains", r#"["example.com"]"#)
@@ -56,7 +44,8 @@ impl Config {
             .set("sip", "tcp", r#"["127.0.0.1:0"]"#)
             .set("sip", "tls", r#"["127.0.0.1:0"]"#)
             .set("media", "ip", r#""127.0.0.1""#)
-            .set("media", "ports", &format!(r#""{first}-{}""#, first + MEDIA_SPAN - 1))
+            // The kernel's choice: switches of tests that run together never meet.
+            .set("media", "ports", r#""0""#)
             .set("http", "listen", r#""127.0.0.1:0""#)
     }
 
