@@ -9,6 +9,7 @@
 
 pub mod agent;
 pub mod config;
+pub mod party;
 pub mod phone;
 pub mod sipp;
 pub mod switch;
