@@ -3,8 +3,8 @@
 //! 200 means that a phone has it; 202 means that it is on disk and will be delivered at the next registration.
 
 use ahash::AHashMap;
-use sip::transaction::ServerId;
-use sip::{Message, Method, Name, Status, Writer};
+use sip::transaction::{ClientEnd, ServerId};
+use sip::{Hop, Message, Method, Name, Status, Writer};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -46,6 +46,8 @@ pub enum RelayMsg {
     Ended {
         /// Which delivery.
         number: u64,
+        /// Why.
+        why: ClientEnd,
     },
     /// A message is on disk, or is not.
     Kept {
@@ -64,9 +66,16 @@ pub enum RelayMsg {
 #[derive(Default)]
 pub struct Ledger {
     next: u64,
-    under_way: AHashMap<u64, Rc<RefCell<Delivery>>>,
+    under_way: AHashMap<u64, Request>,
     /// Users whose kept messages are being delivered.
     emptying: AHashMap<Arc<str>, VecDeque<StoredMessage>>,
+}
+
+/// One MESSAGE of ours that waits for its answer.
+struct Request {
+    delivery: Rc<RefCell<Delivery>>,
+    /// It went by TCP because it is long (RFC 3261 section 18.1.1): whom to send it to by UDP when there is no connection.
+    datagram: Option<Box<Contact>>,
 }
 
 /// One text on its way to all phones of one user.
@@ -159,44 +168,73 @@ impl MessageRelay {
             self.core.shared.location.get(&text.user).iter().filter(|c| c.expires_at_ms > now).cloned().collect();
         let delivery = Rc::new(RefCell::new(Delivery { text, open: 0, done: false, from }));
         for contact in &contacts {
-            let number = {
-                let mut ledger = self.ledger.borrow_mut();
-                ledger.next += 1;
-                let number = ledger.next;
-                ledger.under_way.insert(number, Rc::clone(&delivery));
-                number
-            };
-            delivery.borrow_mut().open += 1;
-            if !self.send(number, contact, &delivery.borrow().text) {
-                self.ledger.borrow_mut().under_way.remove(&number);
-                delivery.borrow_mut().open -= 1;
-            }
+            self.send(contact, &delivery, true);
         }
         if delivery.borrow().open == 0 {
             self.failed(&delivery, cx);
         }
     }
 
-    fn send(&self, number: u64, contact: &Contact, text: &NewMessage) -> bool {
-        let hop = outgoing::next_hop(&self.core, contact);
+    /// Sends a text to a contact, one that is too long for a datagram by TCP where `stream` allows it.
+    fn send(&self, contact: &Contact, delivery: &Rc<RefCell<Delivery>>, stream: bool) {
+        let mut hop = outgoing::next_hop(&self.core, contact);
         let branch = new_branch();
-        let from = format!("{};tag={}", text.from, random_token(10));
-        let mut writer = Writer::request(sip::message::RequestHead {
-            method: &Method::Message,
-            uri: contact.uri.as_bytes(),
-            via: &outgoing::via(&self.core, &hop, &branch),
-            from: from.as_bytes(),
-            to: text.to.as_bytes(),
-            call_id: self.core.new_call_id().as_bytes(),
-            cseq: 1,
-            max_forwards: 70,
-        });
-        for path in &contact.path {
-            writer.header(Name::Route, path.as_bytes());
+        let call_id = self.core.new_call_id();
+        let tag = random_token(10);
+        let compose = |hop: &Hop| {
+            let text = &delivery.borrow().text;
+            let mut writer = Writer::request(sip::message::RequestHead {
+                method: &Method::Message,
+                uri: contact.uri.as_bytes(),
+                via: &outgoing::via(&self.core, hop, &branch),
+                from: format!("{};tag={tag}", text.from).as_bytes(),
+                to: text.to.as_bytes(),
+                call_id: call_id.as_bytes(),
+                cseq: 1,
+                max_forwards: 70,
+            });
+            for path in &contact.path {
+                writer.header(Name::Route, path.as_bytes());
+            }
+            writer.header(Name::Date, crate::shared::sip_date(text.received_at_ms));
+            writer.body(&text.content_type, &text.body)
+        };
+        let mut bytes = compose(&hop);
+        let mut datagram = None;
+        if stream
+            && outgoing::takes_connections(contact, &hop)
+            && let Some(by_stream) = outgoing::by_stream(&self.core, &hop, bytes.len())
+        {
+            hop = by_stream;
+            bytes = compose(&hop);
+            datagram = Some(Box::new(contact.clone()));
         }
-        writer.header(Name::Date, crate::shared::sip_date(text.received_at_ms));
-        let bytes = writer.body(&text.content_type, &text.body);
-        self.core.request(Owner::Relay(number), &Method::Message, &branch, hop, bytes).is_some()
+        let number = {
+            let mut ledger = self.ledger.borrow_mut();
+            ledger.next += 1;
+            let number = ledger.next;
+            ledger.under_way.insert(number, Request { delivery: Rc::clone(delivery), datagram });
+            number
+        };
+        delivery.borrow_mut().open += 1;
+        if self.core.request(Owner::Relay(number), &Method::Message, &branch, hop, bytes).is_none() {
+            self.ledger.borrow_mut().under_way.remove(&number);
+            delivery.borrow_mut().open -= 1;
+        }
+    }
+
+    /// A MESSAGE of ours got no answer. Where there was no connection, UDP is tried (RFC 3261 section 18.1.1).
+    fn unanswered(&mut self, number: u64, why: ClientEnd, cx: &Cx<'_, Self>) {
+        let again = match self.ledger.borrow_mut().under_way.get_mut(&number) {
+            Some(request) if why == ClientEnd::TransportFailed => {
+                request.datagram.take().map(|contact| (contact, Rc::clone(&request.delivery)))
+            }
+            _ => None,
+        };
+        if let Some((contact, delivery)) = again {
+            self.send(&contact, &delivery, false);
+        }
+        self.answered(number, None, cx);
     }
 
     fn answered(&mut self, number: u64, message: Option<&Message>, cx: &Cx<'_, Self>) {
@@ -204,7 +242,7 @@ impl MessageRelay {
         if status.is_some_and(Status::is_provisional) {
             return;
         }
-        let Some(delivery) = self.ledger.borrow_mut().under_way.remove(&number) else { return };
+        let Some(Request { delivery, .. }) = self.ledger.borrow_mut().under_way.remove(&number) else { return };
         delivery.borrow_mut().open -= 1;
         if status.is_some_and(Status::is_success) {
             if !std::mem::replace(&mut delivery.borrow_mut().done, true) {
@@ -346,7 +384,7 @@ impl Live for MessageRelay {
             let mut ledger = self.ledger.borrow_mut();
             (std::mem::take(&mut ledger.under_way), std::mem::take(&mut ledger.emptying))
         };
-        for delivery in open.into_values() {
+        for Request { delivery, .. } in open.into_values() {
             if !std::mem::replace(&mut delivery.borrow_mut().done, true) {
                 self.failed(&delivery, cx);
             }
@@ -360,7 +398,7 @@ impl Live for MessageRelay {
         match msg {
             RelayMsg::Request { server, message, identity } => self.request(server, message, &identity, cx),
             RelayMsg::Response { number, message } => self.answered(number, Some(&message), cx),
-            RelayMsg::Ended { number } => self.answered(number, None, cx),
+            RelayMsg::Ended { number, why } => self.unanswered(number, why, cx),
             RelayMsg::Kept { server, message, result } => self.kept(server, &message, result),
             RelayMsg::Registered(aor) => self.registered(&aor, cx),
         }

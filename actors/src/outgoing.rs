@@ -32,6 +32,26 @@ pub fn next_hop(core: &Core, contact: &Contact) -> Hop {
     }
 }
 
+/// Whether a contact can be spoken to in another way than the one its REGISTER came by: not through a NAT, not where it
+/// wants its own flow (RFC 5626 section 5.3), not behind a proxy.
+pub fn takes_connections(contact: &Contact, hop: &Hop) -> bool {
+    let own = Uri::parse(contact.uri.as_bytes()).is_ok_and(|uri| {
+        uri.host_kind() == Some(Host::Ip(hop.remote.ip()))
+            && uri.port.unwrap_or(hop.protocol.default_port()) == hop.remote.port()
+    });
+    own && contact.reg_id.is_none() && contact.path.is_empty()
+}
+
+/// The way of a request of `len` bytes by TCP, where it is too long for the datagram that it was meant for (RFC 3261
+/// section 18.1.1). `None` where it is not, and where we speak no TCP.
+pub fn by_stream(core: &Core, hop: &Hop, len: usize) -> Option<Hop> {
+    if hop.protocol != Protocol::Udp || !sip::net::needs_stream(len, None) {
+        return None;
+    }
+    let local = core.local_for(Protocol::Tcp, hop.remote)?;
+    Some(Hop { protocol: Protocol::Tcp, local, remote: hop.remote, connection: None })
+}
+
 /// `host:port` that the neighbour at the other end of `hop` reaches us by.
 pub fn our_host_port(core: &Core, hop: &Hop) -> String {
     // A connection that we opened has a port of its own; what others can reach is the listener.

@@ -58,6 +58,12 @@ impl Wire {
         Self { line: Line::Tcp(stream), local, received: Vec::new() }
     }
 
+    /// A TCP connection that was taken.
+    pub fn tcp_taken(stream: TcpStream) -> Self {
+        let local = stream.local_addr().expect("connected");
+        Self { line: Line::Tcp(stream), local, received: Vec::new() }
+    }
+
     /// A TLS connection that takes whatever certificate comes.
     pub fn tls(peer: SocketAddr) -> Self {
         let stream = connect(peer);

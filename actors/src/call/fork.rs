@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::begin::description;
 use super::cancel::{q850_of, rank};
-use super::leg::{Abilities, Leg, LegId, LegState};
+use super::leg::{Abilities, Leg, LegId, LegState, TooLong};
 use super::record::{Said, What};
 use super::{CallTimer, Work, media as audio};
 use crate::location::Contact;
@@ -72,8 +72,7 @@ impl Work<'_> {
     /// Sends an INVITE to a contact, as a new leg on side B.
     pub fn invite(&mut self, contact: &Contact, aor: &str, offer: Option<&Session>) {
         let Some(id) = self.state.new_leg() else { return };
-        let hop = outgoing::next_hop(self.core, contact);
-        let leg = Leg::outgoing(id, Side::B, self.core.new_call_id(), hop, aor.to_owned());
+        let leg = Leg::outgoing(self.core, id, Side::B, contact, aor.to_owned());
         let ours = match (&self.state.flow, offer) {
             (Some(flow), Some(offer)) => {
                 let our = audio::ours(flow, Side::B, leg.session_id, Some(offer));
@@ -101,37 +100,47 @@ impl Work<'_> {
         let policy = self.session_policy();
         let Some(leg) = self.state.leg_mut(id) else { return };
         let branch = new_branch();
-        let via = outgoing::via(core, &leg.hop, &branch);
         let from = format!("{from};tag={}", leg.tag);
-        let mut writer = Writer::request(sip::message::RequestHead {
-            method: &Method::Invite,
-            uri: target,
-            via: &via,
-            from: from.as_bytes(),
-            to: format!("<sip:{to}>").as_bytes(),
-            call_id: leg.call_id.as_bytes(),
-            cseq: 1,
-            max_forwards: forwards,
-        });
-        for hop in path {
-            writer.header(Name::Route, hop.as_bytes());
-        }
         let (interval, min_se) = session.unwrap_or(policy).offer();
-        writer
-            .header(Name::Contact, leg.contact(core, key))
-            .header(Name::Allow, ALLOW)
-            .header(Name::Supported, if offer.is_some() { SUPPORTED } else { SUPPORTED_WITHOUT_OFFER })
-            .header(Name::SessionExpires, interval)
-            .header(Name::MinSe, min_se)
-            .header(Name::UserAgent, &settings.sip.user_agent);
-        if leg.exchange.sent(Carrier::Invite, offer.clone()).is_err() {
+        let body = offer.as_ref().map(Session::to_string);
+        // Via and Contact are of the way that it goes; all else is the same on every way.
+        let compose = |leg: &Leg| {
+            let mut writer = Writer::request(sip::message::RequestHead {
+                method: &Method::Invite,
+                uri: target,
+                via: &outgoing::via(core, &leg.hop, &branch),
+                from: from.as_bytes(),
+                to: format!("<sip:{to}>").as_bytes(),
+                call_id: leg.call_id.as_bytes(),
+                cseq: 1,
+                max_forwards: forwards,
+            });
+            for hop in path {
+                writer.header(Name::Route, hop.as_bytes());
+            }
+            writer
+                .header(Name::Contact, leg.contact(core, key))
+                .header(Name::Allow, ALLOW)
+                .header(Name::Supported, if body.is_some() { SUPPORTED } else { SUPPORTED_WITHOUT_OFFER })
+                .header(Name::SessionExpires, &interval)
+                .header(Name::MinSe, &min_se)
+                .header(Name::UserAgent, &settings.sip.user_agent);
+            match &body {
+                Some(body) => writer.body("application/sdp", body.as_bytes()),
+                None => writer.finish(),
+            }
+        };
+        if leg.exchange.sent(Carrier::Invite, offer).is_err() {
             leg.state = LegState::Ended;
             return;
         }
-        let bytes = match &offer {
-            Some(offer) => writer.body("application/sdp", offer.to_string().as_bytes()),
-            None => writer.finish(),
-        };
+        let mut bytes = compose(leg);
+        if leg.too_long == TooLong::ByStream
+            && let Some(stream) = outgoing::by_stream(core, &leg.hop, bytes.len())
+        {
+            leg.too_long = TooLong::Tried(std::mem::replace(&mut leg.hop, stream));
+            bytes = compose(leg);
+        }
         leg.invite = Message::parse(bytes.clone()).ok();
         let hop = leg.hop;
         let client = core.request(self.owner(id), &Method::Invite, &branch, hop, bytes);
@@ -180,6 +189,10 @@ impl Work<'_> {
     /// A response on any leg.
     pub fn response(&mut self, client: ClientId, id: LegId, response: &Message, hop: Hop) {
         let Some(status) = response.status() else { return };
+        // Who answers has been reached: there is no other way to try.
+        if let Some(leg) = self.state.leg_mut(id) {
+            leg.too_long = TooLong::ByDatagram;
+        }
         if status.code() == 100 {
             return;
         }
@@ -379,14 +392,34 @@ impl Work<'_> {
         }
         let offer = leg.exchange.pending_offer().cloned();
         leg.exchange.failed();
-        let to = leg.party.clone();
         let call_id = self.core.new_call_id();
         self.core.remove_dialog(leg.call_id.as_bytes(), leg.tag.as_bytes());
         leg.call_id = call_id;
+        self.invite_again(id, &invite, offer, Some(raised));
+        true
+    }
+
+    /// There is no connection to a party whose INVITE is too long for a datagram: it goes by UDP all the same (the
+    /// exception of RFC 3261 section 18.1.1), so that a phone without TCP rings.
+    fn retry_by_datagram(&mut self, id: LegId) -> bool {
+        let Some(leg) = self.state.leg_mut(id) else { return false };
+        let TooLong::Tried(hop) = leg.too_long else { return false };
+        let Some(invite) = leg.invite.take() else { return false };
+        leg.too_long = TooLong::ByDatagram;
+        leg.hop = hop;
+        let offer = leg.exchange.pending_offer().cloned();
+        leg.exchange.failed();
+        self.decided(Some(id), "no TCP there: the INVITE goes by UDP, long as it is");
+        self.invite_again(id, &invite, offer, None);
+        self.state.leg(id).is_some_and(|leg| leg.state == LegState::Early)
+    }
+
+    /// Sends the INVITE of a leg once more, with what the leg says now.
+    fn invite_again(&mut self, id: LegId, invite: &Message, offer: Option<Session>, session: Option<Policy>) {
+        let Some(to) = self.state.leg(id).map(|leg| leg.party.clone()) else { return };
         let path: Vec<Box<str>> =
             invite.values(Name::Route).filter_map(Result::ok).map(|r| String::from_utf8_lossy(r).into()).collect();
-        self.send_invite(id, invite.request_uri(), &path, &to, offer, Some(raised));
-        true
+        self.send_invite(id, invite.request_uri(), &path, &to, offer, session);
     }
 
     /// A request of ours got no final answer.
@@ -399,10 +432,11 @@ impl Work<'_> {
         if self.passed_unanswered(client, status) {
             return;
         }
-        let Some(leg) = self.state.leg(id) else { return };
-        match leg.state {
+        let Some((state, waiting)) = self.state.leg(id).map(|leg| (leg.state, leg.client)) else { return };
+        match state {
             // A PRACK without answer: the callee, which has not seen it either, ends its INVITE (RFC 3262 section 3).
-            LegState::Early if leg.client != Some(client) => {}
+            LegState::Early if waiting != Some(client) => {}
+            LegState::Early if why == ClientEnd::TransportFailed && self.retry_by_datagram(id) => {}
             LegState::Early => self.fork_over(id, status, "".into()),
             LegState::Confirmed => self.party_gone(id, "the party does not answer"),
             LegState::Ending => self.untie(id),

@@ -11,6 +11,7 @@ use sip::{Hop, Message, Method, Name, Status, Writer};
 
 use super::record::{Said, What};
 use super::{CallKey, Work};
+use crate::location::Contact;
 use crate::outgoing;
 use crate::shard::core::{new_branch, random_token};
 use crate::shard::{Core, Owner};
@@ -39,6 +40,17 @@ pub enum LegState {
     Ended,
 }
 
+/// How the first INVITE of a leg goes when it is too long for a datagram (RFC 3261 section 18.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TooLong {
+    /// By datagram all the same: the party cannot be reached otherwise, or is known to take nothing else.
+    ByDatagram,
+    /// By TCP, which has not been tried yet.
+    ByStream,
+    /// It went by TCP and nothing has come back; this is the way by UDP, for when there is no connection.
+    Tried(Hop),
+}
+
 /// A leg.
 pub struct Leg {
     /// Its number in the call.
@@ -59,6 +71,8 @@ pub struct Leg {
     pub dialog: Option<Dialog>,
     /// The way to the party.
     pub hop: Hop,
+    /// What becomes of an INVITE that is too long for a datagram.
+    pub too_long: TooLong,
     /// Our INVITE as it was sent, for dialogs that its answers make.
     pub invite: Option<Message>,
     /// Our INVITE or re-INVITE that waits for its final answer.
@@ -132,6 +146,7 @@ impl Leg {
             tag: random_token(12),
             dialog: None,
             hop,
+            too_long: TooLong::ByDatagram,
             invite: None,
             client: None,
             server: Some((server, invite)),
@@ -150,18 +165,22 @@ impl Leg {
         }
     }
 
-    /// A leg that begins with our INVITE.
-    pub fn outgoing(id: LegId, side: Side, call_id: String, hop: Hop, party: String) -> Self {
+    /// A leg that begins with our INVITE to a contact.
+    pub fn outgoing(core: &Core, id: LegId, side: Side, contact: &Contact, party: String) -> Self {
+        let hop = outgoing::next_hop(core, contact);
+        let connects = outgoing::takes_connections(contact, &hop);
+        let too_long = if connects { TooLong::ByStream } else { TooLong::ByDatagram };
         Self {
             id,
             side,
             outgoing: true,
             state: LegState::Early,
             party,
-            call_id,
+            call_id: core.new_call_id(),
             tag: random_token(12),
             dialog: None,
             hop,
+            too_long,
             invite: None,
             client: None,
             server: None,

@@ -19,7 +19,6 @@ use super::leg::{Leg, LegId, LegState};
 use super::record::What;
 use super::{CallKey, CallTimer, Work, media as audio};
 use crate::directory::Destination;
-use crate::outgoing;
 use crate::shard::{SignallingMsg, home_of};
 
 /// How long the transferor may take to hang up after a transfer that succeeded.
@@ -117,8 +116,7 @@ impl Work<'_> {
         let Some(offer) = self.offer_for(side) else { return self.transfer_failed(Status::NOT_ACCEPTABLE_HERE) };
         for contact in &contacts {
             let Some(id) = self.state.new_leg() else { break };
-            let hop = outgoing::next_hop(self.core, contact);
-            self.state.legs.push(Leg::outgoing(id, side, self.core.new_call_id(), hop, aor.clone()));
+            self.state.legs.push(Leg::outgoing(self.core, id, side, contact, aor.clone()));
             self.send_invite(id, contact.uri.as_bytes(), &contact.path, &aor, Some(offer.clone()), None);
         }
         if !self.state.ringing() {

@@ -297,7 +297,7 @@ impl Core {
             Output::ClientEnded { client, owner, why } => match owner {
                 Owner::Call(key, leg) => self.tell_call(key, CallMsg::ClientEnded { client, leg, why }),
                 Owner::Relay(number) => {
-                    self.relay.send_reply(RelayMsg::Ended { number });
+                    self.relay.send_reply(RelayMsg::Ended { number, why });
                 }
                 Owner::Subscription(number) => {
                     self.subscriptions.send_reply(SubscriptionMsg::Ended { number });
