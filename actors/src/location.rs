@@ -4,7 +4,7 @@
 //! store has it (design law 5).
 
 use ahash::RandomState;
-use dashmap::DashMap;
+use dashmap::{DashMap, DashSet};
 use sip::{ConnectionId, Hop, Protocol};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -59,7 +59,7 @@ impl Contact {
     }
 
     /// Reads the store's form back; `None` when its hop is not legible.
-    pub fn from_binding(binding: &Binding) -> Option<Self> {
+    fn from_binding(binding: &Binding, user_agent: Arc<str>) -> Option<Self> {
         Some(Self {
             uri: binding.contact.as_str().into(),
             received: hop_from_text(&binding.received)?,
@@ -70,7 +70,7 @@ impl Contact {
             expires_at_ms: binding.expires_at_ms,
             call_id: binding.call_id.as_str().into(),
             cseq: binding.cseq,
-            user_agent: binding.user_agent.as_str().into(),
+            user_agent,
         })
     }
 }
@@ -91,15 +91,24 @@ fn hop_from_text(text: &str) -> Option<Hop> {
     Some(Hop { protocol, local, remote, connection })
 }
 
+/// Kinds of user agents that are remembered once for all their phones; past it each phone has its own text.
+const USER_AGENTS_MAX: usize = 4096;
+/// Longest text of a user agent that is remembered for all.
+const USER_AGENT_BYTES_MAX: usize = 256;
+
 /// All bindings of all addresses of record.
 #[derive(Clone)]
 pub struct Location {
-    map: Arc<DashMap<Box<str>, Arc<[Contact]>, RandomState>>,
+    map: Arc<DashMap<Arc<str>, Arc<[Contact]>, RandomState>>,
+    user_agents: Arc<DashSet<Arc<str>, RandomState>>,
 }
 
 impl Default for Location {
     fn default() -> Self {
-        Self { map: Arc::new(DashMap::with_hasher_and_shard_amount(RandomState::default(), MAP_SHARDS)) }
+        Self {
+            map: Arc::new(DashMap::with_hasher_and_shard_amount(RandomState::default(), MAP_SHARDS)),
+            user_agents: Arc::default(),
+        }
     }
 }
 
@@ -110,12 +119,29 @@ impl Location {
     }
 
     /// Replaces the contacts of an address of record; none removes the entry.
-    pub fn set(&self, aor: &str, contacts: Arc<[Contact]>) {
+    pub fn set(&self, aor: &Arc<str>, contacts: Arc<[Contact]>) {
         if contacts.is_empty() {
             self.map.remove(aor);
         } else {
-            self.map.insert(aor.into(), contacts);
+            self.map.insert(Arc::clone(aor), contacts);
         }
+    }
+
+    /// The text of a user agent, one copy for all phones of a kind.
+    pub fn user_agent(&self, text: &str) -> Arc<str> {
+        if let Some(known) = self.user_agents.get(text) {
+            return Arc::clone(&known);
+        }
+        let text: Arc<str> = text.into();
+        if text.len() <= USER_AGENT_BYTES_MAX && self.user_agents.len() < USER_AGENTS_MAX {
+            self.user_agents.insert(Arc::clone(&text));
+        }
+        text
+    }
+
+    /// Reads the store's form of a binding; `None` when its hop is not legible.
+    pub fn contact(&self, binding: &Binding) -> Option<Contact> {
+        Contact::from_binding(binding, self.user_agent(&binding.user_agent))
     }
 
     /// Addresses of record with a binding.
@@ -129,7 +155,25 @@ impl Location {
     }
 
     /// A copy of at most `limit` entries, for the admin API.
-    pub fn snapshot(&self, limit: usize) -> Vec<(String, Arc<[Contact]>)> {
-        self.map.iter().take(limit).map(|e| (e.key().to_string(), Arc::clone(e.value()))).collect()
+    pub fn snapshot(&self, limit: usize) -> Vec<(Arc<str>, Arc<[Contact]>)> {
+        self.map.iter().take(limit).map(|e| (Arc::clone(e.key()), Arc::clone(e.value()))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phones_of_a_kind_share_the_text_of_their_user_agent_within_bounds() {
+        let location = Location::default();
+        assert!(Arc::ptr_eq(&location.user_agent("phone/1.0"), &location.user_agent("phone/1.0")));
+        assert_ne!(location.user_agent("phone/1.0"), location.user_agent("phone/1.1"));
+        let long = "x".repeat(USER_AGENT_BYTES_MAX + 1);
+        assert_eq!(*location.user_agent(&long), *long);
+        for number in 0..2 * USER_AGENTS_MAX {
+            assert_eq!(*location.user_agent(&number.to_string()), *number.to_string());
+        }
+        assert_eq!(location.user_agents.len(), USER_AGENTS_MAX);
     }
 }

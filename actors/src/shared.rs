@@ -175,10 +175,10 @@ impl Shared {
     pub fn restore_locations(&self) -> (usize, usize) {
         let now = unix_ms();
         let (mut alive, mut unreadable) = (0, 0);
-        let mut entry: Option<(String, Vec<Contact>)> = None;
+        let mut entry: Option<(Arc<str>, Vec<Contact>)> = None;
         for binding in self.store.locations().iter() {
-            let Some((aor, contact)) = binding.ok().and_then(|b| Some((b.aor.clone(), Contact::from_binding(&b)?)))
-            else {
+            let read = binding.ok().and_then(|b| Some((Arc::from(b.aor.as_str()), self.location.contact(&b)?)));
+            let Some((aor, contact)) = read else {
                 unreadable += 1;
                 continue;
             };

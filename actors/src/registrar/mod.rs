@@ -27,6 +27,8 @@ use crate::supervision::{Cx, Live};
 
 /// Requests for one address of record that may wait for a change before them.
 const WAITING_MAX: usize = 8;
+/// Bytes that a Contact of an answer usually takes.
+const CONTACT_VALUE_BYTES: usize = 128;
 
 /// What the registrar can be told.
 pub enum RegistrarMsg {
@@ -52,9 +54,9 @@ pub enum RegistrarMsg {
 pub struct Ledger {
     in_flight: AHashMap<Arc<str>, InFlight>,
     submissions: u64,
-    timers: Vec<Option<Box<str>>>,
+    timers: Vec<Option<Arc<str>>>,
     free: Vec<usize>,
-    timer_of: AHashMap<Box<str>, usize>,
+    timer_of: AHashMap<Arc<str>, usize>,
 }
 
 struct InFlight {
@@ -72,12 +74,14 @@ struct InFlight {
 pub struct Registrar {
     core: Rc<Core>,
     ledger: Rc<RefCell<Ledger>>,
+    /// The Date of this second, s since 1970.
+    date: RefCell<(i64, String)>,
 }
 
 impl Registrar {
     /// Works for `core`, going on with `ledger`.
     pub fn new(core: Rc<Core>, ledger: Rc<RefCell<Ledger>>) -> Self {
-        Self { core, ledger }
+        Self { core, ledger, date: RefCell::default() }
     }
 
     fn register(&mut self, server: ServerId, message: Message, hop: Hop, identity: Identity, cx: &Cx<'_, Self>) {
@@ -119,7 +123,9 @@ impl Registrar {
         let settings = self.core.shared.settings();
         let current = self.core.shared.location.get(aor);
         let most = user.contacts_max.unwrap_or(settings.registrar.contacts_max);
-        let change = match rules::apply(unix_ms(), &current, &message, &hop, &settings.registrar, most) {
+        let agent = String::from_utf8_lossy(message.value(Name::UserAgent).unwrap_or_default());
+        let agent = self.core.shared.location.user_agent(&agent);
+        let change = match rules::apply(unix_ms(), &current, &message, &hop, &settings.registrar, most, &agent) {
             Ok(change) => change,
             Err(refusal) => {
                 let mut writer = self.core.response(&message, refusal.status, refusal.reason);
@@ -202,10 +208,11 @@ impl Registrar {
         let now = unix_ms();
         let mut writer = self.core.response(request, Status::OK, None);
         let wants_gruu = request.lists(Name::Supported, "gruu");
+        let mut value = String::with_capacity(CONTACT_VALUE_BYTES);
         for contact in contacts {
-            let seconds = (contact.expires_at_ms - now).max(0).div_euclid(1000)
-                + i64::from((contact.expires_at_ms - now).max(0).rem_euclid(1000) > 0);
-            let mut value = format!("<{}>;expires={seconds}", contact.uri);
+            let left_ms = u64::try_from(contact.expires_at_ms - now).unwrap_or(0);
+            value.clear();
+            let _ = write!(value, "<{}>;expires={}", contact.uri, left_ms.div_ceil(1000));
             if contact.q_milli != 1000 {
                 let _ = write!(value, ";q=0.{:03}", contact.q_milli);
             }
@@ -218,7 +225,7 @@ impl Registrar {
             if let Some(reg_id) = contact.reg_id {
                 let _ = write!(value, ";reg-id={reg_id}");
             }
-            writer.header(Name::Contact, value);
+            writer.header(Name::Contact, &value);
         }
         if contacts.iter().any(|c| c.reg_id.is_some()) && request.lists(Name::Supported, "outbound") {
             writer.header(Name::Require, "outbound");
@@ -226,7 +233,11 @@ impl Registrar {
         if request.lists(Name::Supported, "path") {
             writer.copy(request, Name::Path);
         }
-        writer.header(Name::Date, crate::shared::sip_date(now));
+        let mut date = self.date.borrow_mut();
+        if date.0 != now / 1000 {
+            *date = (now / 1000, crate::shared::sip_date(now));
+        }
+        writer.header(Name::Date, &date.1);
         self.core.respond(server, Status::OK, writer.finish());
     }
 
@@ -241,7 +252,7 @@ impl Registrar {
     }
 
     /// Has the first expiry of an address of record watched by one timer, which looks again when it fires too early.
-    fn watch(&self, aor: &str, contacts: &[Contact]) {
+    fn watch(&self, aor: &Arc<str>, contacts: &[Contact]) {
         let Some(first) = contacts.iter().map(|c| c.expires_at_ms).min() else { return };
         let mut ledger = self.ledger.borrow_mut();
         if ledger.timer_of.contains_key(aor) {
@@ -252,9 +263,9 @@ impl Registrar {
             ledger.timers.push(None);
         }
         if let Some(slot) = ledger.timers.get_mut(number) {
-            *slot = Some(aor.into());
+            *slot = Some(Arc::clone(aor));
         }
-        ledger.timer_of.insert(aor.into(), number);
+        ledger.timer_of.insert(Arc::clone(aor), number);
         self.arm(first, number);
     }
 
@@ -269,7 +280,7 @@ impl Registrar {
         let Some(aor) = self.ledger.borrow().timers.get(index).cloned().flatten() else { return };
         let now = unix_ms();
         let contacts = self.core.shared.location.get(&aor);
-        let busy = self.ledger.borrow().in_flight.contains_key(&*aor);
+        let busy = self.ledger.borrow().in_flight.contains_key(&aor);
         match contacts.iter().map(|c| c.expires_at_ms).min() {
             Some(first) if first > now || busy => self.arm(first.max(now + 1000), index),
             first => {
@@ -285,7 +296,6 @@ impl Registrar {
                     return;
                 }
                 let (gone, stay): (Vec<_>, Vec<_>) = contacts.iter().cloned().partition(|c| c.expires_at_ms <= now);
-                let aor: Arc<str> = (*aor).into();
                 let entry = InFlight {
                     request: None,
                     remove: gone.iter().map(|c| c.to_binding(&aor).id()).collect(),

@@ -38,7 +38,7 @@ impl Refusal {
     }
 }
 
-/// Applies the request to the present bindings.
+/// Applies the request of a `user_agent` to the present bindings.
 ///
 /// # Errors
 /// 400 for `*` with anything beside it or an old CSeq, 403 for too many contacts, 423 with Min-Expires for a time too
@@ -50,6 +50,7 @@ pub fn apply(
     hop: &Hop,
     settings: &RegistrarSettings,
     contacts_max: usize,
+    user_agent: &Arc<str>,
 ) -> Result<Change, Refusal> {
     let alive: Vec<Contact> = current.iter().filter(|c| c.expires_at_ms > now_ms).cloned().collect();
     let mut gone: Vec<Contact> = current.iter().filter(|c| c.expires_at_ms <= now_ms).cloned().collect();
@@ -72,7 +73,6 @@ pub fn apply(
 
     let path: Box<[Box<str>]> =
         request.values(Name::Path).filter_map(Result::ok).map(|p| String::from_utf8_lossy(p).into()).collect();
-    let user_agent: Arc<str> = String::from_utf8_lossy(request.value(Name::UserAgent).unwrap_or_default()).into();
     let mut contacts = alive;
     let mut put: Vec<Contact> = Vec::new();
     for value in values {
@@ -115,7 +115,7 @@ pub fn apply(
                 .saturating_add(i64::try_from(seconds.min(settings.expires_max.as_secs())).unwrap_or(0) * 1000),
             call_id: call_id.clone(),
             cseq,
-            user_agent: Arc::clone(&user_agent),
+            user_agent: Arc::clone(user_agent),
         };
         if let Some(at) = contacts.iter().position(|c| same_binding(c, &fresh)) {
             let old = contacts.remove(at);
