@@ -1,4 +1,4 @@
-//! Schema version, clean-shutdown mark, node identity.
+//! Schema version, clean-shutdown mark, node identity and secret.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
@@ -15,6 +15,10 @@ pub(crate) const SCHEMA: u32 = 1;
 const SCHEMA_KEY: &[u8] = b"schema";
 const CLEAN_KEY: &[u8] = b"clean";
 const NODE_KEY: &[u8] = b"node";
+const SECRET_KEY: &[u8] = b"secret";
+
+/// Bytes of the node's secret.
+pub(crate) const SECRET_BYTES: usize = 32;
 
 /// Facts about the database itself.
 #[derive(Clone)]
@@ -36,6 +40,17 @@ impl Meta {
             .ok_or_else(|| StoreError::damaged("the node's identity is missing"))?;
         crate::codec::to_text(&payload)
     }
+
+    /// The random bytes that this node's database was born with, for keys that must outlive the process. Take a key from
+    /// them for each purpose; never show them.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], [`StoreError::Io`].
+    pub fn secret(&self) -> Result<[u8; SECRET_BYTES], StoreError> {
+        let payload = read(&*self.shared.engine, SECRET_KEY)?
+            .ok_or_else(|| StoreError::damaged("the node's secret is missing"))?;
+        payload.try_into().map_err(|_| StoreError::damaged("the node's secret has another length"))
+    }
 }
 
 /// What the marks said when a database was opened.
@@ -56,6 +71,9 @@ pub(crate) fn begin(engine: &dyn Engine) -> Result<Marks, StoreError> {
     put(&mut batch, CLEAN_KEY, &number(0))?;
     if read(engine, NODE_KEY)?.is_none() {
         put(&mut batch, NODE_KEY, new_node_id().as_bytes())?;
+    }
+    if read(engine, SECRET_KEY)?.is_none() {
+        put(&mut batch, SECRET_KEY, &rand::random::<[u8; SECRET_BYTES]>())?;
     }
     engine.apply(batch)?;
     engine.flush()?;

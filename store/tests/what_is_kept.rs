@@ -326,7 +326,7 @@ fn a_dump_restores_everything_and_a_changed_dump_is_refused() {
         let mut dump = Vec::new();
         let written = store.dump(&mut dump).unwrap();
         assert_eq!((written.damaged, store.verify().unwrap().len()), (0, 0));
-        let node = store.meta().node_id().unwrap();
+        let (node, secret) = (store.meta().node_id().unwrap(), store.meta().secret().unwrap());
         store.shutdown().unwrap();
 
         let fresh = opened(&StoreConfig::given(Arc::new(MemoryEngine::default())));
@@ -336,6 +336,7 @@ fn a_dump_restores_everything_and_a_changed_dump_is_refused() {
         assert_eq!(again, dump);
         assert!(fresh.verify().unwrap().is_empty());
         assert_eq!(fresh.meta().node_id().unwrap(), node);
+        assert_eq!(fresh.meta().secret().unwrap(), secret);
         assert_eq!(fresh.health().bindings, 50);
 
         for place in (0..dump.len()).step_by(97) {
