@@ -10,6 +10,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use store::Binding;
 
+use crate::registrar::gruu::bare;
+
 /// Shards of the map; measured best at 64 (see docs/decisions.md).
 const MAP_SHARDS: usize = 64;
 
@@ -39,6 +41,11 @@ pub struct Contact {
 }
 
 impl Contact {
+    /// Whether it is of this instance, an id without angle brackets.
+    pub fn is_instance(&self, id: &str) -> bool {
+        self.instance.as_deref().is_some_and(|instance| bare(instance) == id)
+    }
+
     /// The form that the store keeps.
     pub fn to_binding(&self, aor: &str) -> Binding {
         Binding {

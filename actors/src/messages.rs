@@ -14,6 +14,7 @@ use store::{NewMessage, StoreError, StoredMessage};
 use crate::directory::Destination;
 use crate::location::Contact;
 use crate::outgoing;
+use crate::registrar::gruu;
 use crate::shard::core::{new_branch, random_token};
 use crate::shard::{Core, Identity, Owner};
 use crate::shared::unix_ms;
@@ -81,6 +82,8 @@ struct Request {
 /// One text on its way to all phones of one user.
 struct Delivery {
     text: NewMessage,
+    /// It is for this instance alone.
+    instance: Option<String>,
     /// Requests that are still unanswered.
     open: usize,
     done: bool,
@@ -113,7 +116,8 @@ impl MessageRelay {
             self.core.answer(server, &message, status, None);
             return;
         }
-        let user = match directory.route(&uri) {
+        let route = gruu::route(&self.core.shared, &uri);
+        let user = match route.destination {
             Destination::User(user) => user,
             Destination::Service(_) => {
                 self.core.answer(
@@ -154,19 +158,21 @@ impl MessageRelay {
             expires_at_ms: now.saturating_add(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX)),
         };
         // Kept messages go first, so that nobody reads an answer before the question.
-        if self.ledger.borrow().emptying.contains_key(aor.as_str()) {
+        if route.instance.is_none() && self.ledger.borrow().emptying.contains_key(aor.as_str()) {
             self.keep(text, server, message, cx);
             return;
         }
-        self.deliver(text, From::Sender(server, message), cx);
+        self.deliver(text, route.instance, From::Sender(server, message), cx);
     }
 
-    /// Sends to all contacts; keeps the text where there is none.
-    fn deliver(&mut self, text: NewMessage, from: From, cx: &Cx<'_, Self>) {
+    /// Sends to all contacts, or to those of one instance; keeps the text where there is none.
+    fn deliver(&mut self, text: NewMessage, instance: Option<String>, from: From, cx: &Cx<'_, Self>) {
         let now = unix_ms();
+        let bound = self.core.shared.location.get(&text.user);
+        let alive = bound.iter().filter(|c| c.expires_at_ms > now);
         let contacts: Vec<Contact> =
-            self.core.shared.location.get(&text.user).iter().filter(|c| c.expires_at_ms > now).cloned().collect();
-        let delivery = Rc::new(RefCell::new(Delivery { text, open: 0, done: false, from }));
+            alive.filter(|c| instance.as_deref().is_none_or(|of| c.is_instance(of))).cloned().collect();
+        let delivery = Rc::new(RefCell::new(Delivery { text, instance, open: 0, done: false, from }));
         for contact in &contacts {
             self.send(contact, &delivery, true);
         }
@@ -278,8 +284,12 @@ impl MessageRelay {
         self.succeeded(delivery, cx);
     }
 
-    /// No phone took it: it is kept, or stays kept.
+    /// No phone took it: it is kept, or stays kept. What is for one instance alone is not kept, for what is kept goes to
+    /// all (RFC 5627 section 3.3: 480).
     fn failed(&mut self, delivery: &Rc<RefCell<Delivery>>, cx: &Cx<'_, Self>) {
+        if delivery.borrow().instance.is_some() {
+            return self.refused(delivery, Status::TEMPORARILY_UNAVAILABLE, cx);
+        }
         let (text, sender) = {
             let delivery = delivery.borrow();
             let sender = match &delivery.from {
@@ -346,7 +356,7 @@ impl MessageRelay {
                     self.core.shared.store.messages().remove(aor, &[expired.number], |_| {});
                 }
                 Some(kept) => {
-                    self.deliver(kept.message, From::Store(kept.number), cx);
+                    self.deliver(kept.message, None, From::Store(kept.number), cx);
                     return;
                 }
                 None => {

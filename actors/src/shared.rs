@@ -13,6 +13,7 @@ use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::location::{Contact, Location};
 use crate::records::Records;
+use crate::registrar::gruu::TemporaryGruus;
 use crate::settings::Settings;
 use crate::shard::Signalling;
 use crate::supervision::{Ref, Tree};
@@ -23,6 +24,8 @@ pub struct Shared {
     directory: ArcSwap<Directory>,
     /// Bindings; written by the registrar that owns the address of record.
     pub location: Location,
+    /// Gives out temporary GRUUs and reads them.
+    pub gruus: TemporaryGruus,
     /// The store.
     pub store: store::Store,
     /// The media pool.
@@ -64,11 +67,16 @@ impl Shared {
         arbiters: Vec<actix::ArbiterHandle>,
     ) -> Arc<Self> {
         let directory = Directory::new(&settings.domains, &settings.users, &settings.gateways, &settings.services);
+        let secret = store.meta().secret().unwrap_or_else(|error| {
+            tracing::warn!(%error, "the node's secret cannot be read: temporary addresses of before are not valid any more");
+            rand::random()
+        });
         let own = network.listening().iter().map(|bind| bind.address).collect();
         Arc::new(Self {
             directory: ArcSwap::from_pointee(directory),
             settings: ArcSwap::from_pointee(settings),
             location: Location::default(),
+            gruus: TemporaryGruus::new(&secret),
             store,
             pool,
             network,

@@ -18,6 +18,8 @@ pub struct Party {
     pub name: &'static str,
     /// Who it says it is.
     pub from: &'static str,
+    /// Which phone it is (`+sip.instance`), where it says so.
+    pub instance: Option<&'static str>,
     answerer: Answerer,
 }
 
@@ -64,7 +66,7 @@ impl Party {
             "bob" => "sip:bob@example.com",
             _ => "sip:carol@example.com",
         };
-        Self { wire, name, from, answerer: Answerer::new(account, &[7; 32]) }
+        Self { wire, name, from, instance: None, answerer: Answerer::new(account, &[7; 32]) }
     }
 
     /// A user of the lab at a UDP socket, registered.
@@ -90,9 +92,10 @@ impl Party {
         let head = format!(
             "{method} {uri} SIP/2.0\nVia: SIP/2.0/UDP {{local}};branch=z9hG4bK{}x{id}\nMax-Forwards: 70\n\
              From: <{}>;tag=t{id}\nTo: <{to}>\nCall-ID: corner-{id}\nCSeq: {cseq} {method}\n\
-             Contact: <sip:{name}@{{local}}>\n{more}{kind}",
+             Contact: <sip:{name}@{{local}}>{}\n{more}{kind}",
             fresh(),
             self.from,
+            self.instance.map(|id| format!(";+sip.instance=\"<{id}>\"")).unwrap_or_default(),
         );
         with_length(&head, body)
     }

@@ -51,6 +51,14 @@ impl Wire {
         Self { line: Line::Udp(socket, peer), local, received: Vec::new() }
     }
 
+    /// The same UDP socket, talking with another address.
+    pub fn with_peer(self, peer: SocketAddr) -> Self {
+        match self.line {
+            Line::Udp(socket, _) => Self { line: Line::Udp(socket, peer), ..self },
+            _ => panic!("a stream has one peer"),
+        }
+    }
+
     /// A TCP connection.
     pub fn tcp(peer: SocketAddr) -> Self {
         let stream = connect(peer);

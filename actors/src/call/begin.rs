@@ -9,6 +9,7 @@ use super::Work;
 use super::leg::{Leg, LegId, LegState};
 use super::record::{Said, What};
 use crate::directory::{Destination, User};
+use crate::registrar::gruu;
 use crate::shard::Identity;
 
 impl Work<'_> {
@@ -54,7 +55,8 @@ impl Work<'_> {
             self.decided(Some(LegId::CALLER), "no audio section that can be carried");
             return self.refuse(Status::NOT_ACCEPTABLE_HERE, None, 88);
         }
-        match directory.route(&uri) {
+        let route = gruu::route(&self.core.shared, &uri);
+        match route.destination {
             Destination::Service(kind) => {
                 self.file.facts.borrow_mut().to = dialled;
                 self.decided(None, format!("the number is the {} service", kind.as_str()));
@@ -71,8 +73,7 @@ impl Work<'_> {
                         writer.header(Name::Reason, "Q.850;cause=17;text=\"no line free\"");
                     });
                 }
-                let gruu = uri.params.value(b"gr").map(|g| String::from_utf8_lossy(g).into_owned());
-                self.ring(&aor, gruu.as_deref(), offer.as_ref());
+                self.ring(&aor, route.instance.as_deref(), offer.as_ref());
             }
             Destination::Nowhere(why) => {
                 self.file.facts.borrow_mut().to = dialled;
@@ -190,10 +191,7 @@ impl Work<'_> {
 /// # Errors
 /// A description that cannot be read, in words.
 pub fn description(message: &Message) -> Result<Option<Session>, &'static str> {
-    let body = message.body();
-    if body.is_empty() || message.content_type() != "application/sdp" {
-        return Ok(None);
-    }
+    let Some(body) = message.content("application/sdp") else { return Ok(None) };
     Session::parse(body).map(Some).map_err(|_| "Session Description malformed")
 }
 

@@ -27,9 +27,9 @@ const SUPPORTED_WITHOUT_OFFER: &str = "replaces, timer, norefersub";
 
 impl Work<'_> {
     /// Rings every contact of an address of record, or the one instance that a GRUU names (RFC 5627 section 3.3).
-    pub fn ring(&mut self, aor: &str, gruu: Option<&str>, offer: Option<&Session>) {
+    pub fn ring(&mut self, aor: &str, instance: Option<&str>, offer: Option<&Session>) {
         let settings = self.core.shared.settings();
-        let contacts = self.contacts_of(aor, gruu);
+        let contacts = self.contacts_of(aor, instance);
         self.state.tried.push(aor.to_owned());
         if contacts.is_empty() {
             self.decided(None, format!("{aor} is not registered"));
@@ -57,13 +57,13 @@ impl Work<'_> {
     }
 
     /// The contacts of an address of record that ring, or of one instance of it.
-    pub fn contacts_of(&self, aor: &str, gruu: Option<&str>) -> Vec<Contact> {
+    pub fn contacts_of(&self, aor: &str, instance: Option<&str>) -> Vec<Contact> {
         let now = unix_ms();
         let alive = self.core.shared.location.get(aor);
         alive
             .iter()
             .filter(|c| c.expires_at_ms > now)
-            .filter(|c| gruu.is_none_or(|g| c.instance.as_deref().is_some_and(|i| i.trim_matches(['<', '>']) == g)))
+            .filter(|c| instance.is_none_or(|of| c.is_instance(of)))
             .take(self.core.shared.settings().sip.max_forks)
             .cloned()
             .collect()

@@ -19,6 +19,7 @@ use super::leg::{Leg, LegId, LegState};
 use super::record::What;
 use super::{CallKey, CallTimer, Work, media as audio};
 use crate::directory::Destination;
+use crate::registrar::gruu;
 use crate::shard::{SignallingMsg, home_of};
 
 /// How long the transferor may take to hang up after a transfer that succeeded.
@@ -105,13 +106,13 @@ impl Work<'_> {
     fn ring_target(&mut self, target: &[u8]) {
         let directory = self.core.shared.directory();
         let ours = |uri: &sip::value::Uri<'_>| uri.scheme == Scheme::Tel || self.core.is_ours(uri.host_text());
-        let destination = sip::value::Uri::parse(target).ok().filter(ours).map(|uri| directory.route(&uri));
-        let Some(Destination::User(user)) = destination else {
+        let route = sip::value::Uri::parse(target).ok().filter(ours).map(|uri| gruu::route(&self.core.shared, &uri));
+        let Some(gruu::Route { destination: Destination::User(user), instance }) = route else {
             return self.transfer_failed(Status::NOT_FOUND);
         };
         let aor = directory.aor(&user);
         let longest = self.core.shared.settings().sip.max_ringing;
-        let contacts = self.contacts_of(&aor, None);
+        let contacts = self.contacts_of(&aor, instance.as_deref());
         let Some(side) = self.transferor_side() else { return };
         let Some(offer) = self.offer_for(side) else { return self.transfer_failed(Status::NOT_ACCEPTABLE_HERE) };
         for contact in &contacts {

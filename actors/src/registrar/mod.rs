@@ -3,6 +3,7 @@
 //! A REGISTER reaches the shard that its address of record hashes to, so one registrar alone changes an entry. While a
 //! change is on its way to the store, further requests for the same address wait in line.
 
+pub mod gruu;
 mod rules;
 
 use ahash::AHashMap;
@@ -207,7 +208,10 @@ impl Registrar {
     fn accept(&self, server: ServerId, request: &Message, contacts: &[Contact]) {
         let now = unix_ms();
         let mut writer = self.core.response(request, Status::OK, None);
-        let wants_gruu = request.lists(Name::Supported, "gruu");
+        let directory = self.core.shared.directory();
+        // RFC 5627 section 5.3: who supports GRUUs gets both kinds.
+        let owner = request.to().ok().filter(|_| request.lists(Name::Supported, "gruu"));
+        let owner = owner.and_then(|to| Uri::parse(to.uri).ok()?.user_text()).and_then(|name| directory.find(&name));
         let mut value = String::with_capacity(CONTACT_VALUE_BYTES);
         for contact in contacts {
             let left_ms = u64::try_from(contact.expires_at_ms - now).unwrap_or(0);
@@ -218,8 +222,13 @@ impl Registrar {
             }
             if let Some(instance) = &contact.instance {
                 let _ = write!(value, ";+sip.instance=\"{instance}\"");
-                if wants_gruu && let Some(uri) = self.public_gruu(request, instance) {
-                    let _ = write!(value, ";pub-gruu=\"{uri}\"");
+                if let Some(user) = owner {
+                    let _ = write!(value, ";pub-gruu=\"sip:{};gr={}\"", directory.aor(user), gruu::bare(instance));
+                    let temporary =
+                        self.core.shared.gruus.give(rand::random(), &user.name, instance, &contact.call_id);
+                    if let Some(name) = temporary {
+                        let _ = write!(value, ";temp-gruu=\"sip:{name}@{};gr\"", directory.domain());
+                    }
                 }
             }
             if let Some(reg_id) = contact.reg_id {
@@ -239,16 +248,6 @@ impl Registrar {
         }
         writer.header(Name::Date, &date.1);
         self.core.respond(server, Status::OK, writer.finish());
-    }
-
-    /// The public GRUU of an instance (RFC 5627 section 3.1.1): the address of record with `gr`.
-    fn public_gruu(&self, request: &Message, instance: &str) -> Option<String> {
-        let to = request.to().ok()?;
-        let uri = Uri::parse(to.uri).ok()?;
-        let directory = self.core.shared.directory();
-        let user = directory.find(&uri.user_text()?)?;
-        let id = instance.trim_start_matches('<').trim_end_matches('>');
-        Some(format!("sip:{};gr={id}", directory.aor(user)))
     }
 
     /// Has the first expiry of an address of record watched by one timer, which looks again when it fires too early.
