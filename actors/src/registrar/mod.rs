@@ -224,8 +224,7 @@ impl Registrar {
                 let _ = write!(value, ";+sip.instance=\"{instance}\"");
                 if let Some(user) = owner {
                     let _ = write!(value, ";pub-gruu=\"sip:{};gr={}\"", directory.aor(user), gruu::bare(instance));
-                    let temporary =
-                        self.core.shared.gruus.give(rand::random(), &user.name, instance, &contact.call_id);
+                    let temporary = self.core.shared.gruus.give(rand::random(), &user.name, instance, &contact.call_id);
                     if let Some(name) = temporary {
                         let _ = write!(value, ";temp-gruu=\"sip:{name}@{};gr\"", directory.domain());
                     }
