@@ -132,6 +132,23 @@ fn open_network(config: &Config, pair: Option<&Pair>) -> anyhow::Result<Network>
     Network::new(NetConfig { binds, tls, limits, ..NetConfig::default() }).map_err(taken)
 }
 
+/// What ended while the switch was down leaves the store; what ends while it is up is the actors' own work.
+fn forget_expired(shared: &Shared) {
+    let now_ms = actors::shared::unix_ms();
+    let told = |what: &'static str| {
+        move |result: Result<usize, store::StoreError>| match result {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "{what} that had expired were removed"),
+            Err(error) => tracing::warn!(%error, "expired {what} could not be removed"),
+        }
+    };
+    shared.store.locations().remove_expired(now_ms, EXPIRED_MAX, told("bindings"));
+    shared.store.messages().remove_expired(now_ms, EXPIRED_MAX, told("messages"));
+}
+
+/// Expired entries that one start removes at most; the next start removes the rest.
+const EXPIRED_MAX: usize = 65_536;
+
 /// Whether an address is free. The shards share theirs with each other (SO_REUSEPORT), so the kernel would let a second
 /// switch of the same user share them as well, and take half of the first one's calls.
 fn free(bind: &Bind) -> io::Result<()> {
@@ -257,6 +274,7 @@ fn plant(
     if unreadable > 0 {
         tracing::error!(unreadable, "bindings in the store cannot be read: their phones must register again");
     }
+    forget_expired(&shared);
     let drain = Drain::new();
     let web = Data::new(Web {
         shared: Arc::clone(&shared),

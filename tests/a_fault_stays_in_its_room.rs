@@ -188,6 +188,20 @@ fn an_actor_of_each_kind_is_killed_and_no_call_loses_a_dialog_or_a_packet() {
 }
 
 #[test]
+fn a_whole_shard_is_killed_and_its_calls_go_on() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut house = house();
+
+    for path in ["/switch/shard-0", "/switch/shard-1"] {
+        house.end(path, "kill");
+        house.all_dialogs_live(path);
+        house.all_hear(2 * CALLS);
+        assert_eq!(house.gaps(), [], "after {path}");
+    }
+    house.clear();
+}
+
+#[test]
 fn a_call_whose_actor_dies_is_held_resumed_transferred_and_hung_up() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut house = house();

@@ -20,18 +20,19 @@
 //! One-for-one at the top: what a shard needs of store, records and media are handles that outlive these actors, so a
 //! fault of theirs is not a reason to take its calls down.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::admission::Admission;
-use crate::messages::MessageRelay;
+use crate::messages::{self, MessageRelay};
 use crate::records::Records;
-use crate::registrar::Registrar;
+use crate::registrar::{self, Registrar};
 use crate::shard::core::Seats;
 use crate::shard::{Core, Signalling};
 use crate::shared::Shared;
-use crate::subscriptions::Subscriptions;
+use crate::subscriptions::{self, Subscriptions};
 use crate::supervision::{
     Ended, Intensity, Ref, Restart, Spec, Strategy, Supervisor, SupervisorRef, ThreadFace, Tree, child,
 };
@@ -83,13 +84,9 @@ fn media(shared: &Arc<Shared>) -> Supervisor {
 }
 
 fn shard(shared: &Arc<Shared>, number: usize) -> Supervisor {
-    let seats =
-        Seats { calls: Ref::vacant(), registrar: Ref::vacant(), relay: Ref::vacant(), subscriptions: Ref::vacant() };
-    let (calls, registrar) = (seats.calls.clone(), seats.registrar.clone());
-    let (relay, subscriptions) = (seats.relay.clone(), seats.subscriptions.clone());
-    let core = Core::new(Arc::clone(shared), number, seats);
-    // What an actor must find again after its fault is kept here, outside of it.
-    let (bindings, messages, notices) = (Rc::default(), Rc::default(), Rc::default());
+    let House { core, bindings, messages, notices } = House::of(shared, number);
+    let (calls, registrar) = (core.calls_supervisor.clone(), core.registrar.clone());
+    let (relay, subscriptions) = (core.relay.clone(), core.subscriptions.clone());
     let with = |core: &Rc<Core>| Rc::clone(core);
     supervisor(Strategy::OneForOne, 100, 60)
         .with(child("admission", Restart::Permanent, {
@@ -137,6 +134,44 @@ fn shard(shared: &Arc<Shared>, number: usize) -> Supervisor {
             })
             .seat(&shared.signalling_seat(number)),
         )
+}
+
+/// What the actors of a shard must find again after a fault, even of their supervisor: it stays on the shard's thread, so
+/// a shard that is killed whole goes on with its calls.
+#[derive(Clone)]
+struct House {
+    core: Rc<Core>,
+    bindings: Rc<RefCell<registrar::Ledger>>,
+    messages: Rc<RefCell<messages::Ledger>>,
+    notices: Rc<RefCell<subscriptions::Ledger>>,
+}
+
+thread_local! {
+    static HOUSE: RefCell<Option<House>> = const { RefCell::new(None) };
+}
+
+impl House {
+    /// The house of this thread's shard, built when there is none for this switch.
+    fn of(shared: &Arc<Shared>, number: usize) -> Self {
+        HOUSE.with_borrow_mut(|house| {
+            let stands = house.take().filter(|h| Arc::ptr_eq(&h.core.shared, shared) && h.core.shard == number);
+            let stands = stands.unwrap_or_else(|| {
+                let seats = Seats {
+                    calls: Ref::vacant(),
+                    registrar: Ref::vacant(),
+                    relay: Ref::vacant(),
+                    subscriptions: Ref::vacant(),
+                };
+                Self {
+                    core: Core::new(Arc::clone(shared), number, seats),
+                    bindings: Rc::default(),
+                    messages: Rc::default(),
+                    notices: Rc::default(),
+                }
+            });
+            house.insert(stands).clone()
+        })
+    }
 }
 
 /// Calls that a shard's supervisor takes; the configured bound of the node is below.

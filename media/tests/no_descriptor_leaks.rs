@@ -4,6 +4,7 @@ mod common;
 
 use common::*;
 use media::{FlowSpec, PoolConfig};
+use std::time::Duration;
 
 fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
@@ -11,7 +12,7 @@ fn descriptors() -> usize {
 
 #[test]
 fn five_hundred_flows_open_and_close_without_leaving_a_descriptor() {
-    let (pool, threads) = running(PoolConfig { workers: 2, warm_pairs: 8, ..config() });
+    let (pool, threads) = running(PoolConfig { workers: 2, warm_pairs: 8, idle_pairs: Duration::ZERO, ..config() });
     let (owner, _events) = owner(1);
     for worker in 0..2 {
         // A worker that has done something has all of its own descriptors.

@@ -147,7 +147,7 @@ impl Pool {
             u16::try_from(workers).map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "too many workers"))?;
         sys::raise_descriptor_limit();
         let inner = Arc::new(Inner {
-            ports: Mutex::new(Ports::new(config.ip, &config.ports, config.warm_pairs)?),
+            ports: Mutex::new(Ports::new(config.ip, &config.ports, config.warm_pairs, config.idle_pairs)?),
             seats: (0..workers).map(|number| Seat::new(number).map(Arc::new)).collect::<io::Result<_>>()?,
             start: Instant::now(),
             cname: format!("{:024x}", rand::random::<u128>() >> 32),

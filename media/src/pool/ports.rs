@@ -16,8 +16,6 @@ use std::time::Duration;
 /// A port that was in use is not lent again for this long, while others are to be had: what its old peer had on the way
 /// is over by then, and the source check guards it anyway.
 pub const REST: Duration = Duration::from_millis(500);
-/// A bound pair that nobody wanted for this long is closed, down to the warm ones.
-pub const IDLE: Duration = Duration::from_secs(60);
 /// Ports that somebody else holds are passed over, at most this many for one request.
 const TRIES_MAX: usize = 8;
 /// A port that somebody else holds is tried again after this long.
@@ -53,12 +51,13 @@ pub struct Ports {
     /// With the time it came back; `None` for a pair that was never lent.
     warm: VecDeque<(PortPair, Option<Duration>)>,
     warm_max: usize,
+    idle: Duration,
     lent: usize,
 }
 
 impl Ports {
     /// Plans the range and binds the warm pairs.
-    pub fn new(ip: IpAddr, range: &RangeInclusive<u16>, warm: usize) -> io::Result<Ports> {
+    pub fn new(ip: IpAddr, range: &RangeInclusive<u16>, warm: usize, idle: Duration) -> io::Result<Ports> {
         let kernel_picks = *range.start() == 0 && *range.end() == 0;
         let mut numbers: Vec<u16> =
             range.clone().filter(|port| port % 2 == 0 && *port != 0 && port < range.end()).collect();
@@ -71,7 +70,7 @@ impl Ports {
         // In no order that a stranger could count along.
         numbers.shuffle(&mut rand::rng());
         let unbound = if kernel_picks { None } else { Some(numbers.into()) };
-        let mut ports = Ports { ip, unbound, shunned: VecDeque::new(), warm: VecDeque::new(), warm_max: warm, lent: 0 };
+        let mut ports = Ports { ip, unbound, shunned: VecDeque::new(), warm: VecDeque::new(), warm_max: warm, idle, lent: 0 };
         for _ in 0..warm {
             match ports.bind(Duration::ZERO) {
                 Ok(pair) => ports.warm.push_back((pair, None)),
@@ -111,11 +110,11 @@ impl Ports {
         }
     }
 
-    /// Closes pairs beyond the warm ones that nobody has wanted for [`IDLE`]: binding costs more than waiting, so what a
+    /// Closes pairs beyond the warm ones that nobody has wanted for long: binding costs more than waiting, so what a
     /// busy hour needed stays bound while it lasts.
     pub fn trim(&mut self, now: Duration) {
         while self.warm.len() > self.warm_max
-            && self.warm.front().is_some_and(|(_, back)| back.is_none_or(|back| now.saturating_sub(back) >= IDLE))
+            && self.warm.front().is_some_and(|(_, back)| back.is_none_or(|back| now.saturating_sub(back) >= self.idle))
             && let Some((oldest, _)) = self.warm.pop_front()
         {
             self.forget(oldest.rtp_port);
@@ -190,11 +189,12 @@ fn even_port_of_the_kernel(ip: IpAddr) -> io::Result<u16> {
 mod tests {
     use super::*;
 
+    const IDLE: Duration = Duration::from_secs(60);
     const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     #[test]
     fn a_port_survives_connecting_and_disconnecting() {
-        let mut ports = Ports::new(LOOPBACK, &(0..=0), 1).unwrap();
+        let mut ports = Ports::new(LOOPBACK, &(0..=0), 1, IDLE).unwrap();
         let pair = ports.take(Duration::ZERO).unwrap();
         let before = pair.rtp.local_addr().unwrap();
         assert_eq!(before.port() % 2, 0);
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_port_that_was_used_rests_while_others_are_free_and_is_lent_early_rather_than_none() {
-        let mut ports = Ports::new(LOOPBACK, &(0..=0), 2).unwrap();
+        let mut ports = Ports::new(LOOPBACK, &(0..=0), 2, IDLE).unwrap();
         let first = ports.take(Duration::ZERO).unwrap();
         let first_port = first.rtp_port;
         ports.give_back(first, Duration::ZERO);
@@ -222,7 +222,7 @@ mod tests {
 
         let free = second.rtp_port;
         drop((second, ports));
-        let mut narrow = Ports::new(LOOPBACK, &(free..=free + 1), 2).unwrap();
+        let mut narrow = Ports::new(LOOPBACK, &(free..=free + 1), 2, IDLE).unwrap();
         let only = narrow.take(Duration::ZERO).unwrap();
         assert!(matches!(narrow.take(Duration::ZERO), Err(OpenError::NoPorts)));
         narrow.give_back(only, Duration::ZERO);
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn idle_pairs_beyond_the_warm_ones_are_closed() {
-        let mut ports = Ports::new(LOOPBACK, &(0..=0), 1).unwrap();
+        let mut ports = Ports::new(LOOPBACK, &(0..=0), 1, IDLE).unwrap();
         let pairs: Vec<_> = (0..5).map(|_| ports.take(Duration::ZERO).unwrap()).collect();
         pairs.into_iter().for_each(|pair| ports.give_back(pair, Duration::ZERO));
         ports.trim(IDLE / 2);
@@ -242,6 +242,6 @@ mod tests {
 
     #[test]
     fn a_range_without_a_pair_is_refused() {
-        assert!(Ports::new(LOOPBACK, &(4001..=4002), 0).is_err());
+        assert!(Ports::new(LOOPBACK, &(4001..=4002), 0, IDLE).is_err());
     }
 }

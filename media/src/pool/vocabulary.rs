@@ -27,6 +27,8 @@ pub struct PoolConfig {
     pub media_timeout: Duration,
     /// Port pairs that are bound at the start and kept bound while idle.
     pub warm_pairs: usize,
+    /// A pair beyond the warm ones that nobody wanted for this long is closed.
+    pub idle_pairs: Duration,
     /// Bound of each worker's command queue, in flows with unseen changes.
     pub commands_max: usize,
 }
@@ -40,6 +42,7 @@ impl Default for PoolConfig {
             ports: 20_000..=29_999,
             media_timeout: Duration::from_secs(30),
             warm_pairs: 128,
+            idle_pairs: Duration::from_secs(60),
             commands_max: 4096,
         }
     }
