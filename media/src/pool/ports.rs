@@ -70,7 +70,8 @@ impl Ports {
         // In no order that a stranger could count along.
         numbers.shuffle(&mut rand::rng());
         let unbound = if kernel_picks { None } else { Some(numbers.into()) };
-        let mut ports = Ports { ip, unbound, shunned: VecDeque::new(), warm: VecDeque::new(), warm_max: warm, idle, lent: 0 };
+        let mut ports =
+            Ports { ip, unbound, shunned: VecDeque::new(), warm: VecDeque::new(), warm_max: warm, idle, lent: 0 };
         for _ in 0..warm {
             match ports.bind(Duration::ZERO) {
                 Ok(pair) => ports.warm.push_back((pair, None)),
