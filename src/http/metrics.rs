@@ -81,6 +81,7 @@ fn media(shared: &Shared) {
         let dropped = health.dropped;
         for (why, packets) in [
             ("strangers", dropped.strangers),
+            ("early", dropped.early),
             ("malformed", dropped.malformed),
             ("held", dropped.held),
             ("unmapped", dropped.unmapped),

@@ -50,7 +50,6 @@ impl Work<'_> {
             return self.refuse(Status::NOT_ACCEPTABLE_HERE, None, 88);
         };
         self.answer_caller(Some(answer));
-        self.connect_side(LegId::CALLER);
         if let Some(flow) = &self.state.flow {
             audio::hear(flow, Side::A, Source::Peer);
             audio::hear(flow, Side::B, Source::Peer);
@@ -124,6 +123,8 @@ impl Work<'_> {
             Some(body) => writer.body("application/sdp", body.to_string().as_bytes()),
             None => writer.finish(),
         };
+        // The caller sends sound as soon as it has read this: its way is open before.
+        self.connect_side(LegId::CALLER);
         self.respond(LegId::CALLER, server, &Method::Invite, Status::OK, bytes);
     }
 

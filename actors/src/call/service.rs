@@ -38,7 +38,6 @@ impl Work<'_> {
         let longest = self.core.shared.settings().sip.max_call_duration;
         self.arm(super::CallTimer::MaxDuration, longest);
         self.answer_caller(Some(description));
-        self.connect_side(LegId::CALLER);
         self.play();
         self.lamps();
     }

@@ -37,6 +37,7 @@ pub(super) struct SideCounters {
     pub duplicate: Counter,
     pub jitter_units: Counter,
     pub strangers: Counter,
+    pub early: Counter,
     pub malformed: Counter,
     pub held: Counter,
     pub unmapped: Counter,
@@ -56,6 +57,8 @@ pub(super) struct SideCounters {
 pub struct Dropped {
     /// From an address that was not negotiated.
     pub strangers: u64,
+    /// Before any address was negotiated.
+    pub early: u64,
     /// Neither RTP nor RTCP.
     pub malformed: u64,
     /// From a side that should not send.
@@ -89,6 +92,9 @@ pub struct SideStats {
     pub jitter_ms: f64,
     /// Packets from an address that was not negotiated: dropped.
     pub strangers: u64,
+    /// Packets that came before any address was negotiated: dropped. A phone may send as soon as it has said yes, which is
+    /// before we have read it.
+    pub early: u64,
     /// Datagrams that are neither RTP nor RTCP: dropped.
     pub malformed: u64,
     /// Packets from the side while it should not send: dropped.
@@ -128,6 +134,7 @@ impl SideCounters {
             jitter_units,
             jitter_ms: if clock_hz == 0 { 0.0 } else { jitter_units as f64 * 1000.0 / f64::from(clock_hz) },
             strangers: self.strangers.get(),
+            early: self.early.get(),
             malformed: self.malformed.get(),
             held: self.held.get(),
             unmapped: self.unmapped.get(),
@@ -150,6 +157,7 @@ pub(super) struct Vitals {
     pub packets_in: Counter,
     pub packets_out: Counter,
     pub strangers: Counter,
+    pub early: Counter,
     pub malformed: Counter,
     pub held: Counter,
     pub unmapped: Counter,
@@ -160,6 +168,7 @@ impl Vitals {
     pub fn dropped(&self) -> Dropped {
         Dropped {
             strangers: self.strangers.get(),
+            early: self.early.get(),
             malformed: self.malformed.get(),
             held: self.held.get(),
             unmapped: self.unmapped.get(),

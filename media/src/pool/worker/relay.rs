@@ -66,23 +66,24 @@ struct Hands<'a> {
 impl Hands<'_> {
     fn malformed(&self, entry: &Entry, from: SocketAddr) {
         let counters = entry.record.counters.get(self.side);
-        let known = entry
-            .sides
-            .get(self.side)
-            .route
-            .as_ref()
-            .is_some_and(|route| route.accepts(from) || route.accepts_rtcp(from));
-        if known {
+        let route = entry.sides.get(self.side).route.as_ref();
+        if route.is_some_and(|route| route.accepts(from) || route.accepts_rtcp(from)) {
             counters.malformed.add(1);
             self.vitals.malformed.add(1);
         } else {
-            self.stranger(counters);
+            self.stranger(counters, route.is_some());
         }
     }
 
-    fn stranger(&self, counters: &SideCounters) {
-        counters.strangers.add(1);
-        self.vitals.strangers.add(1);
+    /// A packet that the side's route does not accept, or that came before there is a route.
+    fn stranger(&self, counters: &SideCounters, routed: bool) {
+        if routed {
+            counters.strangers.add(1);
+            self.vitals.strangers.add(1);
+        } else {
+            counters.early.add(1);
+            self.vitals.early.add(1);
+        }
     }
 
     #[inline]
@@ -90,9 +91,12 @@ impl Hands<'_> {
         let record = &*entry.record;
         let counters = record.counters.get(self.side);
         let (me, other) = entry.sides.split_mut(self.side);
-        let Some(route) = me.route.as_mut().filter(|route| route.accepts(from)) else {
-            return self.stranger(counters);
+        let Some(route) = me.route.as_mut() else {
+            return self.stranger(counters, false);
         };
+        if !route.accepts(from) {
+            return self.stranger(counters, true);
+        }
         if route.rtcp_mux && rtp::is_rtcp(packet) {
             return self.rtcp(entry, packet, from);
         }
@@ -161,11 +165,11 @@ impl Hands<'_> {
         let counters = record.counters.get(self.side);
         let (me, other) = entry.sides.split_mut(self.side);
         let Some(route) = &mut me.route else {
-            return self.stranger(counters);
+            return self.stranger(counters, false);
         };
         // With a shared port the RTP rule has been applied, and there is no other address to learn.
         if !(route.accepts_rtcp(from) || route.rtcp_mux && route.accepts(from)) {
-            return self.stranger(counters);
+            return self.stranger(counters, true);
         }
         let Ok(compound) = rtcp::parse(packet) else {
             return self.malformed(entry, from);
