@@ -207,8 +207,10 @@ impl Queue {
         self.wake.notify_all();
     }
 
+    /// Has the living writer die; a successor that waits for its place is not meant.
     pub(crate) fn kill_writer(&self) {
-        self.inner.lock().die = true;
+        let mut inner = self.inner.lock();
+        inner.die = inner.writer_lives;
         self.wake.notify_all();
     }
 
@@ -220,14 +222,23 @@ impl Queue {
         self.inner.lock().writer_lives
     }
 
-    /// Claims the one writer's place; false when it is taken.
+    /// Claims the one writer's place as soon as it is free; false when the store was shut down meanwhile.
     pub(crate) fn claim_writer(&self) -> bool {
         let mut inner = self.inner.lock();
-        !std::mem::replace(&mut inner.writer_lives, true)
+        while inner.writer_lives {
+            if inner.state == StoreState::Stopped {
+                return false;
+            }
+            self.wake.wait(&mut inner);
+        }
+        inner.writer_lives = true;
+        true
     }
 
     pub(crate) fn release_writer(&self) {
-        self.inner.lock().writer_lives = false;
+        let mut inner = self.inner.lock();
+        inner.writer_lives = false;
+        inner.die = false;
         self.wake.notify_all();
     }
 

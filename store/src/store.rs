@@ -190,13 +190,13 @@ impl Store {
     /// Starts the writer thread. See [`Store::start_writer_watched`].
     ///
     /// # Errors
-    /// [`StoreError::Busy`] while one lives, [`StoreError::Stopped`] after a shutdown, [`StoreError::Io`].
+    /// [`StoreError::Stopped`] after a shutdown, [`StoreError::Io`].
     pub fn start_writer(&self) -> Result<WriterThread, StoreError> {
         self.start_writer_watched(|_| {})
     }
 
     /// Starts the writer thread; `on_end` is called on it when it ends, also by a panic, so that a parent can start
-    /// another. What waits in the queue waits on for the next writer; what the dead one held is answered with
+    /// another. While one lives the new one waits for its place: a predecessor may still be on its way out. What waits in the queue waits on for the next writer; what the dead one held is answered with
     /// [`StoreError::WriterDied`].
     ///
     /// # Errors
@@ -207,15 +207,6 @@ impl Store {
     ) -> Result<WriterThread, StoreError> {
         if self.shared.queue.state() == StoreState::Stopped {
             return Err(StoreError::Stopped);
-        }
-        if !self.shared.queue.claim_writer() {
-            return Err(StoreError::Busy { queued: 1, max: 1 });
-        }
-        // A writer that died between apply and flush left changes in memory whose counts it did not keep.
-        if self.shared.unsettled.load(Ordering::Acquire)
-            && let Err(error) = writer::recover(&self.shared)
-        {
-            tracing::error!(%error, "the store could not be recovered for its new writer");
         }
         writer::start(Arc::clone(&self.shared), Box::new(on_end))
     }

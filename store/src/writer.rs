@@ -49,10 +49,21 @@ impl WriterThread {
 
 type OnEnd = Box<dyn FnOnce(WriterEnd) + Send>;
 
+/// Starts the thread of a writer, which waits for its place: its predecessor may still be on its way out.
 pub(crate) fn start(shared: Arc<Shared>, on_end: OnEnd) -> Result<WriterThread, StoreError> {
-    let guard = Guard { shared: Arc::clone(&shared), on_end: Some(on_end) };
+    let guard = Guard { shared: Arc::clone(&shared), on_end: Some(on_end), claimed: false };
     let run = move || {
-        let _guard = guard;
+        let mut guard = guard;
+        guard.claimed = shared.queue.claim_writer();
+        if !guard.claimed {
+            return;
+        }
+        // A writer that died between apply and flush left changes in memory whose counts it did not keep.
+        if shared.unsettled.load(Ordering::Acquire)
+            && let Err(error) = recover(&shared)
+        {
+            tracing::error!(%error, "the store could not be recovered for its new writer");
+        }
         write_until_stopped(&shared);
     };
     std::thread::Builder::new()
@@ -66,11 +77,14 @@ pub(crate) fn start(shared: Arc<Shared>, on_end: OnEnd) -> Result<WriterThread, 
 struct Guard {
     shared: Arc<Shared>,
     on_end: Option<OnEnd>,
+    claimed: bool,
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.shared.queue.release_writer();
+        if self.claimed {
+            self.shared.queue.release_writer();
+        }
         let end = if std::thread::panicking() { WriterEnd::Died } else { WriterEnd::Stopped };
         if let Some(on_end) = self.on_end.take() {
             on_end(end);

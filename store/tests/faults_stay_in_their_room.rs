@@ -112,7 +112,6 @@ fn a_writer_that_dies_tells_its_parent_and_the_next_one_finds_the_queue_as_it_wa
     let (store, _) = Store::open(config).unwrap();
     let (sender, ends) = mpsc::channel();
     let writer = store.start_writer_watched(move |end| sender.send(end).unwrap()).unwrap();
-    assert!(matches!(store.start_writer(), Err(StoreError::Busy { .. })));
     put(&store, 1).unwrap();
     store.kill_writer();
     assert_eq!(ends.recv().unwrap(), WriterEnd::Died);
@@ -123,6 +122,23 @@ fn a_writer_that_dies_tells_its_parent_and_the_next_one_finds_the_queue_as_it_wa
     assert_eq!(waiting.recv().unwrap(), Ok(()));
     store.shutdown().unwrap();
     assert_eq!(writer.join(), WriterEnd::Stopped);
+    assert_eq!(store.health().bindings, 2);
+}
+
+#[test]
+fn a_writer_that_is_started_while_one_lives_waits_for_its_place() {
+    let (_, config) = simulated();
+    let (store, _) = Store::open(config).unwrap();
+    let first = store.start_writer().unwrap();
+    put(&store, 1).unwrap();
+    // The order to die is for the one that lives, and is obeyed once.
+    store.kill_writer();
+    let second = store.start_writer().unwrap();
+    assert_eq!(first.join(), WriterEnd::Died);
+    put(&store, 2).unwrap();
+    let third = store.start_writer().unwrap();
+    store.shutdown().unwrap();
+    assert_eq!((second.join(), third.join()), (WriterEnd::Stopped, WriterEnd::Stopped));
     assert_eq!(store.health().bindings, 2);
 }
 
