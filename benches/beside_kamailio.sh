@@ -15,10 +15,7 @@ cd "$(dirname "$0")/.."
 source benches/lib.sh
 
 tests/setup peers
-if [[ -z ${STROWGER:-} ]]; then
-    cargo build --release --quiet
-    STROWGER=${CARGO_TARGET_DIR:-target}/release/strowger
-fi
+STROWGER=$(strowger_program)
 users=${USERS:-1000} password=load-secret
 caller_port=$(free_port)
 KAMAILIO_PORT=$(free_port)
@@ -41,55 +38,26 @@ clean() {
 trap clean EXIT
 
 {
-    cat <<END
-[node]
-name = "load"
-data = "$room/data"
-domains = ["example.com"]
-log = "warn"
-[sip]
-udp = ["127.0.0.1:0"]
-[auth]
-# SIPp knows no other.
-algorithms = ["MD5"]
-[admission]
-# All of the load comes from one address.
-per_source_rate = 1000000
-per_source_burst = 1000000
-calls_max = 100000
-[http]
-listen = "127.0.0.1:0"
-[[gateway]]
-name = "load"
-address = "127.0.0.1:$caller_port"
-END
-    awk -v count="$users" -v password="$password" 'BEGIN {
-        for (i = 0; i < count; i++)
-            printf "[[user]]\nname = \"u%06d\"\npassword = \"%s\"\nmax_calls = 10000\n", i, password
-    }'
+    load_config "$room"
+    load_gateway "$caller_port"
+    load_users "$users" "$password"
 } >"$room/strowger.toml"
 
 "$STROWGER" run --config "$room/strowger.toml" >"$room/log" 2>&1 </dev/null &
 strowger_pid=$!
-for ((tick = 0; tick < 400; tick++)); do
-    [[ ! -s $room/data/switch.json ]] || break
-    kill -0 "$strowger_pid" 2>/dev/null || break
-    sleep 0.05
-done
-strowger=$(python3 -c '
-import json, sys
-found = json.load(open(sys.argv[1]))["sip"]["udp"]
-print(found if isinstance(found, str) else found[0])' "$room/data/switch.json") || {
-    cat "$room/log" >&2
-    exit 1
-}
+strowger=$(switch_address "$room" "$strowger_pid")
 benches/peers/kamailio.sh start
 kamailio="127.0.0.1:$KAMAILIO_PORT"
 kamailio_pids=$(benches/peers/kamailio.sh pids)
 
+callees=0
 # Measures both at one rate, and prints one line of the table.
 compare() {
     local script=$1 what=$2 rate=$3
+    # A callee of its own: contacts of an earlier rate's callee, which is gone, would ring as well.
+    callees=$((callees + 1))
+    CALLEE=$(printf 'u%06d' "$callees")
+    export CALLEE
     "benches/$script" "$strowger" "$strowger_pid" "$rate" >"$room/ours"
     "benches/$script" "$kamailio" "$kamailio_pids" "$rate" >"$room/theirs"
     python3 - "$what" "$rate" "$room/ours" "$room/theirs" <<'END'

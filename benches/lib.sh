@@ -116,3 +116,64 @@ row() {
         printf '%10s %10s %8s %8s %10s %10s %14s %12s\n' "$2" "$done_" "$failed" "$resent" "$rate_reached" "$4" "$per" "$5"
     fi
 }
+
+# The program that is measured: $STROWGER, or the release build.
+strowger_program() {
+    if [[ -z ${STROWGER:-} ]]; then
+        cargo build --release --quiet >&2
+        STROWGER=${CARGO_TARGET_DIR:-target}/release/strowger
+    fi
+    echo "$STROWGER"
+}
+
+# The configuration of a switch under load: its data folder in ROOM, MD5 alone (SIPp knows no other), no bound that one
+# source address would meet. Users and gateways are added behind it.
+load_config() {
+    cat <<END
+[node]
+name = "load"
+data = "$1/data"
+domains = ["example.com"]
+log = "warn"
+[sip]
+udp = ["127.0.0.1:0"]
+[auth]
+algorithms = ["MD5"]
+[admission]
+per_source_rate = 1000000
+per_source_burst = 1000000
+calls_max = 100000
+[http]
+listen = "127.0.0.1:0"
+END
+}
+
+# The load generator as a neighbour that is trusted by its address, on PORT.
+load_gateway() {
+    printf '[[gateway]]\nname = "load"\naddress = "127.0.0.1:%s"\n' "$1"
+}
+
+# COUNT users with one password, named as make_users names them.
+load_users() {
+    awk -v count="$1" -v password="$2" 'BEGIN {
+        for (i = 0; i < count; i++)
+            printf "[[user]]\nname = \"u%06d\"\npassword = \"%s\"\nmax_calls = 10000\n", i, password
+    }'
+}
+
+# Waits until the switch with its data in ROOM and this process id serves, and prints its SIP address: 60 s at most.
+switch_address() {
+    local room=$1 pid=$2 tick
+    for ((tick = 0; tick < 1200; tick++)); do
+        [[ ! -s $room/data/switch.json ]] || break
+        kill -0 "$pid" 2>/dev/null || break
+        sleep 0.05
+    done
+    python3 -c '
+import json, sys
+found = json.load(open(sys.argv[1]))["sip"]["udp"]
+print(found if isinstance(found, str) else found[0])' "$room/data/switch.json" || {
+        cat "$room/log" >&2
+        return 1
+    }
+}

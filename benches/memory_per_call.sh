@@ -10,49 +10,20 @@ cd "$(dirname "$0")/.."
 source benches/lib.sh
 
 tests/setup
-if [[ -z ${STROWGER:-} ]]; then
-    cargo build --release --quiet
-    STROWGER=${CARGO_TARGET_DIR:-target}/release/strowger
-fi
+STROWGER=$(strowger_program)
 calls=${CALLS:-1000} caller_port=$(free_port) callee_port=$(free_port)
 room=$(mktemp -d)
 pids=()
 trap 'for pid in "${pids[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done; wait; rm -rf "$room"' EXIT
-cat >"$room/strowger.toml" <<END
-[node]
-name = "load"
-data = "$room/data"
-domains = ["example.com"]
-log = "warn"
-[sip]
-udp = ["127.0.0.1:0"]
-[auth]
-algorithms = ["MD5"]
-[admission]
-per_source_rate = 1000000
-per_source_burst = 1000000
-calls_max = 100000
-[http]
-listen = "127.0.0.1:0"
-[[gateway]]
-name = "load"
-address = "127.0.0.1:$caller_port"
-[[user]]
-name = "callee"
-password = "callee-secret"
-max_calls = 10000
-END
+{
+    load_config "$room"
+    load_gateway "$caller_port"
+    printf '[[user]]\nname = "callee"\npassword = "callee-secret"\nmax_calls = 10000\n'
+} >"$room/strowger.toml"
 "$STROWGER" run --config "$room/strowger.toml" >"$room/log" 2>&1 </dev/null &
 strowger=$!
 pids+=("$strowger")
-for ((tick = 0; tick < 400; tick++)); do
-    [[ ! -s $room/data/switch.json ]] || break
-    sleep 0.05
-done
-target=$(python3 -c '
-import json, sys
-found = json.load(open(sys.argv[1]))["sip"]["udp"]
-print(found if isinstance(found, str) else found[0])' "$room/data/switch.json")
+target=$(switch_address "$room" "$strowger")
 printf 'SEQUENTIAL\ncallee;[authentication username=callee password=callee-secret]\n' >"$room/callee.csv"
 load "$room" "$target" register -auth_uri example.com -inf "$room/callee.csv" -p "$callee_port" -m 1 -timeout 10
 sipp "$target" -sf scenarios/sipp/load_uas.xml -i 127.0.0.1 -p "$callee_port" -s callee -nostdin -nd >/dev/null 2>&1 </dev/null &
@@ -62,7 +33,7 @@ before=$(private_kib "$strowger")
 sipp "$target" -sf scenarios/sipp/load_uac.xml -i 127.0.0.1 -p "$caller_port" -s callee -r 200 -m "$calls" -d 60000 \
     -l "$calls" -timeout 120 -nostdin -nd >/dev/null 2>&1 </dev/null &
 pids+=("$!")
-# Until all of them are up, and then until their first minute's absorbed retransmissions are forgotten.
+# Until all of them are up.
 up=0
 for ((tick = 0; tick < 600 && up < calls; tick++)); do
     sleep 0.2

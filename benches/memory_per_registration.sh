@@ -15,10 +15,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source benches/lib.sh
 
-if [[ -z ${STROWGER:-} ]]; then
-    cargo build --release --quiet
-    STROWGER=${CARGO_TARGET_DIR:-target}/release/strowger
-fi
+STROWGER=$(strowger_program)
 users=${USERS:-100000} rate=${RATE:-2500} password=load-secret
 # RFC 3261 section 17.2.2: a transaction over UDP is remembered for 64 x T1 = 32 s.
 transaction_s=32
@@ -35,42 +32,14 @@ clean() {
 trap clean EXIT
 
 {
-    cat <<END
-[node]
-name = "load"
-data = "$room/data"
-domains = ["example.com"]
-log = "warn"
-[sip]
-udp = ["127.0.0.1:0"]
-[auth]
-algorithms = ["MD5"]
-[admission]
-per_source_rate = 1000000
-per_source_burst = 1000000
-[http]
-listen = "127.0.0.1:0"
-END
-    awk -v count="$users" -v password="$password" 'BEGIN {
-        for (i = 0; i < count; i++) printf "[[user]]\nname = \"u%06d\"\npassword = \"%s\"\n", i, password
-    }'
+    load_config "$room"
+    load_users "$users" "$password"
 } >"$room/strowger.toml"
 make_users "$users" "$password" >"$room/users.csv"
 
 "$STROWGER" run --config "$room/strowger.toml" >"$room/log" 2>&1 </dev/null &
 pid=$!
-for ((tick = 0; tick < 1200; tick++)); do
-    [[ ! -s $room/data/switch.json ]] || break
-    kill -0 "$pid" 2>/dev/null || break
-    sleep 0.05
-done
-target=$(python3 -c '
-import json, sys
-found = json.load(open(sys.argv[1]))["sip"]["udp"]
-print(found if isinstance(found, str) else found[0])' "$room/data/switch.json") || {
-    cat "$room/log" >&2
-    exit 1
-}
+target=$(switch_address "$room" "$pid")
 
 started=$(private_kib "$pid")
 make_users $((users / 1000 + 1)) "$password" >"$room/few.csv"
