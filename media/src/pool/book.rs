@@ -22,13 +22,28 @@ pub enum Command {
     Stall(Duration),
 }
 
+/// When a worker is to look at a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Haste {
+    /// Now: somebody wants to hear or to be heard.
+    Now,
+    /// When it turns next, in a tenth of a second at the latest: a wake costs more than everything else that a call
+    /// wants of the pool, and nobody waits for a flow's opening or its end.
+    Leisure,
+}
+
+/// Changes that may wait for the worker's next turn; past it the worker is woken all the same.
+const LEISURE_MAX: usize = 64;
+
 /// A worker's seat: what stays when its thread goes.
 pub struct Seat {
     pub number: u16,
     pub queue: Mutex<Vec<Command>>,
+    /// Something is in the queue: a worker that turns for a packet takes no lock to see that nothing is.
+    pub waiting: AtomicBool,
     pub bell: Bell,
-    /// The worker looks at its queue by itself in a moment: nobody needs to ring. See `Worker::REST`.
-    pub resting: AtomicBool,
+    /// The bell was rung and the worker has not come yet: nobody needs to ring again.
+    pub rung: AtomicBool,
     pub book: Mutex<Book>,
     pub vitals: Vitals,
     /// The thread of the newest epoch is the worker; an older one leaves when it notices.
@@ -44,8 +59,9 @@ impl Seat {
         Ok(Seat {
             number,
             queue: Mutex::new(Vec::new()),
+            waiting: AtomicBool::new(false),
             bell: Bell::new()?,
-            resting: AtomicBool::new(false),
+            rung: AtomicBool::new(false),
             book: Mutex::default(),
             vitals: Vitals::default(),
             epoch: AtomicU64::new(0),
@@ -60,6 +76,7 @@ impl Seat {
         &self,
         record: &Arc<FlowRecord>,
         commands_max: usize,
+        haste: Haste,
         edit: impl FnOnce(&mut Wanted),
     ) -> Result<(), PoolBusy> {
         let mut queue = self.queue.lock();
@@ -70,7 +87,11 @@ impl Seat {
         // The worker clears the flag before it reads: either it will still see this edit, or it is told again.
         if !record.dirty.swap(true, Ordering::SeqCst) {
             queue.push(Command::Apply(Arc::clone(record)));
-            drop(queue);
+            self.waiting.store(true, Ordering::SeqCst);
+        }
+        let waiting = queue.len();
+        drop(queue);
+        if haste == Haste::Now || waiting >= LEISURE_MAX {
             self.ring();
         }
         Ok(())
@@ -79,13 +100,14 @@ impl Seat {
     /// Queues a command that is not about a flow; the operator's, so beside the bound.
     pub fn order(&self, command: Command) {
         self.queue.lock().push(command);
+        self.waiting.store(true, Ordering::SeqCst);
         self.ring();
     }
 
-    /// Wakes the worker, unless it will look by itself. The queue was filled before this is asked, and the worker stops
-    /// resting before it empties the queue: one of the two sees the other.
+    /// Wakes the worker, unless it was rung for already. The queue was filled before this is asked, and the worker puts
+    /// the flag down before it empties the queue: one of the two sees the other.
     fn ring(&self) {
-        if !self.resting.load(Ordering::SeqCst) {
+        if !self.rung.swap(true, Ordering::SeqCst) {
             self.bell.ring();
         }
     }

@@ -1,7 +1,7 @@
 //! The handle that a call keeps of its flow.
 
 use super::Inner;
-use super::book::{FlowRecord, Seat};
+use super::book::{FlowRecord, Haste, Seat};
 use super::counters::FlowStats;
 use super::vocabulary::{FlowCheckpoint, FlowId, PoolBusy, Remote, Side, Sides, Source};
 use std::net::SocketAddr;
@@ -37,7 +37,7 @@ impl Flow {
     /// # Errors
     /// [`PoolBusy`]: the worker's queue is full, and nothing was changed.
     pub fn connect(&self, side: Side, remote: Remote) -> Result<(), PoolBusy> {
-        self.seat.change(&self.record, self.pool.config.commands_max, |wanted| {
+        self.seat.change(&self.record, self.pool.config.commands_max, Haste::Now, |wanted| {
             let wanted = wanted.sides.get_mut(side);
             let same_place = wanted
                 .remote
@@ -57,7 +57,7 @@ impl Flow {
     /// # Errors
     /// [`PoolBusy`]: the worker's queue is full, and nothing was changed.
     pub fn hear(&self, side: Side, source: Source) -> Result<(), PoolBusy> {
-        self.seat.change(&self.record, self.pool.config.commands_max, |wanted| {
+        self.seat.change(&self.record, self.pool.config.commands_max, Haste::Now, |wanted| {
             let wanted = wanted.sides.get_mut(side);
             wanted.source = source;
             wanted.source_serial = wanted.source_serial.wrapping_add(1);
@@ -70,10 +70,11 @@ impl Flow {
         Sides { a: self.record.counters.a.snapshot(now), b: self.record.counters.b.snapshot(now) }
     }
 
-    /// Ends the flow: BYE to those who were sent generated media, and the ports go to rest. Closing twice is closing once.
+    /// Ends the flow within a tenth of a second: BYE to those who were sent generated media, and the ports go to rest.
+    /// Closing twice is closing once.
     pub fn close(&self) {
         // Not bounded by the queue's limit, but by one entry a flow: a close must not get lost.
-        let _always_room = self.seat.change(&self.record, usize::MAX, |wanted| wanted.closed = true);
+        let _always_room = self.seat.change(&self.record, usize::MAX, Haste::Leisure, |wanted| wanted.closed = true);
     }
 
     /// What a restarted worker would open the flow from.

@@ -67,9 +67,6 @@ impl WorkerThread {
     }
 }
 
-/// How long a worker leaves its queue alone after it has emptied it: a command is seen this late at most.
-const REST: Duration = Duration::from_millis(2);
-
 /// Takes the seat and starts its thread.
 pub fn start(
     pool: Arc<Inner>,
@@ -142,8 +139,6 @@ struct Worker<'a> {
     commands: Vec<Command>,
     wake: u32,
     next_housekeeping: Duration,
-    /// While it rests: when it looks at the queue again.
-    rests_until: Option<Duration>,
 }
 
 impl<'a> Worker<'a> {
@@ -159,9 +154,9 @@ impl<'a> Worker<'a> {
             commands: Vec::new(),
             wake: 0,
             next_housekeeping: Duration::ZERO,
-            rests_until: None,
         };
-        seat.resting.store(false, Ordering::SeqCst);
+        // Whatever was rung for a predecessor: the book says it all.
+        seat.rung.store(false, Ordering::SeqCst);
         worker.epoll.add(&seat.bell, BELL)?;
         worker.epoll.add(&worker.metronome, METRONOME)?;
         worker.reopen_all();
@@ -187,8 +182,7 @@ impl<'a> Worker<'a> {
         let mut ready = [Ready::EMPTY; READY_MAX];
         let mut datagram = [0; DATAGRAM_BYTES_MAX];
         loop {
-            let next = self.rests_until.map_or(self.next_housekeeping, |rest| rest.min(self.next_housekeeping));
-            let patience = next.saturating_sub(self.pool.now());
+            let patience = self.next_housekeeping.saturating_sub(self.pool.now());
             let reports = self.epoll.wait(&mut ready, patience.min(HOUSEKEEPING))?;
             if self.seat.epoch.load(Ordering::SeqCst) != self.epoch {
                 return Ok(WorkerEnd::Superseded);
@@ -210,16 +204,10 @@ impl<'a> Worker<'a> {
             }
             if rung {
                 self.seat.bell.quiet();
+                self.seat.rung.store(false, Ordering::SeqCst);
             }
-            if rung || now >= self.next_housekeeping || self.rests_until.is_some_and(|rest| now >= rest) {
-                // After commands it looks again by itself in a moment, and is not woken for each that comes meanwhile:
-                // calls send theirs in bursts, and a wake costs more than a command.
-                self.seat.resting.store(false, Ordering::SeqCst);
-                self.rests_until = None;
-                if self.obey(now) {
-                    self.seat.resting.store(true, Ordering::SeqCst);
-                    self.rests_until = Some(now + REST);
-                }
+            if self.seat.waiting.load(Ordering::SeqCst) {
+                self.obey(now);
             }
             if beats > 0 {
                 self.play(beats, now);
@@ -232,11 +220,11 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Does what the queue holds; true when that was something.
-    fn obey(&mut self, now: Duration) -> bool {
+    /// Does what the queue holds, at every turn: what was not worth a wake is waiting there too.
+    fn obey(&mut self, now: Duration) {
+        self.seat.waiting.store(false, Ordering::SeqCst);
         let mut commands = std::mem::take(&mut self.commands);
         std::mem::swap(&mut *self.seat.queue.lock(), &mut commands);
-        let some = !commands.is_empty();
         for command in commands.drain(..) {
             if self.seat.epoch.load(Ordering::SeqCst) != self.epoch {
                 break; // hung until it was replaced: the successor has read all records itself
@@ -249,7 +237,6 @@ impl<'a> Worker<'a> {
             }
         }
         self.commands = commands;
-        some
     }
 
     /// The entry of a slot, with its number noted for the blame.
