@@ -37,7 +37,7 @@ pub struct AudioAgreement {
 /// address that differs from it tells of a NAT between us.
 pub fn audio(local: &Session, remote: &Session, seen: SocketAddr) -> Option<AudioAgreement> {
     let stream = agreed(local, remote).into_iter().find(|m| m.kind == MediaKind::Audio)?;
-    let codec = stream.codec()?.encoding.clone();
+    let codec = stream.codec()?.encoding.to_string();
     let behind_nat = stream.remote_rtp.ip() != seen.ip() && !stream.remote_rtp.ip().is_unspecified();
     let rtp = if behind_nat && is_private(stream.remote_rtp) {
         // A private address that is not where the phone is: its packets come from its NAT, whose address is the

@@ -1,5 +1,6 @@
 //! What two descriptions of one leg agree on, in the form in which the media pool wants it.
 
+use smol_str::SmolStr;
 use std::net::SocketAddr;
 
 use super::codec::{formats, pairs};
@@ -38,13 +39,13 @@ pub struct AgreedPayload {
     /// The number that we receive: ours.
     pub local_pt: u8,
     /// Encoding name as the remote writes it.
-    pub encoding: String,
+    pub encoding: SmolStr,
     /// RTP clock, Hz.
     pub clock_hz: u32,
     /// Audio channels.
     pub channels: u8,
     /// The remote's parameters: what it wants to receive.
-    pub fmtp: Option<String>,
+    pub fmtp: Option<SmolStr>,
 }
 
 impl AgreedMedia {
@@ -88,7 +89,7 @@ fn agreed_section(line: usize, local: &Session, ours: &Media, remote: &Session, 
             encoding: map.encoding.clone(),
             clock_hz: map.clock_hz,
             channels: map.channels,
-            fmtp: format.fmtp.map(str::to_owned),
+            fmtp: format.fmtp.map(SmolStr::new),
         };
         if map.is_telephone_event() { &mut telephone_event } else { &mut payloads }.push(payload);
     }

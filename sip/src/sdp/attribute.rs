@@ -1,5 +1,6 @@
 //! `a=` lines: kept as text, read as types on request.
 
+use smol_str::SmolStr;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,9 +11,9 @@ use super::session::{Media, Session};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attribute {
     /// What stands before the first colon; never empty. Case matters (RFC 8866 section 6).
-    pub name: String,
+    pub name: SmolStr,
     /// What stands after it; `None` for a property such as `sendrecv`.
-    pub value: Option<String>,
+    pub value: Option<SmolStr>,
 }
 
 /// Which way a stream flows, seen from who wrote the description (RFC 8866 section 6.7).
@@ -35,7 +36,7 @@ pub struct RtpMap {
     /// Payload type, 0 to 127.
     pub payload: u8,
     /// Encoding name as written; it compares without case.
-    pub encoding: String,
+    pub encoding: SmolStr,
     /// RTP clock rate, Hz.
     pub clock_hz: u32,
     /// Audio channels, 1 when not given.
@@ -52,21 +53,21 @@ pub const PTIME_MAX_MS: u16 = 60;
 impl Attribute {
     /// A property attribute.
     pub fn flag(name: &str) -> Attribute {
-        Attribute { name: name.to_owned(), value: None }
+        Attribute { name: name.into(), value: None }
     }
 
     /// A value attribute.
-    pub fn value(name: &str, value: impl Into<String>) -> Attribute {
-        Attribute { name: name.to_owned(), value: Some(value.into()) }
+    pub fn value(name: &str, value: impl Into<SmolStr>) -> Attribute {
+        Attribute { name: name.into(), value: Some(value.into()) }
     }
 
     /// Reads what stands after `a=`; `None` when there is no name.
     pub(super) fn parse(text: &str) -> Option<Attribute> {
         let (name, value) = match text.split_once(':') {
-            Some((name, value)) => (name, Some(value.to_owned())),
+            Some((name, value)) => (name, Some(SmolStr::new(value))),
             None => (text.trim_end(), None),
         };
-        (!name.is_empty()).then(|| Attribute { name: name.to_owned(), value })
+        (!name.is_empty()).then(|| Attribute { name: name.into(), value })
     }
 
     /// The payload type with which `rtpmap`, `fmtp` and `rtcp-fb` start, and the rest.
@@ -235,7 +236,7 @@ impl RtpMap {
             Some(count) => number(count.trim()).filter(|count| *count > 0)?,
             None => 1,
         };
-        (!encoding.is_empty()).then(|| RtpMap { payload, encoding: encoding.to_owned(), clock_hz, channels })
+        (!encoding.is_empty()).then(|| RtpMap { payload, encoding: encoding.into(), clock_hz, channels })
     }
 
     /// The static assignments of RFC 3551 section 6.
@@ -267,7 +268,7 @@ impl RtpMap {
             34 => ("H263", 90_000, 1),
             _ => return None,
         };
-        Some(RtpMap { payload, encoding: encoding.to_owned(), clock_hz, channels })
+        Some(RtpMap { payload, encoding: SmolStr::new_static(encoding), clock_hz, channels })
     }
 
     /// Whether both name the same encoding: name without case, clock and channels; the number may differ.

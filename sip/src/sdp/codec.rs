@@ -1,5 +1,6 @@
 //! What we can code ourselves, and which codecs a policy lets pass.
 
+use smol_str::{SmolStr, ToSmolStr, format_smolstr};
 use std::fmt;
 use std::str::FromStr;
 
@@ -13,15 +14,15 @@ pub struct CodecSpec {
     /// Encoding, clock, channels, and the payload type that we use when we offer.
     pub map: RtpMap,
     /// `a=fmtp` parameters that we write when we offer.
-    pub fmtp: Option<String>,
+    pub fmtp: Option<SmolStr>,
 }
 
 impl CodecSpec {
     /// A codec by its parts; `payload` is the type that we use when we offer.
     pub fn new(payload: u8, encoding: &str, clock_hz: u32, channels: u8, fmtp: Option<&str>) -> CodecSpec {
         CodecSpec {
-            map: RtpMap { payload, encoding: encoding.to_owned(), clock_hz, channels },
-            fmtp: fmtp.map(str::to_owned),
+            map: RtpMap { payload, encoding: encoding.into(), clock_hz, channels },
+            fmtp: fmtp.map(SmolStr::new),
         }
     }
 
@@ -186,6 +187,6 @@ const SELECTORS: &[(&str, &str, &str)] = &[
 /// The `a=rtpmap` line, and the `a=fmtp` line when there are parameters.
 pub(super) fn describe(map: &RtpMap, fmtp: Option<&str>) -> impl Iterator<Item = Attribute> {
     let parameters = fmtp.filter(|text| !text.is_empty());
-    let fmtp = parameters.map(|text| Attribute::value("fmtp", format!("{} {text}", map.payload)));
-    std::iter::once(Attribute::value("rtpmap", map.to_string())).chain(fmtp)
+    let fmtp = parameters.map(|text| Attribute::value("fmtp", format_smolstr!("{} {text}", map.payload)));
+    std::iter::once(Attribute::value("rtpmap", map.to_smolstr())).chain(fmtp)
 }

@@ -1,6 +1,8 @@
 //! Offer and answer when the switch itself is the end point: service numbers, attendants, conferences, and calls in
 //! which the other side leaves the offer to us.
 
+use smol_str::ToSmolStr;
+
 use super::attribute::{Attribute, Direction, PTIME_MAX_MS, PTIME_MIN_MS};
 use super::codec::{CodecSpec, Format, describe, formats};
 use super::ours::OurMedia;
@@ -103,16 +105,16 @@ fn stream<'a>(protocol: &str, codecs: impl Iterator<Item = &'a CodecSpec>, ptime
         kind: MediaKind::Audio,
         port: 0,
         port_count: None,
-        protocol: protocol.to_owned(),
+        protocol: protocol.into(),
         formats: Vec::new(),
         connection: None,
         lines: Vec::new(),
         attributes: Vec::new(),
     };
     for codec in codecs {
-        media.formats.push(codec.map.payload.to_string());
+        media.formats.push(codec.map.payload.to_smolstr());
         media.attributes.extend(describe(&codec.map, codec.fmtp.as_deref()));
     }
-    media.attributes.push(Attribute::value("ptime", ptime_ms.to_string()));
+    media.attributes.push(Attribute::value("ptime", ptime_ms.to_smolstr()));
     media
 }

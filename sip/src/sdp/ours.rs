@@ -1,5 +1,6 @@
 //! What the switch writes about itself: who it is, where its media ports are, and which version of a description it is.
 
+use smol_str::{SmolStr, format_smolstr};
 use std::net::SocketAddr;
 
 use super::attribute::{Attribute, Direction};
@@ -9,7 +10,7 @@ use super::session::{Connection, Line, Media, Origin, Session};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OurMedia {
     /// `o=` user name.
-    pub username: String,
+    pub username: SmolStr,
     /// `o=` session id, one for the life of a leg.
     pub session_id: u64,
     /// `o=` version of the first description. Later ones get theirs from [`revise`].
@@ -50,14 +51,14 @@ impl OurMedia {
         let first = media.iter().find(|media| media.port != 0).and_then(|media| media.connection.clone());
         Session {
             origin: Origin {
-                username: if self.username.is_empty() { "-".to_owned() } else { self.username.clone() },
+                username: if self.username.is_empty() { SmolStr::new_static("-") } else { self.username.clone() },
                 session_id: self.session_id,
                 version: self.version,
                 address: Connection::Ip(self.address),
             },
-            name: "-".to_owned(),
+            name: SmolStr::new_static("-"),
             connection: Some(first.unwrap_or(Connection::Ip(self.address))),
-            lines: vec![Line { letter: 't', value: "0 0".to_owned() }],
+            lines: vec![Line { letter: 't', value: SmolStr::new_static("0 0") }],
             attributes,
             media,
         }
@@ -76,7 +77,7 @@ impl LocalPort {
                 true => String::new(),
                 false => format!(" {}", Connection::Ip(self.rtcp.ip())),
             };
-            media.attributes.push(Attribute::value("rtcp", format!("{}{address}", self.rtcp.port())));
+            media.attributes.push(Attribute::value("rtcp", format_smolstr!("{}{address}", self.rtcp.port())));
         }
         if mux && self.rtcp_mux {
             media.attributes.push(Attribute::flag("rtcp-mux"));

@@ -5,6 +5,7 @@
 //! address family that contradicts its literal, bytes that are not UTF-8 (read as U+FFFD: they can only stand in text
 //! that is never sent on).
 
+use smol_str::SmolStr;
 use std::net::IpAddr;
 
 use super::attribute::Attribute;
@@ -92,7 +93,7 @@ impl Session {
 struct Builder {
     version_seen: bool,
     origin: Option<Origin>,
-    name: Option<String>,
+    name: Option<SmolStr>,
     connection: Option<Connection>,
     lines: Vec<Line>,
     attributes: Vec<Attribute>,
@@ -138,11 +139,11 @@ impl Builder {
                 self.origin = Some(origin(value).ok_or_else(|| bad("<user> <id> <version> IN IP4|IP6 <address>"))?);
             }
             ('s', None) if self.name.is_none() => {
-                self.name = Some(if value.is_empty() { "-" } else { value }.to_owned());
+                self.name = Some(if value.is_empty() { "-" } else { value }.into());
             }
             ('o' | 's', None) => return Err(bad("there once")),
             (_, section) => {
-                let kept = Line { letter, value: value.to_owned() };
+                let kept = Line { letter, value: value.into() };
                 section.map_or(&mut self.lines, |media| &mut media.lines).push(kept);
             }
         }
@@ -154,7 +155,7 @@ impl Builder {
             return Err(ParseError::Missing { letter: 'v' });
         }
         if !self.lines.iter().any(|line| line.letter == 't') {
-            self.lines.push(Line { letter: 't', value: "0 0".to_owned() });
+            self.lines.push(Line { letter: 't', value: SmolStr::new_static("0 0") });
         }
         // Stable: lines of one rank keep their order. What was out of place is printed in its place.
         self.lines.sort_by_key(|line| rank(line.letter));
@@ -163,7 +164,7 @@ impl Builder {
         }
         Ok(Session {
             origin: self.origin.ok_or(ParseError::Missing { letter: 'o' })?,
-            name: self.name.unwrap_or_else(|| "-".to_owned()),
+            name: self.name.unwrap_or_else(|| SmolStr::new_static("-")),
             connection: self.connection,
             lines: self.lines,
             attributes: self.attributes,
@@ -187,13 +188,13 @@ fn media(line: usize, value: &str) -> Result<Media, ParseError> {
         if formats.len() == FORMATS_MAX {
             return Err(ParseError::TooLarge { what: "formats in a media section", limit: FORMATS_MAX });
         }
-        formats.push(format.to_owned());
+        formats.push(format.into());
     }
     Ok(Media {
         kind: MediaKind::from_token(kind),
         port: number(port).ok_or_else(|| bad("a port from 0 to 65535"))?,
         port_count,
-        protocol: protocol.to_owned(),
+        protocol: protocol.into(),
         formats,
         connection: None,
         lines: Vec::new(),
@@ -205,7 +206,7 @@ fn origin(value: &str) -> Option<Origin> {
     let mut words = value.split_ascii_whitespace();
     let (username, id, version) = (words.next()?, words.next()?, words.next()?);
     let address = address(&mut words)?;
-    Some(Origin { username: username.to_owned(), session_id: saturating(id)?, version: saturating(version)?, address })
+    Some(Origin { username: username.into(), session_id: saturating(id)?, version: saturating(version)?, address })
 }
 
 fn connection(value: &str) -> Option<Connection> {
@@ -226,7 +227,7 @@ fn address<'a>(words: &mut impl Iterator<Item = &'a str>) -> Option<Connection> 
     let literal = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     Some(match literal.parse::<IpAddr>() {
         Ok(ip) => Connection::Ip(ip),
-        Err(_) => Connection::Other { family, text: text.to_owned() },
+        Err(_) => Connection::Other { family, text: text.into() },
     })
 }
 

@@ -4,6 +4,8 @@
 //! first ([`relay_answer`]). Media sections keep number and order, because position is identity (RFC 3264 section 6).
 //! Payload type numbers cross unchanged in the offer; in the answer they are mapped back to the offerer's.
 
+use smol_str::{ToSmolStr, format_smolstr};
+
 use super::attribute::{Attribute, Direction, RtpMap};
 use super::codec::{CodecPattern, Format, describe, formats, pairs};
 use super::ours::OurMedia;
@@ -149,7 +151,7 @@ fn crossing(source: &Media, kept: &[Kept<'_>], policy: &RelayPolicy) -> Media {
         port: 0,
         port_count: None,
         protocol: source.protocol.clone(),
-        formats: kept.iter().map(|format| format.map.payload.to_string()).collect(),
+        formats: kept.iter().map(|format| format.map.payload.to_smolstr()).collect(),
         connection: None,
         lines: source.lines.iter().filter(|line| line.letter == 'b' && is_stream_bandwidth(line)).cloned().collect(),
         attributes,
@@ -163,7 +165,7 @@ fn renumbered(attribute: &Attribute, kept: &[Kept<'_>]) -> Option<Attribute> {
         return Some(attribute.clone());
     }
     let format = kept.iter().find(|format| format.theirs.text == payload)?;
-    Some(Attribute::value(&attribute.name, format!("{} {rest}", format.map.payload)))
+    Some(Attribute::value(&attribute.name, format_smolstr!("{} {rest}", format.map.payload)))
 }
 
 /// Bandwidth that a receiver asks for: of the stream (RFC 8866 section 5.8, RFC 3890) and of its RTCP (RFC 3556).

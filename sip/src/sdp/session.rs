@@ -1,5 +1,6 @@
 //! A session description as data: what `o=`, `c=`, `m=` and `a=` say, in the order in which they stood.
 
+use smol_str::SmolStr;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -13,7 +14,7 @@ pub struct Session {
     /// `o=`: who made the description, and which version of it this is.
     pub origin: Origin,
     /// `s=`: never empty; `-` when there is nothing to say (RFC 8866 section 5.3).
-    pub name: String,
+    pub name: SmolStr,
     /// `c=` at session level: where media goes unless a media section says otherwise.
     pub connection: Option<Connection>,
     /// `i= u= e= p= b= t= r= z= k=` and letters that RFC 8866 does not know, in grammar order.
@@ -34,9 +35,9 @@ pub struct Media {
     /// The number of consecutive ports after a slash, when given.
     pub port_count: Option<u16>,
     /// The transport, for example `RTP/AVP`.
-    pub protocol: String,
+    pub protocol: SmolStr,
     /// Formats in order of preference; payload type numbers when the transport is RTP.
-    pub formats: Vec<String>,
+    pub formats: Vec<SmolStr>,
     /// `c=` of this section. Of several (layered multicast) the first is kept.
     pub connection: Option<Connection>,
     /// `i= b= k=` and unknown letters of this section.
@@ -49,7 +50,7 @@ pub struct Media {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// User name on the originating host, `-` when there is none.
-    pub username: String,
+    pub username: SmolStr,
     /// Numeric session id. Values past 64 bits are read as the largest: they are never sent on.
     pub session_id: u64,
     /// Version of this description; one more for every change (RFC 3264 section 8).
@@ -69,7 +70,7 @@ pub enum Connection {
         /// The family that stood before it.
         family: Family,
         /// The text as received.
-        text: String,
+        text: SmolStr,
     },
 }
 
@@ -88,7 +89,7 @@ pub struct Line {
     /// The type letter, ASCII.
     pub letter: char,
     /// Everything after the equals sign.
-    pub value: String,
+    pub value: SmolStr,
 }
 
 /// The media types of RFC 8866 section 5.14, and any other word.
@@ -107,7 +108,7 @@ pub enum MediaKind {
     /// `image`
     Image,
     /// Any other token.
-    Other(String),
+    Other(SmolStr),
 }
 
 impl Session {
@@ -133,7 +134,7 @@ impl Media {
         let mut formats = self.formats.clone();
         if formats.is_empty() {
             // The grammar wants a format even where it means nothing.
-            formats.push("0".to_owned());
+            formats.push(SmolStr::new_static("0"));
         }
         Media {
             kind: self.kind.clone(),
@@ -187,7 +188,7 @@ impl MediaKind {
             "application" => MediaKind::Application,
             "message" => MediaKind::Message,
             "image" => MediaKind::Image,
-            other => MediaKind::Other(other.to_owned()),
+            other => MediaKind::Other(other.into()),
         }
     }
 }
