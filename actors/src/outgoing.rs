@@ -6,7 +6,6 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use crate::location::Contact;
-use crate::settings::advertised_host;
 use crate::shard::Core;
 
 /// The way to a registered contact: its own address where it can be reached as it says, else the way its REGISTER came
@@ -52,22 +51,16 @@ pub fn by_stream(core: &Core, hop: &Hop, len: usize) -> Option<Hop> {
     Some(Hop { protocol: Protocol::Tcp, local, remote: hop.remote, connection: None })
 }
 
-/// `host:port` that the neighbour at the other end of `hop` reaches us by.
-pub fn our_host_port(core: &Core, hop: &Hop) -> String {
-    // A connection that we opened has a port of its own; what others can reach is the listener.
-    let local = core.local_for(hop.protocol, hop.remote).unwrap_or(hop.local);
-    format!("{}:{}", advertised_host(&core.shared.settings().sip, local), local.port())
-}
-
 /// Our Via towards `hop` (RFC 3261 section 18.1.1, RFC 3581).
 pub fn via(core: &Core, hop: &Hop, branch: &str) -> String {
-    format!("SIP/2.0/{} {};branch={branch};rport", hop.protocol.via(), our_host_port(core, hop))
+    let parts = ["SIP/2.0/", hop.protocol.via(), " ", &core.own_name(hop), ";branch=", branch, ";rport"];
+    parts.concat()
 }
 
 /// Our Contact towards `hop`, without the name of the far party (topology hidden). `token` leads back to the call.
 pub fn contact(core: &Core, hop: &Hop, user: &str) -> String {
     let scheme = if hop.protocol == Protocol::Tls { "sips" } else { "sip" };
-    let mut out = format!("<{scheme}:{user}@{}", our_host_port(core, hop));
+    let mut out = format!("<{scheme}:{user}@{}", core.own_name(hop));
     if !matches!(hop.protocol, Protocol::Udp | Protocol::Tls) {
         let _ = write!(out, ";transport={}", hop.protocol.uri());
     }

@@ -21,6 +21,7 @@ use crate::call::{Call, CallFile, CallKey, CallMsg, LegId};
 use crate::messages::{MessageRelay, RelayMsg};
 use crate::records::{EndedCall, RecordsMsg};
 use crate::registrar::{Registrar, RegistrarMsg};
+use crate::settings::{Settings, advertised_host};
 use crate::shared::Shared;
 use crate::subscriptions::{SubscriptionMsg, Subscriptions};
 use crate::supervision::{Ref, Refused, SupervisorRef};
@@ -92,12 +93,22 @@ pub struct Core {
     /// Where the pool tells its events: the calls of this shard.
     pub media_events: Arc<dyn Fn(u64, media::MediaEvent) + Send + Sync>,
     records: RefCell<Vec<EndedCall>>,
+    names: RefCell<OwnNames>,
     next_call: Cell<u64>,
     /// Wakes the driver when a timer is armed that is due before it would look.
     pub(super) wake: tokio::sync::Notify,
     pub(super) looks_at: Cell<Duration>,
 }
 
+/// How our addresses are written to others, under the settings that say so.
+#[derive(Default)]
+struct OwnNames {
+    of: Option<Arc<Settings>>,
+    list: Vec<(SocketAddr, Rc<str>)>,
+}
+
+/// Addresses of ours whose text is kept.
+const OWN_NAMES_MAX: usize = 16;
 /// How long the record of a call waits for others.
 const RECORDS_WAIT: Duration = Duration::from_millis(200);
 /// Records that are handed over at once.
@@ -154,6 +165,7 @@ impl Core {
             calls: RefCell::default(),
             dialogs: RefCell::default(),
             records: RefCell::default(),
+            names: RefCell::default(),
             next_call: Cell::new(1),
             wake: tokio::sync::Notify::new(),
             looks_at: Cell::new(Duration::MAX),
@@ -402,6 +414,23 @@ impl Core {
         self.net.borrow().as_ref()?.local_for(protocol, remote)
     }
 
+    /// `host:port` that the neighbour at the other end of `hop` reaches us by, written once for each of our addresses.
+    pub fn own_name(&self, hop: &Hop) -> Rc<str> {
+        // A connection that we opened has a port of its own; what others can reach is the listener.
+        let local = self.local_for(hop.protocol, hop.remote).unwrap_or(hop.local);
+        let settings = self.shared.settings();
+        let mut names = self.names.borrow_mut();
+        if names.of.as_ref().is_none_or(|of| !Arc::ptr_eq(of, &settings)) || names.list.len() > OWN_NAMES_MAX {
+            *names = OwnNames { of: Some(Arc::clone(&settings)), list: Vec::new() };
+        }
+        if let Some((_, name)) = names.list.iter().find(|(address, _)| *address == local) {
+            return Rc::clone(name);
+        }
+        let name: Rc<str> = format!("{}:{}", advertised_host(&settings.sip, local), local.port()).into();
+        names.list.push((local, Rc::clone(&name)));
+        name
+    }
+
     /// The network of this shard, for what takes time (name resolution).
     pub fn network(&self) -> Option<sip::net::ShardNet> {
         self.net.borrow().clone()
@@ -511,15 +540,27 @@ pub fn dialog_key(call_id: &[u8], local_tag: &[u8]) -> Box<[u8]> {
     key.into()
 }
 
-/// Random letters and digits: at least 5 bits each (RFC 3261 section 19.3 wants 32 bits in a tag).
+/// Random letters and digits: 5 bits each (RFC 3261 section 19.3 wants 32 bits in a tag).
 pub fn random_token(len: usize) -> String {
-    use rand::Rng;
-    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    let mut rng = rand::rng();
-    (0..len).map(|_| char::from(ALPHABET.get(rng.random_range(0..32_usize)).copied().unwrap_or(b'a'))).collect()
+    token_behind("", len)
 }
 
 /// A branch of RFC 3261 (section 8.1.1.7).
 pub fn new_branch() -> String {
-    format!("z9hG4bK{}", random_token(16))
+    token_behind("z9hG4bK", 16)
+}
+
+fn token_behind(prefix: &str, len: usize) -> String {
+    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    /// Letters that one draw of 64 bits gives.
+    const LETTERS: usize = 12;
+    let mut out = String::with_capacity(prefix.len() + len);
+    out.push_str(prefix);
+    let mut bits = 0_u64;
+    for at in 0..len {
+        bits = if at % LETTERS == 0 { rand::random() } else { bits >> 5 };
+        let [low, ..] = bits.to_le_bytes();
+        out.push(char::from(ALPHABET.get(usize::from(low & 31)).copied().unwrap_or(b'a')));
+    }
+    out
 }
