@@ -305,6 +305,9 @@ impl Call {
         let mut state = self.file.state.borrow_mut();
         let mut work = Work { core: &self.core, key: self.key, file: &self.file, state: &mut state };
         step(&mut work);
+        if let Some(flow) = &work.state.flow {
+            flow.wake();
+        }
         let over = work.state.over();
         drop(state);
         if over {

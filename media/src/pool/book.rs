@@ -22,18 +22,8 @@ pub enum Command {
     Stall(Duration),
 }
 
-/// When a worker is to look at a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Haste {
-    /// Now: somebody wants to hear or to be heard.
-    Now,
-    /// When it turns next, in a tenth of a second at the latest: a wake costs more than everything else that a call
-    /// wants of the pool, and nobody waits for a flow's opening or its end.
-    Leisure,
-}
-
 /// Changes that may wait for the worker's next turn; past it the worker is woken all the same.
-const LEISURE_MAX: usize = 64;
+const UNSEEN_MAX: usize = 64;
 
 /// A worker's seat: what stays when its thread goes.
 pub struct Seat {
@@ -71,12 +61,12 @@ impl Seat {
         })
     }
 
-    /// Writes a wish into a flow's record and tells the worker, unless it is still to look at an earlier one.
+    /// Writes a wish into a flow's record. The worker sees it when it turns next, in a tenth of a second at the latest:
+    /// a wake costs more than everything else that a call wants of the pool, so one is spent only by [`Seat::ring`].
     pub fn change(
         &self,
         record: &Arc<FlowRecord>,
         commands_max: usize,
-        haste: Haste,
         edit: impl FnOnce(&mut Wanted),
     ) -> Result<(), PoolBusy> {
         let mut queue = self.queue.lock();
@@ -91,7 +81,7 @@ impl Seat {
         }
         let waiting = queue.len();
         drop(queue);
-        if haste == Haste::Now || waiting >= LEISURE_MAX {
+        if waiting >= UNSEEN_MAX {
             self.ring();
         }
         Ok(())
@@ -106,7 +96,7 @@ impl Seat {
 
     /// Wakes the worker, unless it was rung for already. The queue was filled before this is asked, and the worker puts
     /// the flag down before it empties the queue: one of the two sees the other.
-    fn ring(&self) {
+    pub fn ring(&self) {
         if !self.rung.swap(true, Ordering::SeqCst) {
             self.bell.ring();
         }
@@ -184,6 +174,8 @@ pub struct FlowRecord {
     pub admitted: AtomicBool,
     /// A command for this flow is on its way.
     pub dirty: AtomicBool,
+    /// Somebody waits to hear or to be heard by a change that the worker has not been woken for.
+    pub urgent: AtomicBool,
     pub counters: Sides<SideCounters>,
     pub marks: Sides<Marks>,
     /// Workers that died serving it.

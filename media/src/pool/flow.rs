@@ -1,14 +1,15 @@
 //! The handle that a call keeps of its flow.
 
 use super::Inner;
-use super::book::{FlowRecord, Haste, Seat};
+use super::book::{FlowRecord, Seat, Wanted};
 use super::counters::FlowStats;
 use super::vocabulary::{FlowCheckpoint, FlowId, PoolBusy, Remote, Side, Sides, Source};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// A media path between two sides. Dropping the handle leaves the flow open; [`Flow::close`] ends it. Every method is a
-/// message to the worker or a look at the book, and never blocks.
+/// message to the worker or a look at the book, and never blocks; [`Flow::wake`] has the messages read at once.
 #[derive(Clone)]
 pub struct Flow {
     pub(super) pool: Arc<Inner>,
@@ -37,7 +38,7 @@ impl Flow {
     /// # Errors
     /// [`PoolBusy`]: the worker's queue is full, and nothing was changed.
     pub fn connect(&self, side: Side, remote: Remote) -> Result<(), PoolBusy> {
-        self.seat.change(&self.record, self.pool.config.commands_max, Haste::Now, |wanted| {
+        self.urgently(|wanted| {
             let wanted = wanted.sides.get_mut(side);
             let same_place = wanted
                 .remote
@@ -57,11 +58,25 @@ impl Flow {
     /// # Errors
     /// [`PoolBusy`]: the worker's queue is full, and nothing was changed.
     pub fn hear(&self, side: Side, source: Source) -> Result<(), PoolBusy> {
-        self.seat.change(&self.record, self.pool.config.commands_max, Haste::Now, |wanted| {
+        self.urgently(|wanted| {
             let wanted = wanted.sides.get_mut(side);
             wanted.source = source;
             wanted.source_serial = wanted.source_serial.wrapping_add(1);
         })
+    }
+
+    /// Has the worker look now at what [`Flow::connect`] and [`Flow::hear`] have asked for; without it, it looks within a
+    /// tenth of a second. A call says it once for all that a step of it has changed.
+    pub fn wake(&self) {
+        if self.record.urgent.load(Ordering::Relaxed) && self.record.urgent.swap(false, Ordering::SeqCst) {
+            self.seat.ring();
+        }
+    }
+
+    fn urgently(&self, edit: impl FnOnce(&mut Wanted)) -> Result<(), PoolBusy> {
+        self.seat.change(&self.record, self.pool.config.commands_max, edit)?;
+        self.record.urgent.store(true, Ordering::SeqCst);
+        Ok(())
     }
 
     /// A snapshot of the flow's figures; they stay readable after the flow is closed.
@@ -74,7 +89,7 @@ impl Flow {
     /// Closing twice is closing once.
     pub fn close(&self) {
         // Not bounded by the queue's limit, but by one entry a flow: a close must not get lost.
-        let _always_room = self.seat.change(&self.record, usize::MAX, Haste::Leisure, |wanted| wanted.closed = true);
+        let _always_room = self.seat.change(&self.record, usize::MAX, |wanted| wanted.closed = true);
     }
 
     /// What a restarted worker would open the flow from.

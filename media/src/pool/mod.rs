@@ -61,7 +61,7 @@ pub use vocabulary::{
 };
 pub use worker::{WorkerEnd, WorkerThread};
 
-use book::{Command, FlowRecord, Haste, Marks, Seat, Wanted, WantedSide};
+use book::{Command, FlowRecord, Marks, Seat, Wanted, WantedSide};
 use counters::SideCounters;
 use parking_lot::Mutex;
 use ports::{PortPair, Ports};
@@ -210,22 +210,21 @@ impl Pool {
             wanted: Mutex::new(Wanted { closed: false, sides: Sides::<WantedSide>::default() }),
             admitted: AtomicBool::new(false),
             dirty: AtomicBool::new(false),
+            urgent: AtomicBool::new(false),
             counters: Sides::<SideCounters>::default(),
             marks: Sides { a: new_marks(), b: new_marks() },
             deaths: AtomicU32::new(0),
         });
-        let opened = inserted.and_then(|record| {
-            match seat.change(&record, self.inner.config.commands_max, Haste::Leisure, |_| ()) {
-                Ok(()) => Ok(record),
-                Err(PoolBusy) => {
-                    let _owner_dropped_without_the_lock = seat.book.lock().remove(record.id);
-                    pairs = record
-                        .pairs
-                        .lock()
-                        .take()
-                        .and_then(|both| Some(Sides { a: Arc::into_inner(both.a)?, b: Arc::into_inner(both.b)? }));
-                    Err(OpenError::WorkerBusy)
-                }
+        let opened = inserted.and_then(|record| match seat.change(&record, self.inner.config.commands_max, |_| ()) {
+            Ok(()) => Ok(record),
+            Err(PoolBusy) => {
+                let _owner_dropped_without_the_lock = seat.book.lock().remove(record.id);
+                pairs = record
+                    .pairs
+                    .lock()
+                    .take()
+                    .and_then(|both| Some(Sides { a: Arc::into_inner(both.a)?, b: Arc::into_inner(both.b)? }));
+                Err(OpenError::WorkerBusy)
             }
         });
         if let Some(unused) = pairs {
