@@ -306,7 +306,7 @@ fn the_user_sees_where_a_request_came_from_in_its_via() {
     let text = String::from_utf8(options().raw().to_vec()).unwrap();
     let out = callee.receive(&parse(&text.replace(";branch", ";rport;branch")));
     let [Output::Request { message, .. }] = out.as_slice() else { panic!("{out:?}") };
-    let via = message.via().unwrap();
+    let via = message.via();
     assert_eq!(via.params.value(b"received"), Some(&b"198.51.100.7"[..]));
     assert_eq!(via.params.value(b"rport"), Some(&b"40000"[..]));
 }

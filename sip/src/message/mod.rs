@@ -53,7 +53,32 @@ struct Spans {
     from_tag: Span,
     to_uri: Span,
     to_tag: Span,
-    branch: Span,
+    via: ViaSpans,
+}
+
+/// The top Via, which every step of a transaction asks for: read once.
+#[derive(Clone, Copy, Debug)]
+struct ViaSpans {
+    transport: Span,
+    host: Span,
+    port: Option<u16>,
+    params: Span,
+    branch: Option<Span>,
+}
+
+impl ViaSpans {
+    fn read(raw: &[u8], lines: &Headers) -> Result<Self, ParseError> {
+        let line = lines.iter().find(|h| h.name == Name::Via).ok_or(ParseError::Missing(Name::Via))?;
+        let value = first_value(line.value.of(raw), Name::Via)?;
+        let via = Via::parse(value).map_err(|_| ParseError::Header(Name::Via))?;
+        Ok(Self {
+            transport: Span::find(raw, via.transport),
+            host: Span::find(raw, via.host),
+            port: via.port,
+            params: Span::find(raw, via.params.0),
+            branch: via.branch().map(|branch| Span::find(raw, branch)),
+        })
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -110,8 +135,7 @@ impl Message {
         let first = |name: Name| headers.iter().find(|h| h.name == name).ok_or(ParseError::Missing(name));
         let value = |name: Name| first(name).map(|h| h.value.of(&raw));
 
-        let via = Via::parse(first_value(value(Name::Via)?, Name::Via)?).map_err(|_| ParseError::Header(Name::Via))?;
-        let branch = via.branch().unwrap_or_default();
+        let via = ViaSpans::read(&raw, &headers)?;
         let from = NameAddr::parse(value(Name::From)?).map_err(|_| ParseError::Header(Name::From))?;
         let to = NameAddr::parse(value(Name::To)?).map_err(|_| ParseError::Header(Name::To))?;
         let call_id = value(Name::CallId)?;
@@ -142,7 +166,7 @@ impl Message {
             to_uri: Span::find(&raw, to.uri),
             from_tag: from.tag().map(|t| Span::find(&raw, t)).unwrap_or_default(),
             to_tag: to.tag().map(|t| Span::find(&raw, t)).unwrap_or_default(),
-            branch: Span::find(&raw, branch),
+            via,
             headers,
         };
         Ok(Self { raw, lexed: std::sync::Arc::new(spans) })
@@ -251,15 +275,14 @@ impl Message {
 
     /// The top Via's branch; empty when it has none.
     pub fn branch(&self) -> &[u8] {
-        self.lexed.branch.of(&self.raw)
+        self.lexed.via.branch.map_or(b"", |branch| branch.of(&self.raw))
     }
 
     /// The top Via.
-    ///
-    /// # Errors
-    /// Never for a parsed message; the signature spares the caller a panic.
-    pub fn via(&self) -> Result<Via<'_>, Malformed> {
-        Via::parse(split_commas(self.value(Name::Via).ok_or(Malformed)?).next().ok_or(Malformed)??)
+    pub fn via(&self) -> Via<'_> {
+        let ViaSpans { transport, host, port, params, branch } = self.lexed.via;
+        let of = |span: Span| span.of(&self.raw);
+        Via::of_parts(of(transport), of(host), port, Params(of(params)), branch.map(of))
     }
 
     /// From.

@@ -1,7 +1,7 @@
 //! Where a request really came from, written into its top Via (RFC 3261 section 18.2.1, RFC 3581 section 4).
 
 use super::lexer::Span;
-use super::{MESSAGE_BYTES_MAX, Message, Start};
+use super::{MESSAGE_BYTES_MAX, Message, Start, ViaSpans};
 use crate::value::Host;
 use crate::{Hop, Name};
 use bytes::{Bytes, BytesMut};
@@ -29,7 +29,7 @@ impl Message {
         if !self.is_request() {
             return None;
         }
-        let via = self.via().ok()?;
+        let via = self.via();
         let rport =
             via.params.get(b"rport").filter(|p| p.value.is_none()).map(|p| Span::find(&self.raw, p.name).range().end);
         let same =
@@ -86,9 +86,12 @@ impl Message {
             &mut spans.to_uri,
             &mut spans.from_tag,
             &mut spans.to_tag,
-            &mut spans.branch,
         ] {
             insertions().for_each(|(at, by)| span.insert(at, by, false));
+        }
+        // It was readable, and what was put in is well-formed.
+        if let Ok(via) = ViaSpans::read(&raw, &spans.headers) {
+            spans.via = via;
         }
         Self { raw, lexed }
     }

@@ -184,24 +184,6 @@ impl Media {
         self.attributes.iter().find(|attribute| attribute.name == name)
     }
 
-    /// What payload type `format` means: its `a=rtpmap`, else its static assignment; `None` when it means nothing.
-    pub fn rtpmap(&self, format: &str) -> Option<RtpMap> {
-        let payload = number::<u8>(format).filter(|payload| *payload < 128)?;
-        let mapped = self.attributes.iter().filter(|attribute| attribute.name == "rtpmap").find_map(|attribute| {
-            let (written, rest) = attribute.payload_and_rest()?;
-            if number::<u8>(written)? == payload { RtpMap::parse(payload, rest) } else { None }
-        });
-        mapped.or_else(|| RtpMap::of_static(payload))
-    }
-
-    /// The `a=fmtp` parameters of payload type `format`.
-    pub fn fmtp(&self, format: &str) -> Option<&str> {
-        self.attributes.iter().filter(|attribute| attribute.name == "fmtp").find_map(|attribute| {
-            let (written, rest) = attribute.payload_and_rest()?;
-            (written == format).then_some(rest)
-        })
-    }
-
     /// `a=rtcp-mux` (RFC 5761 section 5.1.1).
     pub fn rtcp_mux(&self) -> bool {
         self.attribute("rtcp-mux").is_some()
@@ -228,7 +210,7 @@ impl Media {
 
 impl RtpMap {
     /// Reads `<encoding>/<clock>[/<channels>]`.
-    fn parse(payload: u8, text: &str) -> Option<RtpMap> {
+    pub(super) fn parse(payload: u8, text: &str) -> Option<RtpMap> {
         let mut parts = text.trim().split('/');
         let (encoding, clock) = (parts.next()?, parts.next()?);
         let clock_hz = number(clock.trim()).filter(|clock| *clock > 0)?;
@@ -240,7 +222,7 @@ impl RtpMap {
     }
 
     /// The static assignments of RFC 3551 section 6.
-    fn of_static(payload: u8) -> Option<RtpMap> {
+    pub(super) fn of_static(payload: u8) -> Option<RtpMap> {
         let (encoding, clock_hz, channels) = match payload {
             0 => ("PCMU", 8000, 1),
             3 => ("GSM", 8000, 1),

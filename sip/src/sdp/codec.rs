@@ -1,5 +1,6 @@
 //! What we can code ourselves, and which codecs a policy lets pass.
 
+use smallvec::SmallVec;
 use smol_str::{SmolStr, ToSmolStr, format_smolstr};
 use std::fmt;
 use std::str::FromStr;
@@ -104,15 +105,46 @@ pub(super) struct Format<'a> {
     pub fmtp: Option<&'a str>,
 }
 
+impl Media {
+    /// What one of the section's formats means: its `a=rtpmap`, else its static assignment; `None` when it means nothing.
+    pub fn rtpmap(&self, format: &str) -> Option<RtpMap> {
+        formats(self).into_iter().find(|(known, _)| known.text == format).map(|(_, map)| map)
+    }
+
+    /// The `a=fmtp` parameters of one of the section's formats.
+    pub fn fmtp(&self, format: &str) -> Option<&str> {
+        formats(self).into_iter().find(|(known, _)| known.text == format)?.0.fmtp
+    }
+}
+
 /// The formats of `media` that mean something, with their meaning, each payload type once, in order.
 pub(super) fn formats(media: &Media) -> Vec<(Format<'_>, RtpMap)> {
+    // Attributes that name a payload type, found in one pass.
+    let mut maps: SmallVec<[(u8, &str); 16]> = SmallVec::new();
+    let mut parameters: SmallVec<[(&str, &str); 16]> = SmallVec::new();
+    for attribute in &media.attributes {
+        let is_map = attribute.name == "rtpmap";
+        if !is_map && attribute.name != "fmtp" {
+            continue;
+        }
+        let Some((payload, rest)) = attribute.payload_and_rest() else { continue };
+        match number(payload) {
+            Some(payload) if is_map => maps.push((payload, rest)),
+            _ if !is_map => parameters.push((payload, rest)),
+            _ => {}
+        }
+    }
     let mut known: Vec<(Format<'_>, RtpMap)> = Vec::with_capacity(media.formats.len());
     for text in &media.formats {
-        let Some(map) = media.rtpmap(text) else {
+        let Some(payload) = number::<u8>(text).filter(|payload| *payload < 128) else { continue };
+        if known.iter().any(|(_, seen)| seen.payload == payload) {
             continue;
-        };
-        if known.iter().all(|(_, seen)| seen.payload != map.payload) {
-            known.push((Format { text, fmtp: media.fmtp(text) }, map));
+        }
+        let mapped = maps.iter().filter(|(of, _)| *of == payload);
+        let mapped = mapped.filter_map(|(_, rest)| RtpMap::parse(payload, rest)).next();
+        if let Some(map) = mapped.or_else(|| RtpMap::of_static(payload)) {
+            let fmtp = parameters.iter().find(|(of, _)| *of == text.as_str()).map(|(_, rest)| *rest);
+            known.push((Format { text, fmtp }, map));
         }
     }
     known

@@ -17,9 +17,7 @@ impl<O: Copy + PartialEq> Layer<O> {
         if *message.method() == Method::Ack {
             return self.acknowledged(now, message, hop, out);
         }
-        let Some(key) = self.keys.server(&message, message.method()) else {
-            return;
-        };
+        let key = self.keys.server(&message, message.method());
         if let Some(place) = self.table.find(key) {
             let effects = match self.table.get(place).map(|t| &t.machine) {
                 Some(Machine::ServerInvite(m)) => m.repeated(),
@@ -82,7 +80,7 @@ impl<O: Copy + PartialEq> Layer<O> {
     fn acknowledged(&mut self, now: Duration, message: Message, hop: Hop, out: &mut Outputs<O>) {
         let timers = self.timers;
         let own = self.keys.server(&message, INVITE);
-        let place = own.and_then(|key| self.table.find(key)).or_else(|| {
+        let place = self.table.find(own).or_else(|| {
             let call = |to_tag| self.table.find_call(self.keys.call(&message, INVITE, to_tag));
             call(message.to_tag()).or_else(|| call(None))
         });
@@ -97,7 +95,7 @@ impl<O: Copy + PartialEq> Layer<O> {
         };
         let effects = match invite.ack_success() {
             Some(effects) => effects,
-            None if own == Some(key) => invite.ack(timers, reliable),
+            None if own == key => invite.ack(timers, reliable),
             None => return out.push(Output::Ack { message, hop }),
         };
         let news = effects.pass;
@@ -110,8 +108,7 @@ impl<O: Copy + PartialEq> Layer<O> {
 
     /// Section 9.2.
     fn cancelled(&mut self, now: Duration, key: Key, message: Message, hop: Hop, out: &mut Outputs<O>) {
-        let invite = self.keys.server(&message, INVITE);
-        let place = invite.and_then(|key| self.table.find(key));
+        let place = self.table.find(self.keys.server(&message, INVITE));
         let Some((place, transaction)) = place.and_then(|p| Some((p, self.table.get(p)?))) else {
             return self.answer(now, key, &message, hop, Status::CALL_DOES_NOT_EXIST, out);
         };

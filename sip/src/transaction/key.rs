@@ -40,10 +40,10 @@ impl Keys {
         })
     }
 
-    /// Section 17.2.3, for `method` (an ACK or CANCEL asks for its INVITE). `None` without a readable Via.
-    pub fn server(&self, request: &Message, method: &Method) -> Option<Key> {
-        let via = request.via().ok()?;
-        Some(if via.has_modern_branch() {
+    /// Section 17.2.3, for `method` (an ACK or CANCEL asks for its INVITE).
+    pub fn server(&self, request: &Message, method: &Method) -> Key {
+        let via = request.via();
+        if via.has_modern_branch() {
             self.hash(Space::Server, |h| {
                 h.part(via.branch().unwrap_or_default());
                 sent_by(h, &via);
@@ -64,7 +64,7 @@ impl Keys {
                     h.part(request.to_tag().unwrap_or_default());
                 }
             })
-        })
+        }
     }
 
     /// Section 8.2.2.2: From tag, Call-ID, CSeq; and the To tag of a request inside a dialog. It finds merged requests,

@@ -7,9 +7,7 @@ use std::net::SocketAddr;
 /// The way of the responses to `request`, which came over `hop`: back over the connection; over UDP to `maddr`, or to the
 /// source address and to the source port when the client asked for it with `rport`, else to the port of sent-by.
 pub fn response_hop(request: &Message, hop: &Hop) -> Hop {
-    let Ok(via) = request.via() else {
-        return *hop;
-    };
+    let via = request.via();
     if hop.protocol.is_reliable() {
         return *hop;
     }

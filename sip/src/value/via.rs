@@ -53,6 +53,17 @@ impl<'a> Via<'a> {
         Ok(Self { transport, host, port, params, branch })
     }
 
+    /// One that was read before.
+    pub(crate) const fn of_parts(
+        transport: &'a [u8],
+        host: &'a [u8],
+        port: Option<u16>,
+        params: Params<'a>,
+        branch: Option<&'a [u8]>,
+    ) -> Self {
+        Self { transport, host, port, params, branch }
+    }
+
     /// The branch, `None` when absent or empty.
     pub const fn branch(&self) -> Option<&'a [u8]> {
         self.branch

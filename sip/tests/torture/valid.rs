@@ -162,7 +162,7 @@ fn wsinv() -> Row {
             assert_eq!(m.number(Name::MaxForwards, 255), Ok(Some(68)));
             assert_eq!(m.from_tag(), b"98asjd8");
             assert_eq!(m.value(Name::Subject), Some(&b""[..]));
-            assert!(!m.via().unwrap().has_modern_branch());
+            assert!(!m.via().has_modern_branch());
             let vias: Vec<_> = m.values(Name::Via).map(|v| Via::parse(v.unwrap()).unwrap()).collect();
             assert_eq!(vias[0].transport, b"UDP");
             assert_eq!(vias[1].branch(), Some(&b"z9hG4bK9ikj8"[..]));
