@@ -11,13 +11,13 @@ use metrics_exporter_prometheus::PrometheusHandle;
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 /// Between two looks at the number of call records.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
-/// What the store removes at most in one go: then there is more to do.
-const PRUNED_AT_ONCE: usize = 1_024;
+/// The store removes a thousand pages in one go, of one record at least: when that many went there may be more to do.
+const PRUNED_AT_ONCE: u64 = 1_024;
 
 /// What housekeeping hears.
 pub enum HousekeepingMsg {
     /// This many call records were removed.
-    Pruned(usize),
+    Pruned(u64),
 }
 
 /// See the module.
@@ -25,7 +25,7 @@ pub struct Housekeeping {
     shared: Arc<Shared>,
     metrics: PrometheusHandle,
     records_max: u64,
-    pruned: usize,
+    pruned: u64,
 }
 
 impl Housekeeping {
@@ -49,7 +49,7 @@ impl Housekeeping {
             return;
         }
         let me = cx.me();
-        let reply = move |result: Result<usize, _>| {
+        let reply = move |result: Result<u64, _>| {
             let removed = result.unwrap_or_else(|error| {
                 tracing::warn!(%error, "old call records could not be removed");
                 0

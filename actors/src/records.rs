@@ -130,7 +130,7 @@ impl Live for Records {
                 line,
             });
         }
-        self.shared.store.calls().append_all(&records, |result| {
+        self.shared.store.calls().append(&records, |result| {
             if let Err(error) = result {
                 tracing::warn!(%error, "call records were not stored");
             }

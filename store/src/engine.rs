@@ -24,29 +24,25 @@ pub enum Tree {
     Locations,
     /// Instant messages for absent users.
     Messages,
-    /// Call detail records in order of their start.
+    /// Pages of call detail records, in order of their end.
     Calls,
-    /// Call-ID to call detail record.
-    CallIds,
-    /// Party to call detail record.
-    CallParties,
+    /// For each page what leads to its records.
+    CallIndex,
 }
 
 impl Tree {
     /// Every tree, [`Tree::Meta`] first.
-    pub const ALL: [Self; 6] =
-        [Self::Meta, Self::Locations, Self::Messages, Self::Calls, Self::CallIds, Self::CallParties];
+    pub const ALL: [Self; 5] = [Self::Meta, Self::Locations, Self::Messages, Self::Calls, Self::CallIndex];
 
-    /// The byte that stands for this tree on disk and in dumps; never reused.
+    /// The byte that stands for this tree on disk and in dumps; never reused (`C`, `c` and `p` are of an earlier form).
     #[must_use]
     pub const fn tag(self) -> u8 {
         match self {
             Self::Meta => b'M',
             Self::Locations => b'L',
             Self::Messages => b'I',
-            Self::Calls => b'C',
-            Self::CallIds => b'c',
-            Self::CallParties => b'p',
+            Self::Calls => b'R',
+            Self::CallIndex => b'r',
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::calls::CallBook;
 use crate::counts::{self, Counts, Missing};
 use crate::dump::{self, DumpReport};
 use crate::engine::{Batch, Engine, Tree};
@@ -129,6 +130,7 @@ pub(crate) struct Shared {
     pub(crate) counts: Mutex<Counts>,
     pub(crate) stats: Stats,
     pub(crate) messages: Mutex<Index>,
+    pub(crate) calls: CallBook,
     pub(crate) witness: Witness,
     /// A group was begun and not ended.
     pub(crate) unsettled: AtomicBool,
@@ -169,6 +171,7 @@ impl Store {
         let (engine, witness, report) = open::open(&config.engine)?;
         let counts = Counts::load(&*engine)?;
         let messages = Index::load(&*engine, config.messages)?;
+        let calls = CallBook::load(&*engine)?;
         let shared = Shared {
             engine,
             queue: Queue::new(Bounds {
@@ -180,6 +183,7 @@ impl Store {
             counts: Mutex::new(counts),
             stats: Stats::default(),
             messages: Mutex::new(messages),
+            calls,
             witness,
             unsettled: AtomicBool::new(false),
         };
@@ -271,7 +275,7 @@ impl Store {
             bytes_on_disk: shared.engine.bytes_on_disk(),
             bindings: counts.of(Tree::Locations),
             messages: counts.of(Tree::Messages),
-            calls: counts.of(Tree::Calls),
+            calls: self.shared.calls.records(),
         }
     }
 
@@ -300,7 +304,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Damaged`] at the first frame that is cut or changed; what came before it is loaded.
     pub fn load(&self, from: &mut dyn std::io::Read) -> Result<DumpReport, StoreError> {
-        dump::load(from, |batch| wait(|reply| self.submit(batch, reply)))
+        let report = dump::load(from, |batch| wait(|reply| self.submit(batch, reply)))?;
+        self.shared.calls.recount(&*self.shared.engine)?;
+        Ok(report)
     }
 
     /// Refuses new writes, waits until those that were queued are answered, marks the database as cleanly closed.

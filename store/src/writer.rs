@@ -155,6 +155,7 @@ pub(crate) fn recover(shared: &Shared) -> Result<(), StoreError> {
     let mut counts = shared.counts.lock();
     let reopened = guarded_call(|| {
         shared.engine.reopen()?;
+        shared.calls.recount(&*shared.engine)?;
         Counts::load(&*shared.engine)
     });
     match reopened {

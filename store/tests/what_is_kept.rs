@@ -272,10 +272,8 @@ fn a_call_is_found_by_time_call_id_and_party_newest_first() {
         let store = opened(&config);
         let calls = store.calls();
         for (call_id, party, started_at_ms) in [("c1", "a", -5), ("c2", "a", 20), ("c3", "z", 30), ("c4", "a", 40)] {
-            wait(|reply| calls.append(&call(call_id, party, started_at_ms), reply)).unwrap();
+            wait(|reply| calls.append(&[call(call_id, party, started_at_ms)], reply)).unwrap();
         }
-        // Written twice, kept once.
-        wait(|reply| calls.append(&call("c4", "a", 40), reply)).unwrap();
         let ids = |select: CallSelect, limit| -> Vec<String> {
             calls.find(&select, limit).unwrap().into_iter().map(|record| record.call_id).collect()
         };
@@ -293,12 +291,44 @@ fn a_call_is_found_by_time_call_id_and_party_newest_first() {
 }
 
 #[test]
+fn calls_that_ended_together_are_found_one_by_one_and_counted_again_after_a_restart() {
+    on_each(|config| {
+        let store = opened(&config);
+        let calls = store.calls();
+        // More than one page, and calls that began long before others that ended with them.
+        let crowd: Vec<_> = (0..200).map(|n| call(&format!("c{n}"), &format!("p{}", n % 7), (n * 37) % 200)).collect();
+        wait(|reply| calls.append(&crowd, reply)).unwrap();
+        assert_eq!(calls.count(), 200);
+        for n in [0, 63, 64, 199] {
+            let found = calls.find(&CallSelect::CallId(format!("c{n}")), 9).unwrap();
+            assert_eq!(found, [crowd[n].clone()]);
+        }
+        let with = |party: &str| CallSelect::Party { party: party.into(), from_ms: 50, until_ms: 150 };
+        let found = calls.find(&with("p3"), 1000).unwrap();
+        let mut expected: Vec<_> = crowd.iter().filter(|c| c.parties[0] == "p3" || c.parties[1] == "p3").collect();
+        expected.retain(|c| (50..150).contains(&c.started_at_ms));
+        expected.sort_by_key(|c| std::cmp::Reverse(c.started_at_ms));
+        assert!(!expected.is_empty());
+        assert_eq!(found.iter().collect::<Vec<_>>(), expected);
+        assert!(calls.find(&with("p9"), 9).unwrap().is_empty());
+        // Whole pages go, and never more than asked.
+        let removed = wait(|reply| calls.prune(100, i64::MIN, reply)).unwrap();
+        assert!((37..=100).contains(&removed), "{removed}");
+        assert_eq!(calls.count(), 200 - removed);
+        assert!(store.verify().unwrap().is_empty());
+        store.shutdown().unwrap();
+        drop((store, calls));
+        assert_eq!(opened(&config).calls().count(), 200 - removed);
+    });
+}
+
+#[test]
 fn the_oldest_calls_go_by_count_and_by_age_with_all_that_leads_to_them() {
     on_each(|config| {
         let store = opened(&config);
         let calls = store.calls();
         for number in 0..6 {
-            wait(|reply| calls.append(&call(&format!("c{number}"), "a", number), reply)).unwrap();
+            wait(|reply| calls.append(&[call(&format!("c{number}"), "a", number)], reply)).unwrap();
         }
         assert_eq!(wait(|reply| calls.prune(4, 0, reply)).unwrap(), 2);
         assert_eq!(wait(|reply| calls.prune(4, 3, reply)).unwrap(), 1);
@@ -322,7 +352,7 @@ fn a_dump_restores_everything_and_a_changed_dump_is_refused() {
             wait(|reply| store.locations().update(&aor, &[], &[binding], reply)).unwrap();
         }
         wait(|reply| store.messages().enqueue(&message("a", "x"), reply)).unwrap();
-        wait(|reply| store.calls().append(&call("c1", "a", 5), reply)).unwrap();
+        wait(|reply| store.calls().append(&[call("c1", "a", 5)], reply)).unwrap();
         let mut dump = Vec::new();
         let written = store.dump(&mut dump).unwrap();
         assert_eq!((written.damaged, store.verify().unwrap().len()), (0, 0));
