@@ -89,6 +89,7 @@ fn sip_settings(config: &Config) -> SipSettings {
         min_se: sip.min_se,
         max_call_duration: sip.max_call_duration,
         max_ringing: sip.max_ringing,
+        ring_step: sip.ring_step,
         max_forks: sip.max_forks,
     }
 }

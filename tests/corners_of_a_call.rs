@@ -4,7 +4,7 @@
 mod support;
 
 use support::config::Config;
-use support::party::{End, Party, SDP, callee_end, end_of, idle, standing, talks};
+use support::party::{End, Party, SDP, callee_end, end_of, idle, kill_the_call, standing, talks};
 use support::switch::Switch;
 use support::wire::{header, status};
 
@@ -335,11 +335,7 @@ fn a_call_whose_actor_dies_while_it_rings_is_answered_and_ends() {
     bob.reply(&invite, "180 Ringing", "", "");
     assert_eq!(status(&alice.answer_to("INVITE", 180)), Some(180));
 
-    let calls = switch.command(&["tree", "--json"]);
-    let tree = String::from_utf8_lossy(&calls.stdout).into_owned();
-    let path = tree.split('"').find(|word| word.contains("/calls/")).expect("the call is in the tree");
-    let killed = switch.command(&["kill", path]);
-    assert!(killed.status.success(), "{}", String::from_utf8_lossy(&killed.stderr));
+    kill_the_call(&switch);
 
     bob.reply(&invite, "200 OK", "", SDP);
     let answer = alice.answer_to("INVITE", 200);

@@ -56,6 +56,8 @@ pub struct SipSettings {
     pub max_call_duration: Duration,
     /// Longest ringing before 408/CANCEL.
     pub max_ringing: Duration,
+    /// How long contacts of one q ring before those of the next have their turn.
+    pub ring_step: Duration,
     /// Most contacts that one INVITE is forked to.
     pub max_forks: usize,
 }

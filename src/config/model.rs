@@ -219,7 +219,9 @@ section! {
         max_call_duration: Duration = Period(SECOND..=DAY * 7), default "\"12h\"";
         /// The longest time that a call may ring before it is given up.
         max_ringing: Duration = Period(SECOND * 10..=HOUR), default "\"180s\"";
-        /// How many contacts a call rings at once.
+        /// How long the contacts of one q ring before those of the next lower q ring instead.
+        ring_step: Duration = Period(SECOND..=HOUR), default "\"20s\"";
+        /// How many contacts a call rings, of all q together.
         max_forks: usize = Count::new(1, 64), default "16";
     }
 }

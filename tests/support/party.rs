@@ -20,6 +20,8 @@ pub struct Party {
     pub from: &'static str,
     /// Which phone it is (`+sip.instance`), where it says so.
     pub instance: Option<&'static str>,
+    /// How gladly it is called here (q of its Contact), where it says so.
+    pub q: Option<&'static str>,
     answerer: Answerer,
 }
 
@@ -66,12 +68,19 @@ impl Party {
             "bob" => "sip:bob@example.com",
             _ => "sip:carol@example.com",
         };
-        Self { wire, name, from, instance: None, answerer: Answerer::new(account, &[7; 32]) }
+        Self { wire, name, from, instance: None, q: None, answerer: Answerer::new(account, &[7; 32]) }
     }
 
     /// A user of the lab at a UDP socket, registered.
     pub fn registered(switch: &Switch, name: &'static str) -> Self {
         let mut this = Self::new(switch, name);
+        this.register("");
+        this
+    }
+
+    /// As [`Party::registered`], with this q.
+    pub fn registered_at(switch: &Switch, name: &'static str, q: &'static str) -> Self {
+        let mut this = Self { q: Some(q), ..Self::new(switch, name) };
         this.register("");
         this
     }
@@ -92,10 +101,11 @@ impl Party {
         let head = format!(
             "{method} {uri} SIP/2.0\nVia: SIP/2.0/UDP {{local}};branch=z9hG4bK{}x{id}\nMax-Forwards: 70\n\
              From: <{}>;tag=t{id}\nTo: <{to}>\nCall-ID: corner-{id}\nCSeq: {cseq} {method}\n\
-             Contact: <sip:{name}@{{local}}>{}\n{more}{kind}",
+             Contact: <sip:{name}@{{local}}>{}{}\n{more}{kind}",
             fresh(),
             self.from,
             self.instance.map(|id| format!(";+sip.instance=\"<{id}>\"")).unwrap_or_default(),
+            self.q.map(|q| format!(";q={q}")).unwrap_or_default(),
         );
         with_length(&head, body)
     }
@@ -117,6 +127,24 @@ impl Party {
     /// Calls a user.
     pub fn call(&mut self, user: &str, more: &str) -> String {
         self.begin("INVITE", &format!("sip:{user}@example.com"), more, SDP)
+    }
+
+    /// Gives up the call that this INVITE began.
+    pub fn cancel(&mut self, invite: &str) {
+        let head: String = invite
+            .lines()
+            .take_while(|line| !line.is_empty())
+            .filter(|line| !["Contact", "Content", "Authorization"].iter().any(|name| line.starts_with(name)))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        self.wire.send(&with_length(&head.replace("INVITE", "CANCEL"), ""));
+    }
+
+    /// Lets go of an INVITE that the switch cancels.
+    pub fn let_go(&mut self, invite: &str) {
+        let cancel = self.wire.receive("CANCEL");
+        self.reply(&cancel, "200 OK", "", "");
+        self.reply(invite, "487 Request Terminated", "", "");
     }
 
     /// The next answer to a method with this status or higher.
@@ -258,4 +286,13 @@ pub fn talks(from: &mut Party, end: &mut End, to: &mut Party) {
     let info = to.wire.receive("INFO");
     to.reply(&info, "200 OK", "", "");
     assert_eq!(status(&from.answer_to("INFO", 200)), Some(200));
+}
+
+/// Kills the actor of the one call that is up.
+pub fn kill_the_call(switch: &Switch) {
+    let calls = switch.command(&["tree", "--json"]);
+    let tree = String::from_utf8_lossy(&calls.stdout).into_owned();
+    let path = tree.split('"').find(|word| word.contains("/calls/")).expect("the call is in the tree");
+    let killed = switch.command(&["kill", path]);
+    assert!(killed.status.success(), "{}", String::from_utf8_lossy(&killed.stderr));
 }

@@ -3,7 +3,7 @@
 use sip::transaction::ServerId;
 use sip::{Message, Name, Status};
 
-use super::leg::{LegId, LegState};
+use super::leg::{Leg, LegId, LegState};
 use super::record::{Said, What};
 use super::{CallTimer, Work};
 
@@ -33,25 +33,30 @@ impl Work<'_> {
         self.finish_unanswered("caller", "cancelled", Status::REQUEST_TERMINATED, 16);
     }
 
-    /// Cancels every leg that still rings, but `except`.
+    /// Cancels every leg that still rings, but `except`; nobody else has a turn any more.
     pub fn cancel_forks(&mut self, except: Option<LegId>, reason: Option<&str>) {
         self.disarm(CallTimer::Ringing);
-        let core = self.core;
-        let mut cancelled = Vec::new();
-        for leg in &mut self.state.legs {
-            if leg.outgoing && leg.state == LegState::Early && Some(leg.id) != except {
-                match leg.client {
-                    Some(client) => {
-                        leg.state = LegState::Ending;
-                        cancelled.push((leg.id, client, leg.hop));
-                    }
-                    None => leg.state = LegState::Ended,
-                }
-            }
+        self.disarm(CallTimer::Group);
+        self.state.groups.clear();
+        let waits = |leg: &&Leg| leg.outgoing && matches!(leg.state, LegState::Early | LegState::Late);
+        let forks: Vec<LegId> = self.state.legs.iter().filter(waits).map(|leg| leg.id).collect();
+        for id in forks.into_iter().filter(|id| Some(*id) != except) {
+            self.cancel_leg(id, LegState::Ending, reason);
         }
-        for (id, client, hop) in cancelled {
-            self.note(Some(id), What::Sent { message: Said::request(sip::Method::Cancel), to: Some(hop) });
-            core.cancel(client, reason);
+    }
+
+    /// Cancels the INVITE of a leg, which is in this state then.
+    pub fn cancel_leg(&mut self, id: LegId, state: LegState, reason: Option<&str>) {
+        let Some(leg) = self.state.leg_mut(id) else { return };
+        let before = std::mem::replace(&mut leg.state, state);
+        let Some(client) = leg.client else {
+            leg.state = LegState::Ended;
+            return;
+        };
+        if before == LegState::Early {
+            let to = Some(leg.hop);
+            self.note(Some(id), What::Sent { message: Said::request(sip::Method::Cancel), to });
+            self.core.cancel(client, reason);
         }
     }
 

@@ -13,13 +13,13 @@ use std::time::Duration;
 use super::begin::description;
 use super::cancel::{q850_of, rank};
 use super::leg::{Abilities, Leg, LegId, LegState, TooLong};
+use super::modify::resumed;
 use super::record::{Said, What};
 use super::{CallTimer, Work, media as audio};
 use crate::location::Contact;
 use crate::outgoing;
 use crate::shard::core::new_branch;
 use crate::shard::{ALLOW, SUPPORTED};
-use crate::shared::unix_ms;
 
 /// As [`SUPPORTED`] in an INVITE without offer: a reliable provisional response would have to carry the offer, whose
 /// answer only the caller can give (RFC 3262 section 5), and in its ACK.
@@ -29,9 +29,10 @@ impl Work<'_> {
     /// Rings every contact of an address of record, or the one instance that a GRUU names (RFC 5627 section 3.3).
     pub fn ring(&mut self, aor: &str, instance: Option<&str>, offer: Option<&Session>) {
         let settings = self.core.shared.settings();
-        let contacts = self.contacts_of(aor, instance);
+        self.state.forks = 0;
+        let groups = self.groups_of(aor, instance);
         self.state.tried.push(aor.to_owned());
-        if contacts.is_empty() {
+        if groups.is_empty() {
             self.decided(None, format!("{aor} is not registered"));
             return self.refuse_with(Status::TEMPORARILY_UNAVAILABLE, None, 20, |writer| {
                 writer.header(Name::Reason, "Q.850;cause=20;text=\"not registered\"");
@@ -40,11 +41,8 @@ impl Work<'_> {
         if offer.is_some() && !self.open_media() {
             return self.refuse(Status::SERVICE_UNAVAILABLE, Some("No Media Port Free"), 34);
         }
-        self.decided(None, format!("{aor} has {} contacts; all ring", contacts.len()));
-        for contact in contacts {
-            self.invite(&contact, aor, offer);
-        }
-        if !self.state.ringing() {
+        self.decided(None, format!("{aor} has {} contacts of {} q", self.state.forks, groups.len()));
+        if !self.ring_groups(groups) {
             return self.refuse(Status::SERVICE_UNAVAILABLE, None, 41);
         }
         // The caller may set its INVITE a time (RFC 3261 section 13.3.1); ours is the longest.
@@ -56,32 +54,27 @@ impl Work<'_> {
         self.lamps();
     }
 
-    /// The contacts of an address of record that ring, or of one instance of it.
-    pub fn contacts_of(&self, aor: &str, instance: Option<&str>) -> Vec<Contact> {
-        let now = unix_ms();
-        let alive = self.core.shared.location.get(aor);
-        alive
-            .iter()
-            .filter(|c| c.expires_at_ms > now)
-            .filter(|c| instance.is_none_or(|of| c.is_instance(of)))
-            .take(self.core.shared.settings().sip.max_forks)
-            .cloned()
-            .collect()
-    }
-
-    /// Sends an INVITE to a contact, as a new leg on side B.
-    pub fn invite(&mut self, contact: &Contact, aor: &str, offer: Option<&Session>) {
+    /// Sends an INVITE to a contact, as a new leg: for the caller on side B, or on the side of whoever transfers the call.
+    pub fn invite(&mut self, contact: &Contact, aor: &str) {
+        let (side, theirs) = self.place();
         let Some(id) = self.state.new_leg() else { return };
-        let leg = Leg::outgoing(self.core, id, Side::B, contact, aor.to_owned());
-        let ours = match (&self.state.flow, offer) {
-            (Some(flow), Some(offer)) => {
-                let our = audio::ours(flow, Side::B, leg.session_id, Some(offer));
-                Some(relay_offer(offer, &our, &audio::relay_policy()))
-            }
-            _ => None,
-        };
+        let leg = Leg::outgoing(self.core, id, side, contact, aor.to_owned());
+        let ours = self.state.flow.as_ref().zip(theirs).map(|(flow, theirs)| {
+            let our = audio::ours(flow, side, leg.session_id, Some(&theirs));
+            relay_offer(&theirs, &our, &audio::relay_policy())
+        });
         self.state.legs.push(leg);
         self.send_invite(id, contact.uri.as_bytes(), &contact.path, aor, ours, None);
+    }
+
+    /// The side of the media path on which contacts are rung, and what the party that waits for them has said.
+    fn place(&self) -> (Side, Option<Session>) {
+        if let Some(place) = self.transfer_place() {
+            return place;
+        }
+        let exchange = self.state.leg(LegId::CALLER).map(|caller| &caller.exchange);
+        let offer = exchange.and_then(|e| e.pending_offer().cloned().or_else(|| e.remote().map(resumed)));
+        (Side::B, offer)
     }
 
     /// Sends the first INVITE of an outgoing leg. `session` is what a 422 made of our wish.
@@ -223,9 +216,11 @@ impl Work<'_> {
         let Some(leg) = self.state.leg(id) else { return };
         match leg.state {
             LegState::Confirmed => self.reinvite_response(client, id, response, status),
-            LegState::Early if leg.outgoing => {
+            LegState::Early | LegState::Late if leg.outgoing => {
                 if status.is_provisional() {
-                    self.progress(id, response, status);
+                    if leg.state == LegState::Early {
+                        self.progress(id, response, status);
+                    }
                 } else if status.is_success() {
                     self.picked_up(client, id, response);
                 } else {
@@ -338,10 +333,11 @@ impl Work<'_> {
 
     /// A contact says no. When it was the last, the caller hears the best of all noes (RFC 3261 section 16.7 step 6).
     fn fork_refused(&mut self, id: LegId, response: &Message, status: Status) {
-        if status == Status::SESSION_INTERVAL_TOO_SMALL && self.retry_with_longer_session(id, response) {
+        let in_turn = self.state.leg(id).is_some_and(|leg| leg.state == LegState::Early);
+        if status == Status::SESSION_INTERVAL_TOO_SMALL && in_turn && self.retry_with_longer_session(id, response) {
             return;
         }
-        if matches!(status.code(), 300..=399) && self.redirected(id, response) {
+        if matches!(status.code(), 300..=399) && in_turn && self.redirected(id, response) {
             return;
         }
         // A phone that declines for all of its owner's phones (6xx) ends the ringing of the others, before its refusal
@@ -353,20 +349,33 @@ impl Work<'_> {
         self.fork_over(id, status, reason);
     }
 
-    /// A leg that rang is over; the caller hears of it when no other rings.
+    /// A leg that rang is over; when no other rings the next group has its turn, and after the last the caller hears of it.
     pub fn fork_over(&mut self, id: LegId, status: Status, reason: std::sync::Arc<str>) {
         self.untie(id);
-        if self.transfer_refused(id, status) {
-            return;
+        let answered = self.state.partner.is_some() && self.transfer_place().is_none();
+        if answered || self.state.ringing() {
+            return self.weigh(status, reason);
         }
+        self.weigh(status, reason);
+        if !self.ring_next() {
+            self.all_refused(status);
+        }
+    }
+
+    /// A refusal, of which the caller hears if it is the best of all (RFC 3261 section 16.7 step 6).
+    pub fn weigh(&mut self, status: Status, reason: std::sync::Arc<str>) {
         let better = self.state.best.as_ref().is_none_or(|(best, _)| rank(status) < rank(*best));
         if better {
             self.state.best = Some((status, reason));
         }
-        if self.state.ringing() || self.state.partner.is_some() {
-            return;
+    }
+
+    /// Nobody rings and nobody is left whose turn could come; `last` is the last refusal.
+    pub fn all_refused(&mut self, last: Status) {
+        self.cancel_forks(None, None);
+        if self.transfer_place().is_some() {
+            return self.transfer_failed(last);
         }
-        self.disarm(CallTimer::Ringing);
         let (status, reason) = self.state.best.clone().unwrap_or((Status::TEMPORARILY_UNAVAILABLE, "".into()));
         // What a callee says about credentials or routes is between it and us.
         let status = match status.code() {
@@ -437,7 +446,7 @@ impl Work<'_> {
             // A PRACK without answer: the callee, which has not seen it either, ends its INVITE (RFC 3262 section 3).
             LegState::Early if waiting != Some(client) => {}
             LegState::Early if why == ClientEnd::TransportFailed && self.retry_by_datagram(id) => {}
-            LegState::Early => self.fork_over(id, status, "".into()),
+            LegState::Early | LegState::Late => self.fork_over(id, status, "".into()),
             LegState::Confirmed => self.party_gone(id, "the party does not answer"),
             LegState::Ending => self.untie(id),
             LegState::Ended => {}

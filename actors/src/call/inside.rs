@@ -6,7 +6,7 @@ use sip::{Hop, Message, Method, Name, Status};
 
 use super::Work;
 use super::begin::description;
-use super::leg::{LegId, LegState};
+use super::leg::{Leg, LegId, LegState};
 use super::record::{Said, What};
 
 /// Requests that may be on their way from one party to the other at once.
@@ -79,7 +79,8 @@ impl Work<'_> {
     /// A party hangs up (RFC 3261 section 15.1.2).
     fn bye(&mut self, server: ServerId, id: LegId, request: &Message) {
         // A callee says no with its answer; BYE is not its word before that (section 15).
-        if self.state.leg(id).is_some_and(|leg| leg.outgoing && leg.state == LegState::Early) {
+        let unanswered = |leg: &Leg| leg.outgoing && matches!(leg.state, LegState::Early | LegState::Late);
+        if self.state.leg(id).is_some_and(unanswered) {
             return self.answer_plain(id, server, request, Status::CALL_DOES_NOT_EXIST, None);
         }
         self.answer_plain(id, server, request, Status::OK, None);

@@ -32,6 +32,8 @@ impl LegId {
 pub enum LegState {
     /// INVITE sent or received, no final answer.
     Early,
+    /// Its turn to ring is over and its INVITE was cancelled; an answer that crosses the CANCEL still counts.
+    Late,
     /// Answered.
     Confirmed,
     /// BYE sent, its answer not there yet; or a leg whose INVITE was cancelled.

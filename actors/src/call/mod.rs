@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | `begin` | the INVITE: checks, routing, the first leg |
 //! | `fork` | ringing all contacts, and their answers |
+//! | `groups` | whose turn it is: contacts by q |
 //! | `redirect` | a phone sends the caller elsewhere |
 //! | `cancel` | ringing that ends without an answer: CANCEL, time, refusals |
 //! | `answer` | the callee has answered: media connected, 200 to the caller |
@@ -25,6 +26,7 @@ mod cancel;
 mod file;
 mod finish;
 mod fork;
+mod groups;
 mod inside;
 mod leg;
 mod media;
@@ -82,6 +84,8 @@ impl fmt::Display for CallKey {
 pub enum CallTimer {
     /// Nobody has answered for too long.
     Ringing,
+    /// The contacts that ring have had their time, and others wait for their turn.
+    Group,
     /// The call has lasted as long as a call may.
     MaxDuration,
     /// It is our turn to refresh the session of a leg (RFC 4028 section 10).
@@ -349,6 +353,7 @@ impl Work<'_> {
     fn timer(&mut self, timer: CallTimer) {
         match timer {
             CallTimer::Ringing => self.nobody_answered(),
+            CallTimer::Group => self.group_over(),
             CallTimer::MaxDuration => self.hang_up_all("switch", "the longest time of a call has passed"),
             CallTimer::Refresh(leg) => self.refresh(leg),
             CallTimer::SessionExpired(leg) => self.session_expired(leg),

@@ -258,6 +258,6 @@ impl Work<'_> {
 }
 
 /// A description as its party would give it when it held nobody: hold of one party is not hold of the other.
-fn resumed(description: &Session) -> Session {
+pub fn resumed(description: &Session) -> Session {
     sip::sdp::redirect(description, |_| sip::sdp::Direction::SendRecv)
 }

@@ -18,7 +18,7 @@ impl Work<'_> {
             return self.hang_up_rest(None);
         }
         let waits = self.state.caller().is_some_and(|leg| leg.state == LegState::Early);
-        if waits && !self.state.ringing() {
+        if waits && !self.state.ringing() && !self.ring_next() {
             return self.hang_up_all("switch", "a fault ended the call before it was answered");
         }
         self.rearm(waits);
@@ -33,6 +33,7 @@ impl Work<'_> {
         let any = owned.iter().any(|o| matches!(o, Owned::Client { open: true, .. }));
         match leg.state {
             LegState::Early if leg.outgoing && !waits => self.fork_over(id, Status::SERVER_INTERNAL_ERROR, "".into()),
+            LegState::Late if !waits => self.untie(id),
             LegState::Ending if !any => self.untie(id),
             LegState::Confirmed if leg.client.is_some() && !waits && leg.ack_held.is_none() => {
                 leg.client = None;
@@ -52,6 +53,7 @@ impl Work<'_> {
         } else {
             self.arm(CallTimer::MaxDuration, settings.sip.max_call_duration.saturating_sub(lasts));
         }
+        self.time_group();
         if let Some(wait) = self.state.transfer.as_ref().map(|t| t.patience(settings.sip.max_ringing)) {
             self.arm(CallTimer::TransferDone, wait);
         }

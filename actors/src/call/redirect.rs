@@ -1,5 +1,7 @@
 //! A phone that sends the caller elsewhere (RFC 3261 section 8.1.3.4): the switch follows, as far as it is at home there.
 
+use std::collections::VecDeque;
+
 use sip::value::{NameAddr, Scheme, Uri};
 use sip::{Message, Name};
 
@@ -28,9 +30,9 @@ impl Work<'_> {
                 Destination::Service(_) | Destination::Nowhere(_) => None,
             })
             .collect();
-        let caller = self.state.leg(LegId::CALLER);
-        let offer = caller.and_then(|l| l.exchange.pending_offer().or_else(|| l.exchange.remote()).cloned());
-        let mut rings = false;
+        // Whom it sends the caller to may ring in its place.
+        self.state.forks = self.state.forks.saturating_sub(1);
+        let (mut now, mut later) = (VecDeque::new(), VecDeque::new());
         for user in users {
             let aor = directory.aor(&user);
             if self.state.tried.contains(&aor) || self.state.tried.len() >= TRIED_MAX || !self.take_line(&user, &aor) {
@@ -38,14 +40,23 @@ impl Work<'_> {
             }
             self.decided(Some(id), format!("diverted to {aor}"));
             self.state.tried.push(aor.clone());
-            for contact in self.contacts_of(&aor, None) {
-                self.invite(&contact, &aor, offer.as_ref());
-                rings = true;
-            }
+            let mut groups = self.groups_of(&aor, None);
+            now.extend(groups.pop_front());
+            later.extend(groups);
         }
-        if rings {
-            self.untie(id);
+        if now.is_empty() {
+            return false;
         }
-        rings && self.state.ringing()
+        self.untie(id);
+        for group in &now {
+            self.ring_group(group);
+        }
+        later.append(&mut self.state.groups);
+        self.state.groups = later;
+        if self.state.ringing() {
+            self.time_group();
+            return true;
+        }
+        self.ring_next()
     }
 }

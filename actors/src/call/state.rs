@@ -2,9 +2,11 @@
 
 use sip::Status;
 use sip::timer::Handle;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::CallTimer;
+use super::groups::Group;
 use super::leg::{Leg, LegId, LegState};
 use super::transfer::Transfer;
 use crate::directory::ServiceKind;
@@ -26,6 +28,10 @@ pub struct State {
     pub service: Option<ServiceKind>,
     /// The best refusal of the legs tried so far (RFC 3261 section 16.7 step 6).
     pub best: Option<(Status, Arc<str>)>,
+    /// Contacts whose turn to ring has not come, the next first.
+    pub groups: VecDeque<Group>,
+    /// Contacts that this ringing has had or will have.
+    pub forks: usize,
     /// Addresses of record that were rung.
     pub tried: Vec<String>,
     /// Users whose calls this one counts among, until it ends.

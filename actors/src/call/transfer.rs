@@ -8,7 +8,7 @@
 use media::{Side, Source};
 use sip::dialog::refer::{Refer, Report, SIPFRAG};
 use sip::dialog::replaces::Replaces;
-use sip::sdp::{Carrier, Direction, Session, redirect, relay_offer, revise};
+use sip::sdp::{Carrier, Session, relay_offer, revise};
 use sip::transaction::{ClientId, ServerId};
 use sip::value::Scheme;
 use sip::{Message, Method, Name, Status};
@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use super::begin::description;
 use super::leg::{Leg, LegId, LegState};
+use super::modify::resumed;
 use super::record::What;
 use super::{CallKey, CallTimer, Work, media as audio};
 use crate::directory::Destination;
@@ -112,18 +113,22 @@ impl Work<'_> {
         };
         let aor = directory.aor(&user);
         let longest = self.core.shared.settings().sip.max_ringing;
-        let contacts = self.contacts_of(&aor, instance.as_deref());
-        let Some(side) = self.transferor_side() else { return };
-        let Some(offer) = self.offer_for(side) else { return self.transfer_failed(Status::NOT_ACCEPTABLE_HERE) };
-        for contact in &contacts {
-            let Some(id) = self.state.new_leg() else { break };
-            self.state.legs.push(Leg::outgoing(self.core, id, side, contact, aor.clone()));
-            self.send_invite(id, contact.uri.as_bytes(), &contact.path, &aor, Some(offer.clone()), None);
+        if self.transferor_side().and_then(|side| self.offer_for(side)).is_none() {
+            return self.transfer_failed(Status::NOT_ACCEPTABLE_HERE);
         }
-        if !self.state.ringing() {
+        self.state.forks = 0;
+        let groups = self.groups_of(&aor, instance.as_deref());
+        if !self.ring_groups(groups) {
             return self.transfer_failed(Status::TEMPORARILY_UNAVAILABLE);
         }
         self.arm(CallTimer::TransferDone, longest);
+    }
+
+    /// Where the target of a transfer is rung, and what the party that stays has said; `None` when no target rings.
+    pub fn transfer_place(&self) -> Option<(Side, Option<Session>)> {
+        let transfer = self.state.transfer.as_ref().filter(|t| t.step == Step::Ringing)?;
+        let stays = self.state.leg(transfer.stays)?.their_description()?;
+        Some((self.transferor_side()?, Some(resumed(stays))))
     }
 
     fn transferor_side(&self) -> Option<Side> {
@@ -134,7 +139,7 @@ impl Work<'_> {
     /// An offer for whoever comes to `side`: what the party that stays has agreed to, at our port.
     fn offer_for(&self, side: Side) -> Option<Session> {
         let stays = self.state.leg(self.state.transfer.as_ref()?.stays)?;
-        let theirs = redirect(stays.their_description()?, |_| Direction::SendRecv);
+        let theirs = resumed(stays.their_description()?);
         let our = audio::ours(self.state.flow.as_ref()?, side, u64::from(rand::random::<u32>()), Some(&theirs));
         let offer = relay_offer(&theirs, &our, &audio::relay_policy());
         offer.has_active_media().then_some(offer)
@@ -296,17 +301,6 @@ impl Work<'_> {
         true
     }
 
-    /// A target says no; true when it was one.
-    pub fn transfer_refused(&mut self, id: LegId, status: Status) -> bool {
-        if self.state.transfer.as_ref().is_none_or(|t| t.step != Step::Ringing) || self.state.partner.is_none() {
-            return false;
-        }
-        if self.state.leg(id).is_some_and(|leg| leg.outgoing) && !self.state.ringing() {
-            self.transfer_failed(status);
-        }
-        true
-    }
-
     /// The newcomer has the transferor's place: media first, then the report, then the transferor may go.
     fn transfer_succeeded(&mut self, id: LegId) {
         let Some(transfer) = &mut self.state.transfer else { return };
@@ -336,7 +330,7 @@ impl Work<'_> {
     }
 
     /// Nobody came: the transferor is back with the party that stayed.
-    fn transfer_failed(&mut self, status: Status) {
+    pub fn transfer_failed(&mut self, status: Status) {
         self.disarm(CallTimer::TransferDone);
         self.report(status);
         let Some(transfer) = self.state.transfer.take() else { return };
