@@ -186,26 +186,6 @@ fn a_transferor_that_has_left_leaves_the_others_talking() {
 }
 
 #[test]
-fn a_prack_that_crosses_the_answer_is_taken_and_the_answer_has_the_description_all_the_same() {
-    let switch = Switch::start(Config::lab());
-    let (mut alice, mut bob) = (Party::new(&switch, "alice"), Party::registered(&switch, "bob"));
-    alice.call("bob", "Supported: 100rel\n");
-    let invite = bob.wire.receive("INVITE");
-    bob.reply(&invite, "183 Session Progress", "", SDP);
-    let progress = alice.answer_to("INVITE", 183);
-    let rseq = header(&progress, "RSeq").expect("a reliable response").to_owned();
-    bob.reply(&invite, "200 OK", "", SDP);
-    let answer = alice.answer_to("INVITE", 200);
-    assert!(answer.contains("m=audio"), "{answer}");
-
-    let mut end = end_of(&answer);
-    let rack = format!("RAck: {rseq} {} INVITE\n", end.cseq);
-    alice.say(&mut end, "PRACK", &rack, "");
-
-    assert_eq!(status(&alice.answer_to("PRACK", 200)), Some(200));
-}
-
-#[test]
 fn a_request_in_a_dialog_that_requires_what_is_unknown_is_refused() {
     let switch = Switch::start(Config::lab());
     let (mut alice, mut bob) = (Party::new(&switch, "alice"), Party::registered(&switch, "bob"));

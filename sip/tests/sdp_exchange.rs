@@ -104,6 +104,19 @@ fn crossing_offers_are_glare_and_a_second_offer_has_to_wait() {
 }
 
 #[test]
+fn the_offer_that_an_invite_asks_for_comes_before_any_other() {
+    for carrier in [Update, Prack] {
+        let (mut asked, mut asks) = (OfferAnswer::new(), OfferAnswer::new());
+        asked.received(Invite, None).expect("an invitation");
+        asks.sent(Invite, None).expect("an invitation");
+        assert_eq!(asked.received(carrier, sdp(1)), Err(Refusal::Glare), "{carrier:?}");
+        assert_eq!(asks.received(carrier, sdp(1)), Err(Refusal::Glare), "{carrier:?}");
+        assert_eq!(asked.sent(InviteOk, sdp(2)), Ok(Meaning::Offer), "which still stands");
+        assert_eq!(asks.received(InviteOk, sdp(2)), Ok(Meaning::Offer));
+    }
+}
+
+#[test]
 fn a_missing_answer_or_offer_is_told() {
     let mut exchange = OfferAnswer::new();
     exchange.sent(Invite, sdp(1)).expect("an offer");

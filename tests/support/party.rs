@@ -10,6 +10,28 @@ use super::{PATIENCE, until};
 /// A description with PCMU alone.
 pub const SDP: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n";
 
+/// A description with these payload types of PCMU (0), PCMA (8) and G.722 (9), and a direction.
+pub fn sdp(version: u32, port: u16, formats: &[u8], direction: &str) -> String {
+    let names = |format: &u8| match format {
+        0 => "a=rtpmap:0 PCMU/8000\r\n",
+        8 => "a=rtpmap:8 PCMA/8000\r\n",
+        _ => "a=rtpmap:9 G722/8000\r\n",
+    };
+    let list: String = formats.iter().map(|format| format!(" {format}")).collect();
+    let maps: String = formats.iter().map(names).collect();
+    format!(
+        "v=0\r\no=- 1 {version} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+         m=audio {port} RTP/AVP{list}\r\n{maps}a={direction}\r\n"
+    )
+}
+
+/// The payload types that a description in a message has, and nothing where it has none.
+pub fn formats(message: &str) -> Vec<u8> {
+    let line = message.lines().find(|line| line.starts_with("m=audio "));
+    line.map(|line| line.split_whitespace().skip(3).map(|pt| pt.parse().expect("a number")).collect())
+        .unwrap_or_default()
+}
+
 /// A user at the end of a wire, who says only what the test makes it say.
 pub struct Party {
     /// What it sends and receives by.
@@ -22,6 +44,8 @@ pub struct Party {
     pub instance: Option<&'static str>,
     /// How gladly it is called here (q of its Contact), where it says so.
     pub q: Option<&'static str>,
+    /// Its tag in what it answers. A proxy that forks answers with several.
+    pub tag: String,
     answerer: Answerer,
 }
 
@@ -68,7 +92,15 @@ impl Party {
             "bob" => "sip:bob@example.com",
             _ => "sip:carol@example.com",
         };
-        Self { wire, name, from, instance: None, q: None, answerer: Answerer::new(account, &[7; 32]) }
+        Self {
+            wire,
+            name,
+            from,
+            instance: None,
+            q: None,
+            tag: format!("of-{name}"),
+            answerer: Answerer::new(account, &[7; 32]),
+        }
     }
 
     /// A user of the lab at a UDP socket, registered.
@@ -171,7 +203,7 @@ impl Party {
             true => String::new(),
             false => format!("Contact: <sip:{}@{{local}}>\n", self.name),
         };
-        let tag = if to.contains(";tag=") { String::new() } else { format!(";tag=of-{}", self.name) };
+        let tag = if to.contains(";tag=") { String::new() } else { format!(";tag={}", self.tag) };
         let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\n" };
         let head = format!("SIP/2.0 {answer}\n{copied}To: {to}{tag}\n{own}{more}{kind}");
         self.wire.send(&with_length(&head, body));
@@ -195,6 +227,22 @@ impl Party {
             self.name,
         );
         self.wire.send(&with_length(&head, body));
+    }
+
+    /// Acknowledges a reliable provisional answer; the answer to that.
+    pub fn prack(&mut self, end: &mut End, progress: &str, body: &str) -> String {
+        let rseq = header(progress, "RSeq").expect("a reliable response");
+        let rack = format!("RAck: {rseq} {}\n", header(progress, "CSeq").expect("CSeq"));
+        self.say(end, "PRACK", &rack, body);
+        self.answer_to("PRACK", 200)
+    }
+
+    /// Answers an INVITE provisionally and reliably, with its first RSeq in this dialog, and takes the PRACK.
+    pub fn progress(&mut self, invite: &str, body: &str) {
+        self.reply(invite, "183 Session Progress", "Require: 100rel\nRSeq: 1\n", body);
+        let prack = self.wire.receive("PRACK");
+        assert_eq!(header(&prack, "RAck"), Some("1 1 INVITE"), "{prack}");
+        self.reply(&prack, "200 OK", "", "");
     }
 
     /// Picks up the call that comes: our end of its dialog.
@@ -243,7 +291,7 @@ pub fn callee_end(party: &Party, invite: &str) -> End {
     let of = |name: &str| header(invite, name).expect(name).to_owned();
     End {
         call_id: of("Call-ID"),
-        local: format!("{};tag=of-{}", of("To"), party.name),
+        local: format!("{};tag={}", of("To"), party.tag),
         remote: of("From"),
         target: contact(invite),
         cseq: 100,

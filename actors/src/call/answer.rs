@@ -7,7 +7,7 @@ use sip::transaction::ClientId;
 use sip::{Message, Method, Status};
 
 use super::begin::description;
-use super::leg::{Abilities, LegId, LegState};
+use super::leg::{Abilities, LegId, LegState, Unpracked};
 use super::record::{Said, What};
 use super::{CallTimer, Work, media as audio};
 use crate::shared::unix_ms;
@@ -38,7 +38,6 @@ impl Work<'_> {
         };
         self.state.partner = Some(id);
         self.cancel_losers(id);
-        self.note_answer(id);
         if meaning == Meaning::Offer {
             // The INVITE had no offer: the callee's goes to the caller, whose answer comes in its ACK and goes back in ours.
             return self.answer_with_offer(client, id, response);
@@ -49,17 +48,23 @@ impl Work<'_> {
             self.hang_up(id, Some("SIP;cause=488;text=\"no common codec\""));
             return self.refuse(Status::NOT_ACCEPTABLE_HERE, None, 88);
         };
-        self.answer_caller(Some(answer));
-        if let Some(flow) = &self.state.flow {
-            audio::hear(flow, Side::A, Source::Peer);
-            audio::hear(flow, Side::B, Source::Peer);
+        if self.state.caller().is_some_and(|caller| caller.unpracked == Unpracked::Description) {
+            self.decided(Some(LegId::CALLER), "the answer waits for the PRACK of what was said before");
+        } else {
+            self.note_answer(id);
+            self.answer_caller(Some(answer));
         }
+        // Who has put the call on hold before it was answered holds it now.
+        self.hear_each_other(LegId::CALLER, id);
     }
 
     /// Makes a leg's dialog the confirmed one of `response`. False when the response cannot make one.
     pub fn confirm(&mut self, client: ClientId, id: LegId, response: &Message) -> bool {
         let Some(leg) = self.state.leg_mut(id) else { return false };
-        // The early dialog of this answer goes on, with the CSeq that its PRACKs have reached; another's does not.
+        // The early dialog of this answer goes on, with what was agreed in it and the CSeq that its PRACKs have reached;
+        // those of other branches are over (RFC 3261 section 13.2.2.4).
+        leg.turn_to(response);
+        leg.early = Vec::new();
         let early = leg.dialog.take().filter(|d| d.owns(response));
         let dialog = match early {
             Some(mut dialog) => dialog.confirm(Some(response)).ok().map(|()| dialog),
@@ -100,8 +105,6 @@ impl Work<'_> {
         let body = match answer {
             Some(answer) => match caller.exchange.sent(Carrier::InviteOk, Some(answer.clone())) {
                 Ok(Meaning::Answer | Meaning::Offer) => Some(answer),
-                // But one that may have been lost is: its PRACK has not come.
-                _ if caller.unpracked => Some(answer),
                 _ => None,
             },
             None => {
@@ -109,7 +112,9 @@ impl Work<'_> {
                 None
             }
         };
-        caller.dialog = Dialog::of_server(&invite, &caller.tag).ok();
+        if caller.dialog.is_none() {
+            caller.dialog = Dialog::of_server(&invite, &caller.tag).ok();
+        }
         if let Some(dialog) = &mut caller.dialog {
             let _ = dialog.confirm(None);
         }
@@ -126,6 +131,16 @@ impl Work<'_> {
         // The caller sends sound as soon as it has read this: its way is open before.
         self.connect_side(LegId::CALLER);
         self.respond(LegId::CALLER, server, &Method::Invite, Status::OK, bytes);
+    }
+
+    /// The PRACK has come for which the answer to the caller may have waited (RFC 3262 section 3).
+    pub fn answer_held(&mut self) {
+        let waits = self.state.caller().is_some_and(|caller| caller.server.is_some());
+        if let Some(partner) = self.state.partner.filter(|_| waits) {
+            let answer = self.answer_for_caller(partner);
+            self.note_answer(partner);
+            self.answer_caller(answer);
+        }
     }
 
     /// What the caller is answered, from what the leg `from` has said: nothing when they have no codec in common.
@@ -164,6 +179,7 @@ impl Work<'_> {
         if let Some(leg) = self.state.leg_mut(id) {
             leg.ack_held = Some((client, response.clone()));
         }
+        self.note_answer(id);
         self.answer_caller(Some(offer));
     }
 

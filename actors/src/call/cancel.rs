@@ -29,7 +29,7 @@ impl Work<'_> {
             return;
         }
         let reason = cancel.value(Name::Reason).map(|r| String::from_utf8_lossy(r).into_owned());
-        self.cancel_forks(None, reason.as_deref());
+        self.hang_up_rest(reason.as_deref());
         self.finish_unanswered("caller", "cancelled", Status::REQUEST_TERMINATED, 16);
     }
 

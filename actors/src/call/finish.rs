@@ -48,7 +48,7 @@ impl Work<'_> {
     pub fn hang_up_all(&mut self, by: &str, cause: &str) {
         self.decided(None, cause.to_owned());
         if self.state.caller().is_some_and(|leg| leg.server.is_some() && leg.state == LegState::Early) {
-            self.cancel_forks(None, None);
+            self.hang_up_rest(None);
             return self.refuse(Status::SERVICE_UNAVAILABLE, None, 41);
         }
         self.hang_up_rest(None);

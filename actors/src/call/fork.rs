@@ -2,7 +2,7 @@
 
 use media::{Side, Source};
 use sip::dialog::Dialog;
-use sip::dialog::reliable::{Received, Sent, Verdict};
+use sip::dialog::reliable::{Sent, Verdict};
 use sip::dialog::session_timer::Policy;
 use sip::sdp::{Carrier, Meaning, Session, relay_offer};
 use sip::transaction::{ClientEnd, ClientId, ServerEnd, ServerId};
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::begin::description;
 use super::cancel::{q850_of, rank};
-use super::leg::{Abilities, Leg, LegId, LegState, TooLong};
+use super::leg::{Abilities, Leg, LegId, LegState, TooLong, Unpracked};
 use super::modify::resumed;
 use super::record::{Said, What};
 use super::{CallTimer, Work, media as audio};
@@ -68,7 +68,7 @@ impl Work<'_> {
     }
 
     /// The side of the media path on which contacts are rung, and what the party that waits for them has said.
-    fn place(&self) -> (Side, Option<Session>) {
+    pub fn place(&self) -> (Side, Option<Session>) {
         if let Some(place) = self.transfer_place() {
             return place;
         }
@@ -250,14 +250,7 @@ impl Work<'_> {
     fn progress(&mut self, id: LegId, response: &Message, status: Status) {
         let Some(leg) = self.state.leg_mut(id) else { return };
         leg.abilities = Abilities::of(response);
-        // Of several early dialogs behind one INVITE (a forking proxy) the latest counts until one is confirmed.
-        if response.to_tag().is_some()
-            && leg.dialog.as_ref().is_none_or(|d| !d.owns(response))
-            && let Some(invite) = &leg.invite
-        {
-            leg.dialog = Dialog::of_client(invite, response).ok();
-            leg.reliable_received = Received::default();
-        }
+        leg.turn_to(response);
         let rack = match leg.reliable_received.judge(response) {
             Verdict::Drop => return,
             Verdict::Plain => None,
@@ -280,6 +273,9 @@ impl Work<'_> {
         if self.transfer_progress(id, status) {
             return;
         }
+        if super::begin::is_answer(meaning) {
+            self.state.heard = Some(id);
+        }
         self.tell_caller(id, status, has_media && super::begin::is_answer(meaning));
     }
 
@@ -292,8 +288,11 @@ impl Work<'_> {
         if caller.told == Some((status, has_media)) && !has_media {
             return;
         }
+        if caller.dialog.is_none() {
+            caller.dialog = Dialog::of_server(&invite, &caller.tag).ok();
+        }
         let reliable = caller.abilities.reliable_required || (caller.abilities.reliable && has_media);
-        if reliable && caller.unpracked {
+        if reliable && caller.unpracked != Unpracked::Nothing {
             // RFC 3262 section 3: one at a time. What this one would have said, the answer says.
             return;
         }
@@ -315,7 +314,7 @@ impl Work<'_> {
         if reliable {
             if self.core.respond_reliably(server, rseq, bytes) {
                 if let Some(caller) = self.state.caller() {
-                    caller.unpracked = true;
+                    caller.unpracked = if body.is_some() { Unpracked::Description } else { Unpracked::Plain };
                 }
                 let to = self.state.leg(LegId::CALLER).map(|l| l.hop);
                 self.note(Some(LegId::CALLER), What::Sent { message: Said::response(status, &Method::Invite), to });
@@ -460,7 +459,7 @@ impl Work<'_> {
         match (why, leg.state) {
             // RFC 3262 section 3: the INVITE is answered with a 5xx.
             (ServerEnd::ProvisionalNotAcknowledged, LegState::Early) => {
-                self.cancel_forks(None, None);
+                self.hang_up_rest(None);
                 self.refuse(Status::new(504).unwrap_or(Status::SERVER_INTERNAL_ERROR), None, 102);
             }
             // RFC 3261 section 13.3.1.4: the dialog is ended with BYE.
@@ -469,7 +468,7 @@ impl Work<'_> {
             }
             (ServerEnd::TransportFailed, LegState::Early) if leg.server.as_ref().is_some_and(|(s, _)| *s == server) => {
                 leg.server = None;
-                self.cancel_forks(None, None);
+                self.hang_up_rest(None);
                 self.finish_unanswered("switch", "the caller cannot be reached", Status::SERVICE_UNAVAILABLE, 38);
             }
             (ServerEnd::TransportFailed, LegState::Confirmed) => self.party_gone(id, "the way to the party is gone"),

@@ -1,12 +1,12 @@
 //! Requests inside the dialogs of a call.
 
 use sip::dialog::reliable::RAck;
+use sip::sdp::Meaning;
 use sip::transaction::{ClientId, ServerId};
 use sip::{Hop, Message, Method, Name, Status};
 
 use super::Work;
-use super::begin::description;
-use super::leg::{Leg, LegId, LegState};
+use super::leg::{Leg, LegId, LegState, Unpracked};
 use super::record::{Said, What};
 
 /// Requests that may be on their way from one party to the other at once.
@@ -27,9 +27,13 @@ impl Work<'_> {
         let Some(leg) = self.state.leg_mut(id) else {
             return self.core.answer(server, &request, Status::CALL_DOES_NOT_EXIST, None);
         };
-        // RFC 3261 section 12.2.2: the dialog is named by both tags.
+        // RFC 3261 section 12.2.2: the dialog is named by both tags. An INVITE of ours may have several early ones.
         let confirmed = leg.state == LegState::Confirmed;
-        if confirmed && leg.dialog.as_ref().is_some_and(|dialog| !dialog.owns(&request)) {
+        let known = match leg.state {
+            LegState::Early | LegState::Late if leg.outgoing => leg.turn_to(&request),
+            _ => leg.dialog.as_ref().is_none_or(|dialog| dialog.owns(&request)),
+        };
+        if !known {
             return self.core.answer(server, &request, Status::CALL_DOES_NOT_EXIST, None);
         }
         let unknown = crate::shard::not_understood(&request);
@@ -115,16 +119,29 @@ impl Work<'_> {
         match (rseq, invite) {
             (Some(rseq), Some(invite)) if self.core.pracked(invite, rseq) => {
                 if let Some(leg) = self.state.leg_mut(id) {
-                    leg.unpracked = false;
+                    leg.unpracked = Unpracked::Nothing;
                 }
-                // An offer in a PRACK is refused, the response is acknowledged all the same (RFC 6337 section 2.3).
-                let offers = description(request).ok().flatten().is_some();
-                let status = if offers { Status::NOT_ACCEPTABLE_HERE } else { Status::OK };
-                self.answer_plain(id, server, request, status, None);
+                self.pracked(server, id, request);
+                self.answer_held();
             }
             // The PRACK crossed the answer, which has made it needless: 481 would tell the phone that its call is gone.
-            (Some(_), None) if answered => self.answer_plain(id, server, request, Status::OK, None),
+            (Some(_), None) if answered => self.pracked(server, id, request),
             _ => self.answer_plain(id, server, request, Status::CALL_DOES_NOT_EXIST, None),
+        }
+    }
+
+    /// Answers a PRACK that acknowledges something. An offer in it has its answer there, or is refused; the response is
+    /// acknowledged all the same.
+    fn pracked(&mut self, server: ServerId, id: LegId, request: &Message) {
+        let Some((meaning, ours)) = self.negotiate(server, id, request) else { return };
+        let writer = self.reply_inside(id, request, Status::OK, None);
+        let bytes = match &ours {
+            Some(ours) => writer.body("application/sdp", ours.to_string().as_bytes()),
+            None => writer.finish(),
+        };
+        self.respond(id, server, request.method(), Status::OK, bytes);
+        if meaning == Meaning::Offer {
+            self.renegotiated(id);
         }
     }
 

@@ -5,10 +5,11 @@ use media::Side;
 use sip::dialog::Dialog;
 use sip::dialog::reliable::{Received, Sent};
 use sip::dialog::session_timer::SessionTimer;
-use sip::sdp::{OfferAnswer, Session};
+use sip::sdp::{Carrier, OfferAnswer, Session};
 use sip::transaction::{ClientId, ServerId};
 use sip::{Hop, Message, Method, Name, Status, Writer};
 
+use super::begin::description;
 use super::record::{Said, What};
 use super::{CallKey, Work};
 use crate::location::Contact;
@@ -53,6 +54,16 @@ pub enum TooLong {
     Tried(Hop),
 }
 
+/// Early dialogs of one INVITE that are remembered besides the one that counts; past it the oldest is forgotten.
+const EARLY_MAX: usize = 8;
+
+/// An early dialog of our INVITE while another one counts: a proxy has forked it (RFC 3261 section 13.2.2.4).
+pub struct EarlyDialog {
+    dialog: Dialog,
+    exchange: OfferAnswer,
+    reliable_received: Received,
+}
+
 /// A leg.
 pub struct Leg {
     /// Its number in the call.
@@ -69,8 +80,11 @@ pub struct Leg {
     pub call_id: String,
     /// Our tag.
     pub tag: String,
-    /// The dialog, once both tags are known.
+    /// The dialog, once both tags are known. Of several early ones it is the latest that was heard of, until one is
+    /// confirmed; `exchange` and `reliable_received` are of the same.
     pub dialog: Option<Dialog>,
+    /// The other early ones.
+    pub early: Vec<EarlyDialog>,
     /// The way to the party.
     pub hop: Hop,
     /// What becomes of an INVITE that is too long for a datagram.
@@ -93,8 +107,8 @@ pub struct Leg {
     pub ack_held: Option<(ClientId, Message)>,
     /// Numbers of the reliable provisional responses that we send (RFC 3262).
     pub reliable_sent: Option<Sent>,
-    /// The last of them waits for its PRACK.
-    pub unpracked: bool,
+    /// Whether the last of them waits for its PRACK.
+    pub unpracked: Unpracked,
     /// Order of those that the party sends.
     pub reliable_received: Received,
     /// What the party takes.
@@ -105,6 +119,18 @@ pub struct Leg {
     pub session_raised: bool,
     /// What the last provisional response to this party said, so that it is not said twice.
     pub told: Option<(Status, bool)>,
+}
+
+/// What waits for its PRACK.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unpracked {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// A provisional response without a description.
+    Plain,
+    /// One with a description: the 2xx must wait for its PRACK (RFC 3262 section 3).
+    Description,
 }
 
 /// What a party's Supported, Require and Allow say.
@@ -147,6 +173,7 @@ impl Leg {
             call_id: String::from_utf8_lossy(invite.call_id()).into_owned(),
             tag: random_token(12),
             dialog: None,
+            early: Vec::new(),
             hop,
             too_long: TooLong::ByDatagram,
             invite: None,
@@ -158,7 +185,7 @@ impl Leg {
             ack_due: false,
             ack_held: None,
             reliable_sent: Some(reliable_sent),
-            unpracked: false,
+            unpracked: Unpracked::Nothing,
             reliable_received: Received::default(),
             abilities,
             session: None,
@@ -181,6 +208,7 @@ impl Leg {
             call_id: core.new_call_id(),
             tag: random_token(12),
             dialog: None,
+            early: Vec::new(),
             hop,
             too_long,
             invite: None,
@@ -192,13 +220,47 @@ impl Leg {
             ack_due: false,
             ack_held: None,
             reliable_sent: None,
-            unpracked: false,
+            unpracked: Unpracked::Nothing,
             reliable_received: Received::default(),
             abilities: Abilities::default(),
             session: None,
             session_raised: false,
             told: None,
         }
+    }
+
+    /// Makes the early dialog of a message the one that counts. A response with a tag that is new begins one, with the
+    /// INVITE's offer unanswered. False when the message belongs to none.
+    pub fn turn_to(&mut self, message: &Message) -> bool {
+        if self.dialog.as_ref().is_some_and(|dialog| dialog.owns(message)) {
+            return true;
+        }
+        let known = self.early.iter().position(|early| early.dialog.owns(message)).map(|at| self.early.remove(at));
+        let Some(next) = known.or_else(|| self.new_early(message)) else { return false };
+        let exchange = std::mem::replace(&mut self.exchange, next.exchange);
+        let reliable_received = std::mem::replace(&mut self.reliable_received, next.reliable_received);
+        if let Some(dialog) = self.dialog.replace(next.dialog) {
+            if self.early.len() >= EARLY_MAX {
+                self.early.remove(0);
+            }
+            self.early.push(EarlyDialog { dialog, exchange, reliable_received });
+        }
+        true
+    }
+
+    fn new_early(&self, response: &Message) -> Option<EarlyDialog> {
+        response.status()?;
+        response.to_tag()?;
+        let invite = self.invite.as_ref()?;
+        let dialog = Dialog::of_client(invite, response).ok()?;
+        let exchange = if self.dialog.is_none() {
+            self.exchange.clone()
+        } else {
+            let mut exchange = OfferAnswer::new();
+            exchange.sent(Carrier::Invite, description(invite).ok()?).ok()?;
+            exchange
+        };
+        Some(EarlyDialog { dialog, exchange, reliable_received: Received::default() })
     }
 
     /// The description of the party that is in force or, before that, previewed or offered.

@@ -1,4 +1,5 @@
-//! Changes of a session that is up: hold and resume, new addresses, session refresh (RFC 3261 section 14, RFC 3311).
+//! Changes of a session, in a call that is up or still rings: hold and resume, new addresses, session refresh (RFC 3261 section 14,
+//! RFC 3311, RFC 6337 section 2.2).
 //!
 //! The switch answers such an offer itself, from what the other party has agreed to: its media is anchored here, so the
 //! other party need not be asked. A party that is put on hold hears music.
@@ -20,9 +21,23 @@ impl Work<'_> {
     pub fn modify(&mut self, server: ServerId, id: LegId, request: Message) {
         let is_invite = *request.method() == Method::Invite;
         let Some(leg) = self.state.leg_mut(id) else { return };
-        leg.abilities = Abilities::of(&request);
-        if leg.state == LegState::Confirmed && self.state.partner.is_some() && self.state.other(id).is_none() {
+        let seen = Abilities::of(&request);
+        leg.abilities = match is_invite {
+            true => seen,
+            // Whether provisional responses may be reliable is said by the INVITE alone.
+            false => Abilities {
+                reliable_required: leg.abilities.reliable_required,
+                reliable: leg.abilities.reliable,
+                ..seen
+            },
+        };
+        let misplaced = match leg.state {
+            LegState::Early => false,
             // A transferor whose place is taken, or a newcomer that has none yet: neither has a side of the media path.
+            LegState::Confirmed => self.state.partner.is_some() && self.state.other(id).is_none(),
+            LegState::Late | LegState::Ending | LegState::Ended => true,
+        };
+        if misplaced {
             return self.answer_plain(id, server, &request, Status::REQUEST_PENDING, None);
         }
         let Some(leg) = self.state.leg_mut(id) else { return };
@@ -33,56 +48,14 @@ impl Work<'_> {
         if is_invite && leg.client.is_some() {
             return self.answer_plain(id, server, &request, Status::REQUEST_PENDING, None);
         }
-        let body = match description(&request) {
-            Ok(body) => body,
-            Err(why) => return self.answer_plain(id, server, &request, Status::BAD_REQUEST, Some(why)),
-        };
-        if leg.state != LegState::Confirmed && body.is_some() {
-            // Before the call is answered its media is the forking's business.
-            return self.answer_plain(id, server, &request, Status::REQUEST_PENDING, None);
-        }
-        let before = leg.exchange.clone();
-        let carrier = if is_invite { Carrier::Invite } else { Carrier::Update };
-        let meaning = match leg.exchange.received(carrier, body) {
-            Ok(meaning) => meaning,
-            Err(Refusal::Glare) => return self.answer_plain(id, server, &request, Status::REQUEST_PENDING, None),
-            Err(Refusal::Busy) => return self.later(id, server, &request),
-            Err(why) => return self.answer_plain(id, server, &request, Status::BAD_REQUEST, Some(&why.to_string())),
-        };
-        let restore = |work: &mut Self| {
-            if let Some(leg) = work.state.leg_mut(id) {
-                leg.exchange = before;
-            }
-        };
         let timer = match self.session_answer(id, &request) {
             Ok(timer) => timer,
-            Err(small) => {
-                restore(self);
-                return self.too_brief(id, server, &request, small);
-            }
+            Err(small) => return self.too_brief(id, server, &request, small),
         };
-        let ours = match meaning {
-            Meaning::Offer => match self.counter(id) {
-                Some(answer) => Some(answer),
-                None => {
-                    restore(self);
-                    self.decided(Some(id), "the new offer has no codec that the other party has");
-                    return self.answer_plain(id, server, &request, Status::NOT_ACCEPTABLE_HERE, None);
-                }
-            },
-            // Without an offer we offer what is in force, and that both may talk: only so can a phone on hold come back
-            // (section 14.2, RFC 6337 section 5.3).
-            Meaning::OfferInvited => self.state.leg(id).and_then(|leg| leg.exchange.local().map(resumed)),
-            _ => None,
-        };
-        let Some(leg) = self.state.leg_mut(id) else { return };
-        let reply = if is_invite { Carrier::InviteOk } else { Carrier::UpdateOk };
-        if let Err(why) = leg.exchange.sent(reply, ours.clone()) {
-            tracing::error!(call = %self.key, %why, "our own answer does not stand");
-            restore(self);
-            return self.answer_plain(id, server, &request, Status::SERVER_INTERNAL_ERROR, None);
+        let Some((meaning, ours)) = self.negotiate(server, id, &request) else { return };
+        if is_invite && let Some(leg) = self.state.leg_mut(id) {
+            leg.ack_due = true;
         }
-        leg.ack_due = is_invite;
         let mut writer = self.reply_inside(id, &request, Status::OK, None);
         self.session_agreed(id, &timer, &mut writer, &request);
         let bytes = match &ours {
@@ -91,15 +64,74 @@ impl Work<'_> {
         };
         self.respond(id, server, request.method(), Status::OK, bytes);
         if meaning == Meaning::Offer {
-            self.connect_side(id);
-            self.follow_hold(id);
+            self.renegotiated(id);
         }
     }
 
-    /// RFC 3261 section 14.2: 500 with a Retry-After of 0 to 10 s.
+    /// What an INVITE, UPDATE or PRACK of a party inside its dialog means for the session, and the description that its
+    /// 2xx has. `None`: it does not stand, it has its refusal, and nothing has changed.
+    pub fn negotiate(&mut self, server: ServerId, id: LegId, request: &Message) -> Option<(Meaning, Option<Session>)> {
+        let (carrier, reply) = match request.method() {
+            Method::Invite => (Carrier::Invite, Carrier::InviteOk),
+            Method::Prack => (Carrier::Prack, Carrier::PrackOk),
+            _ => (Carrier::Update, Carrier::UpdateOk),
+        };
+        let refuse = |work: &Self, status, why: Option<&str>| {
+            work.answer_plain(id, server, request, status, why);
+            None
+        };
+        let body = match description(request) {
+            Ok(body) => body,
+            Err(why) => return refuse(self, Status::BAD_REQUEST, Some(why)),
+        };
+        let leg = self.state.leg_mut(id)?;
+        let before = leg.exchange.clone();
+        let meaning = match leg.exchange.received(carrier, body) {
+            Ok(meaning) => meaning,
+            Err(Refusal::Glare) => return refuse(self, Status::REQUEST_PENDING, None),
+            Err(Refusal::Busy) => {
+                self.later(id, server, request);
+                return None;
+            }
+            Err(why) => return refuse(self, Status::BAD_REQUEST, Some(&why.to_string())),
+        };
+        let ours = match meaning {
+            Meaning::Offer => match self.counter(id) {
+                Some(answer) => Some(answer),
+                None => {
+                    self.state.leg_mut(id)?.exchange = before;
+                    self.decided(Some(id), "the new offer has no codec that the other party has");
+                    return refuse(self, Status::NOT_ACCEPTABLE_HERE, None);
+                }
+            },
+            // Without an offer we offer what is in force, and that both may talk: only so can a phone on hold come back
+            // (section 14.2, RFC 6337 section 5.3).
+            Meaning::OfferInvited => self.state.leg(id).and_then(|leg| leg.exchange.local().map(resumed)),
+            _ => None,
+        };
+        let leg = self.state.leg_mut(id)?;
+        if let Err(why) = leg.exchange.sent(reply, ours.clone()) {
+            leg.exchange = before;
+            tracing::error!(call = %self.key, %why, "our own answer does not stand");
+            return refuse(self, Status::SERVER_INTERNAL_ERROR, None);
+        }
+        Some((meaning, ours))
+    }
+
+    /// A party has a new agreement with us: its media follows.
+    pub fn renegotiated(&mut self, id: LegId) {
+        self.connect_side(id);
+        self.follow_hold(id);
+        let rings = self.state.leg(id).is_some_and(|leg| leg.outgoing && leg.state == LegState::Early);
+        if rings && self.transfer_place().is_none() {
+            self.state.heard = Some(id);
+        }
+    }
+
+    /// RFC 3261 section 14.2, RFC 3311 section 5.2: 500 with a Retry-After of 0 to 10 s.
     fn later(&self, id: LegId, server: ServerId, request: &Message) {
         let mut writer =
-            self.reply_inside(id, request, Status::SERVER_INTERNAL_ERROR, Some("Another INVITE Is Pending"));
+            self.reply_inside(id, request, Status::SERVER_INTERNAL_ERROR, Some("Another Request Is Pending"));
         writer.header(Name::RetryAfter, rand::rng().random_range(0..=10_u8).to_string());
         self.respond(id, server, request.method(), Status::SERVER_INTERNAL_ERROR, writer.finish());
     }
@@ -108,19 +140,29 @@ impl Work<'_> {
     fn counter(&self, id: LegId) -> Option<Session> {
         let leg = self.state.leg(id)?;
         let offer = leg.exchange.pending_offer()?;
-        let answer = match self.state.other(id).and_then(|other| self.state.leg(other)) {
-            Some(other) => {
+        let answer = match self.opposite(id) {
+            Some(theirs) => {
                 let our = audio::ours(self.state.flow.as_ref()?, leg.side, leg.session_id, Some(offer));
-                let theirs = resumed(other.their_description()?);
                 relay_answer(offer, &theirs, &our, &audio::relay_policy())
             }
-            None => self.own_description(id)?,
+            None if self.state.service.is_some() => self.own_description(id)?,
+            None => return None,
         };
         // A party on hold may close its audio with port 0; everything else needs a codec.
         if !answer.has_active_media() && offer.has_active_media() {
             return None;
         }
         Some(leg.exchange.local().map_or(answer.clone(), |before| revise(before, answer)))
+    }
+
+    /// What is said opposite of a party: by the other party, or before the answer by who may be it.
+    fn opposite(&self, id: LegId) -> Option<Session> {
+        let said = |leg: LegId| self.state.leg(leg)?.their_description().map(resumed);
+        match self.state.other(id) {
+            Some(other) => said(other),
+            None if id == LegId::CALLER => said(self.state.heard?),
+            None => self.place().1,
+        }
     }
 
     /// Music for the other party while this one holds, each other again when it does not.

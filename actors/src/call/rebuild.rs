@@ -17,7 +17,7 @@ impl Work<'_> {
         if self.state.finished {
             return self.hang_up_rest(None);
         }
-        let waits = self.state.caller().is_some_and(|leg| leg.state == LegState::Early);
+        let waits = self.state.partner.is_none() && self.state.caller().is_some_and(|leg| leg.state == LegState::Early);
         if waits && !self.state.ringing() && !self.ring_next() {
             return self.hang_up_all("switch", "a fault ended the call before it was answered");
         }

@@ -22,6 +22,8 @@ pub struct State {
     pub legs: Vec<Leg>,
     /// The leg that talks with the caller.
     pub partner: Option<LegId>,
+    /// The leg whose early media the caller hears.
+    pub heard: Option<LegId>,
     /// The media path.
     pub flow: Option<::media::Flow>,
     /// The service that answers, if one does.

@@ -59,7 +59,7 @@ pub enum Meaning {
 /// Why a message cannot stand. Nothing has changed then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// An offer crossed ours: refuse with 491 (RFC 3261 section 14.2, RFC 3311 section 5.2).
+    /// An offer crossed ours, or one that an INVITE without offer has asked for and that is still to come: refuse with 491 (RFC 3261 section 14.2, RFC 3311 section 5.2).
     #[error("offers crossed (491)")]
     Glare,
     /// A second offer before we answered the first: refuse with 500 and Retry-After of 0 to 10 s
@@ -222,6 +222,10 @@ impl OfferAnswer {
 
     fn offer(&mut self, from: Side, carrier: Carrier, offer: Session) -> Result<Meaning, Refusal> {
         self.refuse_second_offer(from)?;
+        if self.invited.is_some() && matches!(carrier, Carrier::Update | Carrier::Prack) {
+            // The offer that the INVITE asks for comes first (RFC 3311 section 5.1).
+            return Err(Refusal::Glare);
+        }
         match carrier {
             Carrier::Invite | Carrier::ReliableProvisional | Carrier::InviteOk => self.invited = None,
             _ => {}
