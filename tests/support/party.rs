@@ -336,11 +336,16 @@ pub fn talks(from: &mut Party, end: &mut End, to: &mut Party) {
     assert_eq!(status(&from.answer_to("INFO", 200)), Some(200));
 }
 
-/// Kills the actor of the one call that is up.
+/// Kills the actor of the one call that is up, and sees it rebuilt.
 pub fn kill_the_call(switch: &Switch) {
     let calls = switch.command(&["tree", "--json"]);
     let tree = String::from_utf8_lossy(&calls.stdout).into_owned();
     let path = tree.split('"').find(|word| word.contains("/calls/")).expect("the call is in the tree");
+    let record = format!("/api/calls/{}", path.rsplit('/').next().expect("its name"));
+    let rebuilt = || switch.get(&record).1.to_string().matches("\"rebuilt\"").count();
+    let before = rebuilt();
     let killed = switch.command(&["kill", path]);
     assert!(killed.status.success(), "{}", String::from_utf8_lossy(&killed.stderr));
+    // What comes to an actor that is about to die is lost with it.
+    until(PATIENCE, || (rebuilt() > before).then_some(())).expect("the call is rebuilt");
 }

@@ -273,10 +273,14 @@ impl Live for Call {
             self.core.shared.counters.calls_rebuilt.increment(1);
             self.file.note(self.core.now(), None, What::Rebuilt);
             tracing::warn!(call = %self.key, "a call was rebuilt from its checkpoint");
-            self.work(cx, |work| work.reconcile());
         }
+        // What came meanwhile is not lost: only what is missing after it is put right.
         for msg in self.file.take_waiting() {
             self.handle(msg, cx);
+        }
+        let over = self.file.state.borrow().over();
+        if begun && !over {
+            self.work(cx, |work| work.reconcile());
         }
     }
 
