@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use sip::sdp::{
     CodecSpec, Direction, LocalPort, MediaKind, NoCommonCodec, OurMedia, RULES, RelayPolicy, Session, agreed, answer,
-    hold, offer, redirect, relay_answer, relay_offer, resume, revise, rule_for,
+    hold, offer, redirect, relay_answer, relay_offer, resume, revise, rule_for, same_agreement,
 };
 
 fn read(text: &str) -> Session {
@@ -297,4 +297,28 @@ fn the_hold_of_rfc_2543_crosses_as_the_hold_of_rfc_3264() {
     let answered = answer(&held, &[CodecSpec::pcmu()], &our(&[6000]), Direction::SendRecv).expect("PCMU");
     let stream = &agreed(&answered.session, &held)[0];
     assert!(!stream.send && stream.receive, "nothing is sent to 0.0.0.0");
+}
+
+#[test]
+fn two_descriptions_of_ours_come_to_the_same_agreement_whatever_their_order_and_direction() {
+    let of = |formats: &str, more: &str| {
+        let text = format!(
+            "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP {formats}\r\n\
+             a=rtpmap:101 telephone-event/8000\r\na=rtpmap:97 AMR/8000\r\n{more}"
+        );
+        Session::parse(text.as_bytes()).expect("a description")
+    };
+    let peer = of("0 8 97 101", "");
+    let told = of("0 8 101", "a=fmtp:101 0-15\r\na=sendrecv\r\n");
+    let same = |now: &Session| same_agreement(&told, now, &peer);
+
+    assert!(same(&of("8 0 101", "a=fmtp:101 0-16\r\na=sendonly\r\n")), "order, direction, list of events");
+    assert!(same(&of("0 8 9 101", "")), "a codec that the peer does not have");
+    assert!(!same(&of("0 101", "")), "a codec less");
+    assert!(!same(&of("0 8 97 101", "")), "a codec more");
+    assert!(!same(&of("0 8", "")), "no events");
+    assert!(!same(&of("0 8 101", "a=ptime:40\r\n")), "packet time");
+    let amr = |mode: &str| of("97", &format!("a=fmtp:97 mode-set={mode}\r\n"));
+    assert!(!same_agreement(&amr("0,2"), &amr("7"), &peer), "parameters");
+    assert!(same_agreement(&amr("7"), &amr("7"), &peer));
 }

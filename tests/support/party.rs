@@ -322,6 +322,20 @@ pub fn standing(caller: &mut Party, callee: &mut Party) -> (End, End) {
     (ours, theirs)
 }
 
+/// As [`standing`], where the caller offers these payload types and the callee answers those.
+pub fn standing_with(caller: &mut Party, callee: &mut Party, offered: &[u8], answered: &[u8]) -> (End, End) {
+    let to = format!("sip:{}@example.com", callee.name);
+    caller.begin("INVITE", &to, "", &sdp(1, 40_000, offered, "sendrecv"));
+    let invite = callee.wire.receive("INVITE");
+    callee.reply(&invite, "200 OK", "", &sdp(1, 40_002, answered, "sendrecv"));
+    callee.wire.receive("ACK");
+    let answer = caller.answer_to("INVITE", 200);
+    assert_eq!(formats(&answer), answered, "{answer}");
+    let mut ours = end_of(&answer);
+    caller.say(&mut ours, "ACK", "", "");
+    (ours, callee_end(callee, &invite))
+}
+
 /// Every call has ended, with all that belongs to it.
 pub fn idle(switch: &Switch) {
     let idle = until(PATIENCE, || (switch.get("/api/status").1["calls"] == 0).then_some(()));

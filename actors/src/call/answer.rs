@@ -2,7 +2,7 @@
 
 use media::{Side, Source};
 use sip::dialog::Dialog;
-use sip::sdp::{Carrier, Meaning, Session, relay_answer, relay_offer, revise};
+use sip::sdp::{Carrier, Meaning, Session, State, relay_answer, relay_offer, revise};
 use sip::transaction::ClientId;
 use sip::{Message, Method, Status};
 
@@ -101,6 +101,8 @@ impl Work<'_> {
     pub fn answer_caller(&mut self, answer: Option<Session>) {
         let Some(caller) = self.state.caller() else { return };
         let Some((server, invite)) = caller.server.take() else { return };
+        let previewed = caller.exchange.preview().cloned();
+        let fixed = caller.exchange.state() == State::Stable;
         // A description that went out in a reliable 18x is the answer already; RFC 6337 section 3.1.1: not again.
         let body = match answer {
             Some(answer) => match caller.exchange.sent(Carrier::InviteOk, Some(answer.clone())) {
@@ -131,6 +133,12 @@ impl Work<'_> {
         // The caller sends sound as soon as it has read this: its way is open before.
         self.connect_side(LegId::CALLER);
         self.respond(LegId::CALLER, server, &Method::Invite, Status::OK, bytes);
+        if let Some(partner) = self.state.partner {
+            self.retell_previewed(previewed.as_ref());
+            if fixed {
+                self.retell_both(partner);
+            }
+        }
     }
 
     /// The PRACK has come for which the answer to the caller may have waited (RFC 3262 section 3).
@@ -197,8 +205,9 @@ impl Work<'_> {
                 self.connect_side(id);
                 self.follow_hold(id);
                 self.release_held_ack(id);
+                self.retell(id);
             }
-            Ok(_) => {}
+            Ok(_) => self.retell(id),
             Err(why) => {
                 self.decided(Some(id), why.to_string());
                 self.hang_up_all("switch", "the ACK had no answer to our offer");
@@ -244,7 +253,7 @@ impl Work<'_> {
     pub fn send_ack(&mut self, client: ClientId, id: LegId, response: &Message, body: Option<&Session>) {
         let core = self.core;
         let Some(leg) = self.state.leg_mut(id) else { return };
-        leg.client = None;
+        leg.client = leg.client.filter(|open| *open != client);
         let hop = leg.hop;
         let via = crate::outgoing::via(core, &hop, &crate::shard::core::new_branch());
         let Some(dialog) = &leg.dialog else { return };

@@ -117,6 +117,8 @@ pub struct Leg {
     pub session: Option<SessionTimer>,
     /// A 422 has made us ask for a longer interval already.
     pub session_raised: bool,
+    /// It is to be offered anew what the other party speaks.
+    pub retell: bool,
     /// What the last provisional response to this party said, so that it is not said twice.
     pub told: Option<(Status, bool)>,
 }
@@ -190,6 +192,7 @@ impl Leg {
             abilities,
             session: None,
             session_raised: false,
+            retell: false,
             told: None,
         }
     }
@@ -225,6 +228,7 @@ impl Leg {
             abilities: Abilities::default(),
             session: None,
             session_raised: false,
+            retell: false,
             told: None,
         }
     }

@@ -63,6 +63,12 @@ pub fn audio(local: &Session, remote: &Session, seen: SocketAddr) -> Option<Audi
     })
 }
 
+/// Whether some codec of the one is a codec of the other.
+pub fn passes(one: &AudioAgreement, other: &AudioAgreement) -> bool {
+    let theirs = &other.remote.payloads;
+    one.remote.payloads.iter().any(|mine| !mine.events && theirs.iter().any(|theirs| mine.same_format(theirs)))
+}
+
 fn is_private(address: SocketAddr) -> bool {
     match address {
         SocketAddr::V4(v4) => v4.ip().is_private() || v4.ip().is_link_local(),

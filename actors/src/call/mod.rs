@@ -15,6 +15,7 @@
 //! | `service` | numbers that the switch answers itself |
 //! | `inside` | requests inside the dialogs: BYE, INFO, PRACK, OPTIONS … |
 //! | `modify` | re-INVITE and UPDATE: hold, resume, moves, session timers |
+//! | `retell` | a party is offered anew what the other has come to speak |
 //! | `transfer` | REFER: one party gives its place to another |
 //! | `replace` | INVITE with Replaces: a phone takes a call over |
 //! | `rebuild` | the actor has died, and the call goes on |
@@ -35,6 +36,7 @@ mod rebuild;
 mod record;
 mod redirect;
 mod replace;
+mod retell;
 mod service;
 mod session;
 mod state;

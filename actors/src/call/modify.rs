@@ -126,6 +126,7 @@ impl Work<'_> {
         if rings && self.transfer_place().is_none() {
             self.state.heard = Some(id);
         }
+        self.retell_deaf(id);
     }
 
     /// RFC 3261 section 14.2, RFC 3311 section 5.2: 500 with a Retry-After of 0 to 10 s.
@@ -238,13 +239,13 @@ impl Work<'_> {
     pub fn reinvite_response(&mut self, client: ClientId, id: LegId, response: &Message, status: Status) {
         let Some(leg) = self.state.leg_mut(id) else { return };
         if leg.client != Some(client) {
-            // A 2xx of another fork of the first INVITE (RFC 3261 section 13.2.2.4) or a late answer.
-            if status.is_success()
-                && leg.dialog.as_ref().is_some_and(|d| d.remote_tag() != response.to_tag().unwrap_or_default())
-            {
-                self.end_other_fork(client, id, response);
-            }
-            return;
+            // A 2xx of another fork of the first INVITE (RFC 3261 section 13.2.2.4), or one that was lost with an actor.
+            let ours = leg.dialog.as_ref().is_some_and(|d| d.remote_tag() == response.to_tag().unwrap_or_default());
+            return match (status.is_success(), ours) {
+                (true, false) => self.end_other_fork(client, id, response),
+                (true, true) => self.send_ack(client, id, response, None),
+                (false, _) => {}
+            };
         }
         if status.is_provisional() {
             return;
@@ -262,25 +263,40 @@ impl Work<'_> {
                 self.connect_side(id);
             }
             self.transfer_reinvited(id, met.is_ok());
-            return;
+            return self.retold(id, met.is_ok());
         }
         leg.exchange.failed();
         match status.code() {
-            491 => {
-                let owner = leg.dialog.as_ref().is_some_and(sip::dialog::Dialog::is_caller);
-                self.arm(CallTimer::Retry(id), sip::dialog::glare::retry_after(owner, rand::random()));
-            }
+            491 => self.retry_later(id),
             408 | 481 => self.party_gone(id, "the party no longer knows the dialog"),
-            _ => self.transfer_reinvited(id, false),
+            _ => {
+                self.transfer_reinvited(id, false);
+                self.retold(id, false);
+            }
         }
     }
 
-    /// A re-INVITE is tried again after glare.
+    /// A re-INVITE is to be tried again, when what is open of the party is over (RFC 3261 section 14.1).
+    pub fn retry_later(&mut self, id: LegId) {
+        let dialog = self.state.leg(id).and_then(|leg| leg.dialog.as_ref());
+        let owner = dialog.is_some_and(sip::dialog::Dialog::is_caller);
+        self.arm(CallTimer::Retry(id), sip::dialog::glare::retry_after(owner, rand::random()));
+    }
+
+    /// A re-INVITE is tried again.
     pub fn retry(&mut self, id: LegId) {
         self.disarm(CallTimer::Retry(id));
         let free = self.state.leg(id).is_some_and(|l| l.state == LegState::Confirmed && l.client.is_none());
-        if free && !self.transfer_retry(id) {
-            self.reinvite_same(id);
+        if !free || self.transfer_retry(id) {
+            return;
+        }
+        match self.state.leg_mut(id).filter(|leg| leg.retell) {
+            Some(leg) => {
+                // An ACK that was lost with an actor is not waited for.
+                leg.ack_due = false;
+                self.retell(id);
+            }
+            None => self.reinvite_same(id),
         }
     }
 

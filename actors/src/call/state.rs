@@ -40,6 +40,8 @@ pub struct State {
     pub lines: Vec<String>,
     /// The caller has set its INVITE a time that is shorter than ours (Expires).
     pub expires: bool,
+    /// How often a party was offered anew what the other speaks.
+    pub retold: u8,
     /// A transfer under way.
     pub transfer: Option<Transfer>,
     /// Requests inside the dialogs that were passed on and wait for the far party's answer.

@@ -327,6 +327,7 @@ impl Work<'_> {
         self.note(Some(id), What::Decided { why: "has taken the transferor's place".into() });
         self.report(Status::OK);
         self.arm(CallTimer::TransferDone, LEAVE);
+        self.retell_deaf(id);
     }
 
     /// Nobody came: the transferor is back with the party that stayed.

@@ -74,6 +74,29 @@ pub fn agreed(local: &Session, remote: &Session) -> Vec<AgreedMedia> {
     pairs.filter_map(|(line, (ours, theirs))| agreed_section(line, local, ours, remote, theirs)).collect()
 }
 
+/// Whether a peer that has said `remote` agrees to the same with our description `one` as with `two`: the same formats in
+/// the same sections, with the same parameters asked of it and the same packet time. Their order, addresses and
+/// directions do not count.
+pub fn same_agreement(one: &Session, two: &Session, remote: &Session) -> bool {
+    let (first, second) = (agreed(one, remote), agreed(two, remote));
+    first.len() == second.len()
+        && first.iter().zip(&second).all(|(a, b)| a.line == b.line && wants(one, a) == wants(two, b))
+}
+
+/// What `local` asks of the peer in a stream: its packet time, and per format the peer's number and our parameters.
+fn wants<'a>(local: &'a Session, stream: &AgreedMedia) -> (Option<u16>, Vec<(u8, Option<&'a str>)>) {
+    let section = local.media.get(stream.line);
+    let asked = |payload: &AgreedPayload| {
+        let text = payload.local_pt.to_string();
+        // Which events somebody knows is a list that each end writes in its own way.
+        let parameters = section.filter(|_| payload.is_codec()).and_then(|section| section.fmtp(&text));
+        (payload.remote_pt, parameters)
+    };
+    let mut formats: Vec<_> = stream.payloads.iter().chain(&stream.telephone_event).map(asked).collect();
+    formats.sort_unstable();
+    (section.map(Media::ptime_ms), formats)
+}
+
 fn agreed_section(line: usize, local: &Session, ours: &Media, remote: &Session, theirs: &Media) -> Option<AgreedMedia> {
     let wanted = ours.port != 0 && theirs.port != 0 && ours.kind == theirs.kind;
     if !wanted || !ours.is_plain_rtp() || !theirs.is_plain_rtp() {

@@ -6,7 +6,8 @@
 //! - being the end point: [`answer`], or [`offer`] when the other side leaves it to us;
 //! - changing our mind later: [`hold`], [`resume`], [`redirect`], and [`revise`] for any new description;
 //! - [`OfferAnswer`] says which message may carry which of them and remembers what is in force;
-//! - [`agreed`] turns the two descriptions in force into what the media pool is told.
+//! - [`agreed`] turns the two descriptions in force into what the media pool is told, and [`same_agreement`] says whether
+//!   another description of ours would come to the same.
 //!
 //! The law: a media section's position is its identity, so no function here ever adds, drops or moves one in an
 //! answer; and no address of one leg is ever seen by the other.
@@ -22,7 +23,7 @@ mod relay;
 mod rules;
 mod session;
 
-pub use agreed::{AgreedMedia, AgreedPayload, agreed};
+pub use agreed::{AgreedMedia, AgreedPayload, agreed, same_agreement};
 pub use attribute::{Attribute, Direction, PTIME_DEFAULT_MS, PTIME_MAX_MS, PTIME_MIN_MS, RtpMap};
 pub use codec::{BadPattern, CodecPattern, CodecSpec};
 pub use endpoint::{Answered, NoCommonCodec, answer, offer};
