@@ -2,7 +2,7 @@
 mod support;
 
 use sip::dialog::Dialog;
-use sip::dialog::glare::{Conflict, Offers, retry_after};
+use sip::dialog::glare::retry_after;
 use sip::dialog::refer::{Refer, Report, status_of};
 use sip::dialog::reliable::{RAck, Received, Sent, Verdict};
 use sip::dialog::replaces::Replaces;
@@ -30,15 +30,6 @@ fn after_a_glare_the_owner_of_the_call_id_waits_2_1_to_4_s_and_the_other_up_to_2
     assert_eq!((all(true).min(), all(true).max()), (Some(ms(2_100)), Some(ms(4_000))));
     assert_eq!((all(false).min(), all(false).max()), (Some(ms(0)), Some(ms(2_000))));
     assert!(all(true).chain(all(false)).all(|d| d.as_millis() % 10 == 0));
-}
-
-#[test]
-fn an_offer_against_ours_is_glare_and_one_over_the_peers_own_an_overlap() {
-    let offers = |ours, theirs| Offers { ours, theirs };
-    assert_eq!(offers(false, false).check_incoming(), Ok(()));
-    assert_eq!(offers(true, false).check_incoming(), Err(Conflict::Glare));
-    assert_eq!(offers(false, true).check_incoming(), Err(Conflict::Overlap));
-    assert!(offers(false, false).may_offer() && !offers(false, true).may_offer());
 }
 
 #[test]
