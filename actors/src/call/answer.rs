@@ -127,7 +127,7 @@ impl Work<'_> {
             self.session_agreed(LegId::CALLER, &timer, &mut writer, &invite);
         }
         let bytes = match &body {
-            Some(body) => writer.body("application/sdp", body.to_string().as_bytes()),
+            Some(body) => writer.body("application/sdp", body.print().as_bytes()),
             None => writer.finish(),
         };
         // The caller sends sound as soon as it has read this: its way is open before.
@@ -259,11 +259,11 @@ impl Work<'_> {
         let Some(dialog) = &leg.dialog else { return };
         let writer = dialog.ack(response.cseq(), &via);
         let bytes = match body {
-            Some(body) => writer.body("application/sdp", body.to_string().as_bytes()),
+            Some(body) => writer.body("application/sdp", body.print().as_bytes()),
             None => writer.finish(),
         };
         core.ack_success(client, response.to_tag().unwrap_or_default(), bytes, hop);
-        self.note(Some(id), What::Sent { message: Said::request(Method::Ack), to: Some(hop) });
+        self.note(Some(id), What::Sent { message: Said::request(Method::Ack), to: Some(hop.into()) });
     }
 
     /// A 2xx that comes too late is acknowledged and its dialog ended at once (RFC 3261 section 13.2.2.4).

@@ -18,7 +18,10 @@ impl Work<'_> {
         self.state.begun = true;
         self.state.next_leg = 1;
         self.core.shared.counters.calls_begun.increment(1);
-        self.note(Some(LegId::CALLER), What::Received { message: Said::request(sip::Method::Invite), from: Some(hop) });
+        self.note(
+            Some(LegId::CALLER),
+            What::Received { message: Said::request(sip::Method::Invite), from: Some(hop.into()) },
+        );
         let from = self.caller_name(&invite, &identity);
         self.file.facts.borrow_mut().from.clone_from(&from);
         self.state.legs.push(Leg::incoming(LegId::CALLER, Side::A, server, invite.clone(), hop, from));

@@ -55,7 +55,7 @@ impl Work<'_> {
         };
         if before == LegState::Early {
             let to = Some(leg.hop);
-            self.note(Some(id), What::Sent { message: Said::request(sip::Method::Cancel), to });
+            self.note(Some(id), What::Sent { message: Said::request(sip::Method::Cancel), to: to.map(Into::into) });
             self.core.cancel(client, reason);
         }
     }

@@ -105,7 +105,7 @@ impl CallFile {
 
     /// Appends to the record.
     pub fn note(&self, now: Duration, leg: Option<LegId>, what: What) {
-        let at_ms = u64::try_from(now.saturating_sub(self.began).as_millis()).unwrap_or(u64::MAX);
+        let at_ms = u32::try_from(now.saturating_sub(self.began).as_millis()).unwrap_or(u32::MAX);
         self.record.borrow_mut().push(at_ms, leg.map(|l| l.0), what);
     }
 

@@ -95,7 +95,7 @@ impl Work<'_> {
         let branch = new_branch();
         let from = format!("{from};tag={}", leg.tag);
         let (interval, min_se) = session.unwrap_or(policy).offer();
-        let body = offer.as_ref().map(Session::to_string);
+        let body = offer.as_ref().map(Session::print);
         // Via and Contact are of the way that it goes; all else is the same on every way.
         let compose = |leg: &Leg| {
             let mut writer = Writer::request(sip::message::RequestHead {
@@ -144,7 +144,7 @@ impl Work<'_> {
             return self.untie(id);
         }
         self.tie(id);
-        self.note(Some(id), What::Sent { message: Said::request(Method::Invite), to: Some(hop) });
+        self.note(Some(id), What::Sent { message: Said::request(Method::Invite), to: Some(hop.into()) });
     }
 
     /// From without tag, and the hops that are left, for requests on behalf of the caller.
@@ -189,7 +189,10 @@ impl Work<'_> {
         if status.code() == 100 {
             return;
         }
-        self.note(Some(id), What::Received { message: Said::response(status, response.method()), from: Some(hop) });
+        self.note(
+            Some(id),
+            What::Received { message: Said::response(status, response.method()), from: Some(hop.into()) },
+        );
         if self.passed_back(client, response, status) {
             return;
         }
@@ -308,7 +311,7 @@ impl Work<'_> {
             writer.header(Name::Require, "100rel").header(Name::RSeq, rseq.to_string());
         }
         let bytes = match &body {
-            Some(body) => writer.body("application/sdp", body.to_string().as_bytes()),
+            Some(body) => writer.body("application/sdp", body.print().as_bytes()),
             None => writer.finish(),
         };
         if reliable {
@@ -317,7 +320,10 @@ impl Work<'_> {
                     caller.unpracked = if body.is_some() { Unpracked::Description } else { Unpracked::Plain };
                 }
                 let to = self.state.leg(LegId::CALLER).map(|l| l.hop);
-                self.note(Some(LegId::CALLER), What::Sent { message: Said::response(status, &Method::Invite), to });
+                self.note(
+                    Some(LegId::CALLER),
+                    What::Sent { message: Said::response(status, &Method::Invite), to: to.map(Into::into) },
+                );
             }
         } else {
             self.respond(LegId::CALLER, server, invite.method(), status, bytes);

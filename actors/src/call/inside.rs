@@ -23,7 +23,10 @@ pub struct Passed {
 impl Work<'_> {
     /// A request on a leg.
     pub fn request(&mut self, server: ServerId, id: LegId, request: Message, hop: Hop) {
-        self.note(Some(id), What::Received { message: Said::request(request.method().clone()), from: Some(hop) });
+        self.note(
+            Some(id),
+            What::Received { message: Said::request(request.method().clone()), from: Some(hop.into()) },
+        );
         let Some(leg) = self.state.leg_mut(id) else {
             return self.core.answer(server, &request, Status::CALL_DOES_NOT_EXIST, None);
         };
@@ -136,7 +139,7 @@ impl Work<'_> {
         let Some((meaning, ours)) = self.negotiate(server, id, request) else { return };
         let writer = self.reply_inside(id, request, Status::OK, None);
         let bytes = match &ours {
-            Some(ours) => writer.body("application/sdp", ours.to_string().as_bytes()),
+            Some(ours) => writer.body("application/sdp", ours.print().as_bytes()),
             None => writer.finish(),
         };
         self.respond(id, server, request.method(), Status::OK, bytes);

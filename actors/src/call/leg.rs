@@ -304,7 +304,7 @@ impl Work<'_> {
         }
         let bytes = fill(writer);
         let client = core.request(self.owner(id), method, &branch, hop, bytes);
-        self.note(Some(id), What::Sent { message: Said::request(method.clone()), to: Some(hop) });
+        self.note(Some(id), What::Sent { message: Said::request(method.clone()), to: Some(hop.into()) });
         client
     }
 
@@ -337,7 +337,7 @@ impl Work<'_> {
     /// Sends an answer and records it.
     pub fn respond(&self, id: LegId, server: ServerId, method: &Method, status: Status, bytes: Bytes) {
         let to = self.state.leg(id).map(|leg| leg.hop);
-        self.note(Some(id), What::Sent { message: Said::response(status, method), to });
+        self.note(Some(id), What::Sent { message: Said::response(status, method), to: to.map(Into::into) });
         self.core.respond(server, status, bytes);
     }
 

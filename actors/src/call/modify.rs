@@ -59,7 +59,7 @@ impl Work<'_> {
         let mut writer = self.reply_inside(id, &request, Status::OK, None);
         self.session_agreed(id, &timer, &mut writer, &request);
         let bytes = match &ours {
-            Some(ours) => writer.body("application/sdp", ours.to_string().as_bytes()),
+            Some(ours) => writer.body("application/sdp", ours.print().as_bytes()),
             None => writer.finish(),
         };
         self.respond(id, server, request.method(), Status::OK, bytes);
@@ -225,7 +225,7 @@ impl Work<'_> {
                 .header(Name::Supported, SUPPORTED)
                 .header(Name::SessionExpires, interval)
                 .header(Name::MinSe, min_se);
-            writer.body("application/sdp", offer.to_string().as_bytes())
+            writer.body("application/sdp", offer.print().as_bytes())
         });
         if let Some(leg) = self.state.leg_mut(id) {
             leg.client = client;

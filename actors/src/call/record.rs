@@ -2,8 +2,10 @@
 //! views of it.
 
 use serde::{Serialize, Serializer};
-use sip::{Hop, Method, Status};
+use sip::{Hop, Method, Protocol, Status};
 use std::borrow::Cow;
+use std::fmt;
+use std::net::SocketAddr;
 
 /// Events of a call that are kept; a call that does more has its oldest middle dropped and counted.
 const EVENTS_MAX: usize = 512;
@@ -14,8 +16,8 @@ const EVENTS_USUAL: usize = 28;
 /// One thing that happened.
 #[derive(Clone, Debug, Serialize)]
 pub struct Event {
-    /// ms since the call began.
-    pub at_ms: u64,
+    /// ms since the call began; more than 49 days are written as that.
+    pub at_ms: u32,
     /// On which leg, if on one: 0 is the caller's.
     pub leg: Option<u8>,
     /// What.
@@ -32,16 +34,14 @@ pub enum What {
         /// Which.
         message: Said,
         /// From where, where that says anything.
-        #[serde(serialize_with = "as_text")]
-        from: Option<Hop>,
+        from: Option<Place>,
     },
     /// A message went to a party.
     Sent {
         /// Which.
         message: Said,
         /// To where.
-        #[serde(serialize_with = "as_text")]
-        to: Option<Hop>,
+        to: Option<Place>,
     },
     /// A decision of the switch.
     Decided {
@@ -92,10 +92,28 @@ impl Serialize for Said {
     }
 }
 
-fn as_text<S: Serializer>(hop: &Option<Hop>, serializer: S) -> Result<S::Ok, S::Error> {
-    match hop {
-        Some(hop) => serializer.collect_str(hop),
-        None => serializer.serialize_str(""),
+/// Where a message came from or went to: what of a hop tells somebody who looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    protocol: Protocol,
+    remote: SocketAddr,
+}
+
+impl From<Hop> for Place {
+    fn from(hop: Hop) -> Self {
+        Self { protocol: hop.protocol, remote: hop.remote }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.protocol.uri(), self.remote)
+    }
+}
+
+impl Serialize for Place {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -108,7 +126,7 @@ pub struct Record {
 
 impl Record {
     /// Appends.
-    pub fn push(&mut self, at_ms: u64, leg: Option<u8>, what: What) {
+    pub fn push(&mut self, at_ms: u32, leg: Option<u8>, what: What) {
         if self.events.len() >= EVENTS_MAX {
             // The beginning tells how the call came to be, the end how it went: the middle goes.
             self.events.remove(EVENTS_MAX / 2);
@@ -129,5 +147,15 @@ impl Record {
     /// Events that were dropped.
     pub const fn dropped(&self) -> u64 {
         self.dropped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_takes_at_most_80_bytes() {
+        assert!(size_of::<Event>() <= 80, "{}", size_of::<Event>());
     }
 }

@@ -66,7 +66,7 @@ impl Work<'_> {
         newcomer.state = LegState::Confirmed;
         newcomer.ack_due = true;
         newcomer.server = None;
-        self.note(Some(id), What::Received { message: Said::request(Method::Invite), from: Some(hop) });
+        self.note(Some(id), What::Received { message: Said::request(Method::Invite), from: Some(hop.into()) });
         let home = home_of(invite.call_id(), self.core.shared.shards());
         if home != self.core.shard {
             self.core.shared.move_dialog(invite.call_id(), self.core.shard);
@@ -80,7 +80,7 @@ impl Work<'_> {
             server,
             &Method::Invite,
             Status::OK,
-            writer.body("application/sdp", answer.to_string().as_bytes()),
+            writer.body("application/sdp", answer.print().as_bytes()),
         );
         self.connect_side(id);
         if self.state.partner == Some(old) {

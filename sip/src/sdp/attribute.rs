@@ -77,15 +77,6 @@ impl Attribute {
     }
 }
 
-impl fmt::Display for Attribute {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.value {
-            Some(value) => write!(f, "{}:{value}", self.name),
-            None => f.write_str(&self.name),
-        }
-    }
-}
-
 impl Direction {
     /// The direction that sends and receives as told.
     pub fn new(send: bool, receive: bool) -> Direction {

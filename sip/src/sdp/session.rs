@@ -1,14 +1,14 @@
 //! A session description as data: what `o=`, `c=`, `m=` and `a=` say, in the order in which they stood.
 
 use smol_str::SmolStr;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 
 use super::attribute::Attribute;
 
 /// A whole session description (RFC 8866 section 5).
 ///
-/// Printing (`to_string`) writes the lines in the order of the grammar; parsing what was printed gives the same value.
+/// Printing ([`Session::print`]) writes the lines in the order of the grammar; parsing what was printed gives the same value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// `o=`: who made the description, and which version of it this is.
@@ -111,7 +111,18 @@ pub enum MediaKind {
     Other(SmolStr),
 }
 
+/// Bytes that a description usually takes.
+const USUAL_BYTES: usize = 768;
+
 impl Session {
+    /// The description as it goes on the wire, in one allocation where it is of usual length.
+    pub fn print(&self) -> String {
+        let mut out = String::with_capacity(USUAL_BYTES);
+        // Writing to a string does not fail.
+        let _ = write!(out, "{self}");
+        out
+    }
+
     /// Whether any stream is wanted: at least one media section has a port other than 0.
     pub fn has_active_media(&self) -> bool {
         self.media.iter().any(|media| media.port != 0)
@@ -215,7 +226,7 @@ impl fmt::Display for Session {
             write!(f, "c={connection}\r\n")?;
         }
         print_lines(f, self.lines.iter().filter(|line| rank(line.letter) != 0))?;
-        self.attributes.iter().try_for_each(|attribute| write!(f, "a={attribute}\r\n"))?;
+        print_attributes(f, &self.attributes)?;
         self.media.iter().try_for_each(|media| media.fmt(f))
     }
 }
@@ -227,14 +238,17 @@ impl fmt::Display for Media {
             write!(f, "/{count}")?;
         }
         write!(f, " {}", self.protocol)?;
-        self.formats.iter().try_for_each(|format| write!(f, " {format}"))?;
+        for format in &self.formats {
+            f.write_str(" ")?;
+            f.write_str(format)?;
+        }
         f.write_str("\r\n")?;
         print_lines(f, self.lines.iter().filter(|line| line.letter == 'i'))?;
         if let Some(connection) = &self.connection {
             write!(f, "c={connection}\r\n")?;
         }
         print_lines(f, self.lines.iter().filter(|line| line.letter != 'i'))?;
-        self.attributes.iter().try_for_each(|attribute| write!(f, "a={attribute}\r\n"))
+        print_attributes(f, &self.attributes)
     }
 }
 
@@ -249,6 +263,24 @@ impl fmt::Display for Connection {
     }
 }
 
+fn print_attributes(f: &mut fmt::Formatter<'_>, attributes: &[Attribute]) -> fmt::Result {
+    for attribute in attributes {
+        f.write_str("a=")?;
+        f.write_str(&attribute.name)?;
+        if let Some(value) = &attribute.value {
+            f.write_str(":")?;
+            f.write_str(value)?;
+        }
+        f.write_str("\r\n")?;
+    }
+    Ok(())
+}
+
 fn print_lines<'a>(f: &mut fmt::Formatter<'_>, mut lines: impl Iterator<Item = &'a Line>) -> fmt::Result {
-    lines.try_for_each(|line| write!(f, "{}={}\r\n", line.letter, line.value))
+    lines.try_for_each(|line| {
+        f.write_char(line.letter)?;
+        f.write_str("=")?;
+        f.write_str(&line.value)?;
+        f.write_str("\r\n")
+    })
 }
