@@ -5,8 +5,11 @@ use crate::value::scan::split_commas;
 use crate::{Method, Status};
 use bytes::{Bytes, BytesMut};
 
-/// Bytes that a message usually takes; the buffer grows when it is not enough.
-const USUAL_BYTES: usize = 1024;
+/// Bytes that a message usually takes beside what every message has; the buffer grows when it is not enough. What is sent
+/// may be kept for half a minute to be sent again, so a short message has a short buffer.
+const USUAL_BYTES: usize = 224;
+/// The same of what sets up or changes a session, which says what we can.
+const USUAL_SESSION_BYTES: usize = 512;
 
 /// A message being written: start line first, then headers, then [`Writer::body`] or [`Writer::finish`].
 #[derive(Debug)]
@@ -38,7 +41,9 @@ pub struct RequestHead<'a> {
 impl Writer {
     /// Begins a request.
     pub fn request(head: RequestHead<'_>) -> Self {
-        let mut this = Self { out: BytesMut::with_capacity(USUAL_BYTES) };
+        let RequestHead { method, uri, via, from, to, call_id, .. } = head;
+        let parts = uri.len() + via.len() + from.len() + to.len() + call_id.len();
+        let mut this = Self { out: BytesMut::with_capacity(parts + usual(method)) };
         this.put(head.method.as_str().as_bytes());
         this.put(b" ");
         this.put(head.uri);
@@ -59,7 +64,10 @@ impl Writer {
     /// Begins a response to `request` (RFC 3261 section 8.2.6.2): Via, From, To, Call-ID and CSeq copied; `to_tag` is
     /// added when To has none and the status is not 100. `reason` replaces the default phrase.
     pub fn response(request: &Message, status: Status, reason: Option<&str>, to_tag: Option<&str>) -> Self {
-        let mut this = Self { out: BytesMut::with_capacity(USUAL_BYTES) };
+        let copied = |h: &super::Header<'_>| matches!(h.name, Name::Via | Name::From | Name::To | Name::CallId);
+        let parts: usize = request.headers().filter(copied).map(|h| h.value.len()).sum();
+        let usual = if status.is_success() { usual(request.method()) } else { USUAL_BYTES };
+        let mut this = Self { out: BytesMut::with_capacity(parts + usual) };
         this.put(b"SIP/2.0 ");
         this.put(Decimal::of(u64::from(status.code())).as_bytes());
         this.put(b" ");
@@ -127,6 +135,7 @@ impl Writer {
 
     /// Ends the message with a body.
     pub fn body(mut self, content_type: &str, body: &[u8]) -> Bytes {
+        self.out.reserve(body.len() + content_type.len() + 64);
         self.header(Name::ContentType, content_type);
         self.header(Name::ContentLength, Decimal::of(body.len() as u64).as_bytes());
         self.put(b"\r\n");
@@ -142,6 +151,13 @@ impl Writer {
 
     fn put(&mut self, bytes: &[u8]) {
         self.out.extend_from_slice(bytes);
+    }
+}
+
+fn usual(method: &Method) -> usize {
+    match method {
+        Method::Invite | Method::Update | Method::Options => USUAL_SESSION_BYTES,
+        _ => USUAL_BYTES,
     }
 }
 

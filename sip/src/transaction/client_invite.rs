@@ -106,6 +106,8 @@ impl ClientInvite {
             Some(fork) => effects.send = fork.ack.as_ref().map(|(bytes, _)| bytes.clone()),
             None if self.forks.len() < FORKS_MAX => {
                 let to_tag = tag.into();
+                // Nearly always there is one, and it is kept for 64·T1.
+                self.forks.reserve_exact(1);
                 self.forks.push(Fork { to_tag, ack: None });
                 effects.pass = true;
             }
