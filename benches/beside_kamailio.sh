@@ -21,6 +21,9 @@ caller_port=$(free_port)
 KAMAILIO_PORT=$(free_port)
 export PASSWORD=$password USERS=$users CALLER_PORT=$caller_port KAMAILIO_PORT JSON=1
 
+# Users behind those that register: no contact that has died with its SIPp rings beside a callee.
+CALLEES_MAX=20
+
 room=$(mktemp -d)
 strowger_pid=
 clean() {
@@ -40,7 +43,7 @@ trap clean EXIT
 {
     load_config "$room"
     load_gateway "$caller_port"
-    load_users "$users" "$password"
+    load_users "$((users + CALLEES_MAX))" "$password"
 } >"$room/strowger.toml"
 
 "$STROWGER" run --config "$room/strowger.toml" >"$room/log" 2>&1 </dev/null &
@@ -54,9 +57,10 @@ callees=0
 # Measures both at one rate, and prints one line of the table.
 compare() {
     local script=$1 what=$2 rate=$3
-    # A callee of its own: contacts of an earlier rate's callee, which is gone, would ring as well.
+    # A callee of its own: contacts of an earlier rate's callee, or of the registrations, would ring as well, unanswered
+    # for half a minute.
     callees=$((callees + 1))
-    CALLEE=$(printf 'u%06d' "$callees")
+    CALLEE=$(printf 'u%06d' "$((users + callees - 1))")
     export CALLEE
     "benches/$script" "$strowger" "$strowger_pid" "$rate" >"$room/ours"
     "benches/$script" "$kamailio" "$kamailio_pids" "$rate" >"$room/theirs"
