@@ -38,8 +38,11 @@ impl Flow {
     /// # Errors
     /// [`PoolBusy`]: the worker's queue is full, and nothing was changed.
     pub fn connect(&self, side: Side, remote: Remote) -> Result<(), PoolBusy> {
-        self.urgently(|wanted| {
+        self.change(|wanted| {
             let wanted = wanted.sides.get_mut(side);
+            // The first packet wakes the worker by itself, and what is waiting is done before it is judged. A socket that is
+            // connected to an old peer would not report the new one.
+            let urgent = wanted.remote.is_some();
             let same_place = wanted
                 .remote
                 .as_ref()
@@ -49,6 +52,7 @@ impl Flow {
             }
             wanted.remote = Some(remote);
             wanted.remote_serial = wanted.remote_serial.wrapping_add(1);
+            urgent
         })
     }
 
@@ -58,10 +62,13 @@ impl Flow {
     /// # Errors
     /// [`PoolBusy`]: the worker's queue is full, and nothing was changed.
     pub fn hear(&self, side: Side, source: Source) -> Result<(), PoolBusy> {
-        self.urgently(|wanted| {
+        self.change(|wanted| {
             let wanted = wanted.sides.get_mut(side);
+            // A relay begins with a packet, which wakes the worker by itself.
+            let urgent = !matches!((&wanted.source, &source), (Source::Peer, Source::Peer));
             wanted.source = source;
             wanted.source_serial = wanted.source_serial.wrapping_add(1);
+            urgent
         })
     }
 
@@ -73,9 +80,13 @@ impl Flow {
         }
     }
 
-    fn urgently(&self, edit: impl FnOnce(&mut Wanted)) -> Result<(), PoolBusy> {
-        self.seat.change(&self.record, self.pool.config.commands_max, edit)?;
-        self.record.urgent.store(true, Ordering::SeqCst);
+    /// Writes a wish; the edit says whether somebody waits for it.
+    fn change(&self, edit: impl FnOnce(&mut Wanted) -> bool) -> Result<(), PoolBusy> {
+        let mut urgent = false;
+        self.seat.change(&self.record, self.pool.config.commands_max, |wanted| urgent = edit(wanted))?;
+        if urgent {
+            self.record.urgent.store(true, Ordering::SeqCst);
+        }
         Ok(())
     }
 

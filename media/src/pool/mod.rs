@@ -39,6 +39,9 @@
 //!   second `recv` only to see that nothing is left: a system call a packet. With levels one read a report is enough; a socket
 //!   that is reported in two wakes in a row has a backlog, and only then more than one packet is read, at most
 //!   `BURST_MAX` a wake so that it cannot starve others.
+//! - *A pair belongs to one worker for as long as it is bound*, and its sockets stay in that worker's epoll: opening, connecting
+//!   and closing a flow costs no system call. A relay needs no wake either: its first packet wakes the worker, which reads its
+//!   commands before its packets.
 //! - *Connected sockets*: no route look-up, 30 % less than an unconnected one (measured, see the project's notes).
 //! - *One timer a worker*, a timerfd of 20 ms that runs only while somebody hears generated media. Its beats are counted by
 //!   the kernel, so a late wake is made up for and nothing drifts.
@@ -147,7 +150,7 @@ impl Pool {
             u16::try_from(workers).map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "too many workers"))?;
         sys::raise_descriptor_limit();
         let inner = Arc::new(Inner {
-            ports: Mutex::new(Ports::new(config.ip, &config.ports, config.warm_pairs, config.idle_pairs)?),
+            ports: Mutex::new(Ports::new(config.ip, &config.ports, workers, config.warm_pairs, config.idle_pairs)?),
             seats: (0..workers).map(|number| Seat::new(number).map(Arc::new)).collect::<io::Result<_>>()?,
             start: Instant::now(),
             cname: format!("{:024x}", rand::random::<u128>() >> 32),
@@ -198,15 +201,18 @@ impl Pool {
                 .min_by_key(|seat| (!seat.running.load(Ordering::Relaxed), seat.book.lock().flows()))
                 .ok_or(OpenError::NoSuchWorker(0))?,
         };
-        let pairs = self.lend_two()?;
+        let pairs = self.lend_two(seat.number)?;
         let local = Sides { a: self.addresses(&pairs.a), b: self.addresses(&pairs.b) };
+        // A pair that the worker's thread does not watch yet would not wake it for a packet.
+        let epoch = seat.epoch.load(Ordering::SeqCst);
+        let watched = [&pairs.a, &pairs.b].iter().all(|pair| pair.watched.load(Ordering::SeqCst) == epoch);
         let mut pairs = Some(pairs);
         let inserted = seat.book.lock().insert(|slot, generation| FlowRecord {
             id: FlowId { worker: seat.number, slot, generation },
             owner,
             media_timeout: spec.media_timeout.unwrap_or(self.inner.config.media_timeout),
             local,
-            pairs: Mutex::new(pairs.take().map(|pairs| Sides { a: Arc::new(pairs.a), b: Arc::new(pairs.b) })),
+            pairs: Mutex::new(pairs.take()),
             wanted: Mutex::new(Wanted { closed: false, sides: Sides::<WantedSide>::default() }),
             admitted: AtomicBool::new(false),
             dirty: AtomicBool::new(false),
@@ -219,11 +225,7 @@ impl Pool {
             Ok(()) => Ok(record),
             Err(PoolBusy) => {
                 let _owner_dropped_without_the_lock = seat.book.lock().remove(record.id);
-                pairs = record
-                    .pairs
-                    .lock()
-                    .take()
-                    .and_then(|both| Some(Sides { a: Arc::into_inner(both.a)?, b: Arc::into_inner(both.b)? }));
+                pairs = record.pairs.lock().take();
                 Err(OpenError::WorkerBusy)
             }
         });
@@ -232,6 +234,9 @@ impl Pool {
             let mut ports = self.inner.ports.lock();
             ports.give_back(unused.a, now);
             ports.give_back(unused.b, now);
+        }
+        if opened.is_ok() && !watched {
+            seat.ring();
         }
         Ok(Flow { pool: Arc::clone(&self.inner), seat: Arc::clone(seat), record: opened? })
     }
@@ -287,11 +292,11 @@ impl Pool {
         }
     }
 
-    fn lend_two(&self) -> Result<Sides<PortPair>, OpenError> {
+    fn lend_two(&self, home: u16) -> Result<Sides<Arc<PortPair>>, OpenError> {
         let now = self.inner.now();
         let mut ports = self.inner.ports.lock();
-        let a = ports.take(now)?;
-        match ports.take(now) {
+        let a = ports.take(now, home)?;
+        match ports.take(now, home) {
             Ok(b) => Ok(Sides { a, b }),
             Err(error) => {
                 ports.give_back(a, now);

@@ -6,7 +6,7 @@ use super::super::sys;
 use super::super::vocabulary::{MediaEvent, Side, Sides};
 use super::entry::{Entry, Lanes, Route, SideState, Stream, Voice};
 use super::play::{Playing, note_progress};
-use super::{BURST_MAX, Token, Worker};
+use super::{BURST_MAX, Place, Token, Worker};
 use crate::dtmf::EventReceiver;
 use crate::prompt;
 use crate::rtp::Reception;
@@ -55,12 +55,13 @@ impl Worker<'_> {
             if again {
                 // A predecessor may have connected it to a peer that has been negotiated away since.
                 sys::disconnect(&pair.rtp)?;
-            } else {
+            } else if pair.watched.load(Ordering::SeqCst) == 0 {
                 discard_leftovers(pair);
             }
-            let token = |rtcp| Token::new(record.id.generation, record.id.slot, side, rtcp).0;
-            self.epoll.add(&pair.rtp, token(false))?;
-            self.epoll.add(&pair.rtcp, token(true))?;
+            self.watch(pair)?;
+            if let Some(place) = self.places.get_mut(pair.place as usize) {
+                place.flow = Some((record.id.slot, side));
+            }
         }
         let sides = Sides { a: new_side(record, Side::A, pairs.a, now), b: new_side(record, Side::B, pairs.b, now) };
         if self.flows.len() <= slot {
@@ -69,6 +70,23 @@ impl Worker<'_> {
         if let Some(place) = self.flows.get_mut(slot) {
             let record = Arc::clone(record);
             *place = Some(Box::new(Entry { record, sides, listed: false, timed_out: false }));
+        }
+        Ok(())
+    }
+
+    /// Has the sockets of a pair reported, from now until they close.
+    pub(super) fn watch(&mut self, pair: &Arc<PortPair>) -> io::Result<()> {
+        let at = pair.place as usize;
+        if self.places.len() <= at {
+            self.places.resize_with(at + 1, Place::default);
+        }
+        if pair.watched.load(Ordering::SeqCst) != self.epoch {
+            self.epoll.add(&pair.rtp, Token::new(pair.place, false).0)?;
+            self.epoll.add(&pair.rtcp, Token::new(pair.place, true).0)?;
+            pair.watched.store(self.epoch, Ordering::SeqCst);
+        }
+        if let Some(place) = self.places.get_mut(at) {
+            *place = Place { pair: Arc::downgrade(pair), flow: None };
         }
         Ok(())
     }
@@ -88,14 +106,17 @@ impl Worker<'_> {
         }
         if let Some(pairs) = record.pairs.lock().take() {
             for pair in [pairs.a, pairs.b] {
-                let rtp_port = pair.rtp_port;
-                // Not in this epoll if the flow never came so far.
-                let _not_there = self.epoll.remove(&pair.rtp).and(self.epoll.remove(&pair.rtcp));
+                if let Some(place) = self.places.get_mut(pair.place as usize)
+                    && place.flow.is_some_and(|(of, _)| of == record.id.slot)
+                {
+                    place.flow = None;
+                }
                 // A hung predecessor may still hold the sockets: then they close when it lets go.
-                if let Some(pair) = Arc::into_inner(pair) {
+                if Arc::strong_count(&pair) == 1 {
                     self.pool.ports.lock().give_back(pair, now);
                 } else {
-                    self.pool.ports.lock().write_off(rtp_port);
+                    let _not_there = self.epoll.remove(&pair.rtp).and(self.epoll.remove(&pair.rtcp));
+                    self.pool.ports.lock().write_off(&pair);
                 }
             }
         }

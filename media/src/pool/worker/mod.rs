@@ -7,7 +7,8 @@ mod play;
 mod relay;
 
 use super::Inner;
-use super::book::{Command, FLOWS_MAX, Seat};
+use super::book::{Command, Seat};
+use super::ports::PortPair;
 use super::sys::{self, Epoll, Metronome, Ready};
 use super::vocabulary::{MediaEvent, Side};
 use entry::Entry;
@@ -15,8 +16,8 @@ use entry::Entry;
 pub use entry::Lanes;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -133,6 +134,8 @@ struct Worker<'a> {
     metronome: Metronome,
     /// By slot, as in the book. Boxed, so that an idle slot costs eight bytes.
     flows: Vec<Option<Box<Entry>>>,
+    /// By [`PortPair::place`]: whose the sockets are.
+    places: Vec<Place>,
     /// Slots in which a side hears something generated.
     playing: Vec<u32>,
     /// Commands taken from the queue; kept for its memory.
@@ -150,6 +153,7 @@ impl<'a> Worker<'a> {
             epoll: Epoll::new()?,
             metronome: Metronome::new()?,
             flows: Vec::new(),
+            places: Vec::new(),
             playing: Vec::new(),
             commands: Vec::new(),
             wake: 0,
@@ -159,6 +163,11 @@ impl<'a> Worker<'a> {
         seat.rung.store(false, Ordering::SeqCst);
         worker.epoll.add(&seat.bell, BELL)?;
         worker.epoll.add(&worker.metronome, METRONOME)?;
+        let idle = pool.ports.lock().waiting(seat.number);
+        for pair in idle {
+            worker.watch(&pair)?;
+        }
+        // Behind the idle ones: a flow may have got one of them meanwhile.
         worker.reopen_all();
         Ok(worker)
     }
@@ -193,6 +202,10 @@ impl<'a> Worker<'a> {
             let now = self.pool.now();
             self.seat.vitals.heartbeat_ns.store(nanos(now), Ordering::Relaxed);
             self.wake = self.wake.wrapping_add(1);
+            // Before the packets: who was waiting for one of them may have been told where it comes from just now.
+            if self.seat.waiting.load(Ordering::SeqCst) {
+                self.obey(now);
+            }
             let mut beats = 0;
             let mut rung = false;
             for report in reports {
@@ -246,30 +259,26 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// What epoll hands back for a media socket: generation, slot, side and which of the two sockets.
+/// Whose the sockets of a port pair are.
+#[derive(Default)]
+struct Place {
+    /// To throw away what comes while no flow has the pair; it does not keep the pair bound.
+    pair: Weak<PortPair>,
+    /// Slot and side of the flow that has it.
+    flow: Option<(u32, Side)>,
+}
+
+/// What epoll hands back for a media socket: the pair's place, and which of its two sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Token(u64);
 
-const _: () = assert!(FLOWS_MAX < 1 << 29, "a slot and two bits must fit half a token");
-
 impl Token {
-    fn new(generation: u32, slot: u32, side: Side, rtcp: bool) -> Token {
-        let side = u64::from(side == Side::B);
-        Token(u64::from(generation) << 32 | u64::from(slot) << 2 | side << 1 | u64::from(rtcp))
+    fn new(place: u32, rtcp: bool) -> Token {
+        Token(u64::from(place) << 1 | u64::from(rtcp))
     }
 
-    fn generation(self) -> u32 {
-        let [g0, g1, g2, g3, ..] = self.0.to_be_bytes();
-        u32::from_be_bytes([g0, g1, g2, g3])
-    }
-
-    fn slot(self) -> u32 {
-        let [_, _, _, _, s0, s1, s2, s3] = self.0.to_be_bytes();
-        u32::from_be_bytes([s0, s1, s2, s3]) >> 2
-    }
-
-    fn side(self) -> Side {
-        if self.0 & 2 == 0 { Side::A } else { Side::B }
+    fn place(self) -> usize {
+        usize::try_from(self.0 >> 1).unwrap_or(usize::MAX)
     }
 
     fn is_rtcp(self) -> bool {
@@ -288,14 +297,10 @@ mod tests {
 
     #[test]
     fn a_token_gives_back_what_it_was_made_of() {
-        for (generation, slot, side, rtcp) in
-            [(0, 0, Side::A, false), (7, 65_535, Side::B, true), (u32::MAX, 1, Side::B, false)]
-        {
-            let token = Token::new(generation, slot, side, rtcp);
-            assert_eq!(
-                (token.generation(), token.slot(), token.side(), token.is_rtcp()),
-                (generation, slot, side, rtcp)
-            );
+        for (place, rtcp) in [(0, false), (65_535, true), (u32::MAX, false), (u32::MAX, true)] {
+            let token = Token::new(place, rtcp);
+            assert_eq!((token.place(), token.is_rtcp()), (place as usize, rtcp));
+            assert!(token.0 < METRONOME);
         }
     }
 

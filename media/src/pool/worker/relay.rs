@@ -9,7 +9,7 @@ use super::{BURST_MAX, Token, Worker, nanos};
 use crate::rtcp::{self, Part};
 use crate::rtp::{self, Arrival, Header};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -18,14 +18,17 @@ impl Worker<'_> {
     pub(super) fn readable(&mut self, token: Token, datagram: &mut [u8], now: Duration) {
         let wake = self.wake;
         let vitals = &self.seat.vitals;
-        self.seat.serving.store(token.slot(), Relaxed);
-        let Some(Some(entry)) = self.flows.get_mut(token.slot() as usize) else {
+        let Some(place) = self.places.get(token.place()) else { return };
+        let Some((slot, side)) = place.flow else {
+            if let Some(pair) = place.pair.upgrade() {
+                throw_away(if token.is_rtcp() { &pair.rtcp } else { &pair.rtp }, vitals, datagram);
+            }
             return;
         };
-        if entry.record.id.generation != token.generation() {
-            return; // closed in this very wake, and its slot given away
-        }
-        let side = token.side();
+        self.seat.serving.store(slot, Relaxed);
+        let Some(Some(entry)) = self.flows.get_mut(slot as usize) else {
+            return;
+        };
         let state = entry.sides.get_mut(side);
         let backlog = state.last_wake.wrapping_add(1) == wake;
         if !token.is_rtcp() {
@@ -52,6 +55,17 @@ impl Worker<'_> {
                 // ICMP errors of what we sent: a peer that is not there yet, or not there any more. Neither ends anything.
                 Err(_) => {}
             }
+        }
+    }
+}
+
+/// What comes to a port that no flow has: late packets of its last call, or a stranger's.
+fn throw_away(socket: &UdpSocket, vitals: &Vitals, datagram: &mut [u8]) {
+    for _ in 0..BURST_MAX {
+        match socket.recv(datagram) {
+            Ok(_) => vitals.strangers.add(1),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(_) => {}
         }
     }
 }
