@@ -211,3 +211,14 @@ fn calls_over_one_tcp_connection_succeed() {
     assert_eq!(figures.successful, 20);
     callee.finish();
 }
+
+#[test]
+fn a_caller_whose_port_was_taken_meanwhile_calls_from_another() {
+    let switch = Switch::start(Config::for_sipp());
+    let caller = SippRun::new("options", switch.sip("tcp")).tcp();
+    let _thief = std::net::TcpListener::bind(("127.0.0.1", caller.port())).expect("the port is free");
+
+    let figures = caller.run();
+
+    assert_eq!(figures.successful, 1);
+}

@@ -11,13 +11,13 @@ pub mod agent;
 pub mod config;
 pub mod party;
 pub mod phone;
+pub mod ports;
 pub mod sipp;
 pub mod switch;
 pub mod tone;
 pub mod voices;
 pub mod wire;
 
-use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -29,12 +29,6 @@ const TAIL_LINES: usize = 60;
 
 /// How often a state that nothing announces (a file's appearance, a process's end) is looked at again.
 const LOOK_MS: u64 = 10;
-
-/// A UDP port of loopback that nobody held a moment ago.
-pub fn free_udp_port() -> u16 {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-    socket.local_addr().expect("a bound socket has an address").port()
-}
 
 /// Looks until `look` finds something, or until the deadline.
 ///

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{PATIENCE, free_udp_port, project, tail, until};
+use super::ports::Port;
+use super::{PATIENCE, project, tail, until};
 
 /// What is to be run. Made by [`SippRun::new`], started by [`SippRun::start`] or [`SippRun::run`].
 #[derive(Clone)]
@@ -17,7 +18,9 @@ pub struct SippRun {
     scenario: String,
     target: SocketAddr,
     transport: &'static str,
-    port: u16,
+    port: Port,
+    /// Whether a registration names the port: then SIPp can have no other.
+    is_bound_to_port: bool,
     service: String,
     users: Vec<(String, String)>,
     calls: u32,
@@ -34,7 +37,8 @@ impl SippRun {
             scenario: scenario.to_owned(),
             target,
             transport: "u1",
-            port: free_udp_port(),
+            port: Port::free(),
+            is_bound_to_port: false,
             service: "1002".to_owned(),
             users: Vec::new(),
             calls: 1,
@@ -87,10 +91,9 @@ impl SippRun {
         self
     }
 
-    /// From this port instead of a free one: the port of a registration.
-    pub fn port(mut self, port: u16) -> Self {
-        self.port = port;
-        self
+    /// The port that it will send from and listen on.
+    pub fn port(&self) -> u16 {
+        self.port.number()
     }
 
     /// Further arguments of SIPp, such as `-rtp_echo`, or `-nr`, which shows the scenario repeated messages.
@@ -100,9 +103,11 @@ impl SippRun {
     }
 
     /// Registers a lab user from this run's port, so that calls to that user reach the run.
-    pub fn registered_as(self, name: &str) -> Self {
-        let mut registration = Self::new("register", self.target).by_user(name).port(self.port);
+    pub fn registered_as(mut self, name: &str) -> Self {
+        self.is_bound_to_port = true;
+        let mut registration = Self::new("register", self.target).by_user(name);
         registration.transport = self.transport;
+        (registration.port, registration.is_bound_to_port) = (self.port.clone(), true);
         registration.run();
         self
     }
@@ -110,6 +115,26 @@ impl SippRun {
     /// Starts SIPp. A callee is listening when this returns.
     pub fn start(self) -> SippRunning {
         let room = TempDir::new().expect("a folder for SIPp");
+        let child = self.launch(&room);
+        let mut running = SippRunning { run: self, room, child: Some(child) };
+        while running.run.transport == "u1" {
+            let port = running.run.port.number();
+            // Its socket is announced by nothing: it is there when nobody else can take its port.
+            let bound = until(PATIENCE, || {
+                running
+                    .ended()
+                    .then_some(())
+                    .or_else(|| std::net::UdpSocket::bind(("127.0.0.1", port)).err().map(|_| ()))
+            });
+            assert!(bound.is_some(), "SIPp took no port\n{}", running.story());
+            if !(running.ended() && running.moves()) {
+                break;
+            }
+        }
+        running
+    }
+
+    fn launch(&self, room: &TempDir) -> Child {
         let users = room.path().join("users.csv");
         let mut rows = String::from("SEQUENTIAL\n");
         for (name, password) in &self.users {
@@ -130,7 +155,7 @@ impl SippRun {
             .arg(self.target.to_string())
             .arg("-sf")
             .arg(project("scenarios/sipp").join(format!("{}.xml", self.scenario)))
-            .args(["-i", "127.0.0.1", "-nostdin", "-t", self.transport, "-p", &self.port.to_string()])
+            .args(["-i", "127.0.0.1", "-nostdin", "-t", self.transport, "-p", &self.port.number().to_string()])
             .args(["-s", &self.service, "-auth_uri", &auth_uri, "-d", &self.pause_ms.to_string()])
             .args(["-m", &self.calls.to_string(), "-r", &self.rate_per_s.to_string()])
             .args(["-timeout", &self.timeout.as_secs().max(1).to_string(), "-timeout_error"])
@@ -144,20 +169,7 @@ impl SippRun {
         if !self.users.is_empty() {
             command.arg("-inf").arg(&users);
         }
-        let child = command.spawn().expect("SIPp runs: tests/setup installs it");
-        let mut running = SippRunning { run: self, room, child: Some(child) };
-        if running.run.transport == "u1" {
-            let port = running.run.port;
-            // Its socket is announced by nothing: it is there when nobody else can take its port.
-            let bound = until(PATIENCE, || {
-                running
-                    .ended()
-                    .then_some(())
-                    .or_else(|| std::net::UdpSocket::bind(("127.0.0.1", port)).err().map(|_| ()))
-            });
-            assert!(bound.is_some(), "SIPp took no port\n{}", running.story());
-        }
-        running
+        command.spawn().expect("SIPp runs: tests/setup installs it")
     }
 
     /// Starts SIPp and waits for its end; panics with the failed calls' messages when a call failed.
@@ -187,7 +199,7 @@ pub struct SippRunning {
 impl SippRunning {
     /// The port that it sends from and listens on.
     pub fn port(&self) -> u16 {
-        self.run.port
+        self.run.port.number()
     }
 
     /// Waits for its end and answers what it counted; panics with the failed calls' messages when a call failed.
@@ -202,13 +214,32 @@ impl SippRunning {
     pub fn outcome(mut self) -> (Option<i32>, Figures, String) {
         // SIPp gives up by itself after its timeout; a little more for its own end.
         let patience = self.run.timeout + PATIENCE;
-        let mut child = self.child.take().expect("taken once, here");
-        let status = until(patience, || child.try_wait().expect("our own child"));
-        if status.is_none() {
-            let _ = child.kill();
-            let _ = child.wait();
+        loop {
+            let child = self.child.as_mut().expect("taken at its end only");
+            let status = until(patience, || child.try_wait().expect("our own child"));
+            if status.is_some() && self.moves() {
+                continue;
+            }
+            let ended = (status.and_then(|status| status.code()), self.figures(), self.story());
+            self.kill();
+            return ended;
         }
-        (status.and_then(|status| status.code()), self.figures(), self.story())
+    }
+
+    /// Starts a SIPp that ended because it did not get its port on another one, where no registration names the port.
+    fn moves(&mut self) -> bool {
+        let errors = std::fs::read_to_string(self.file("errors")).unwrap_or_default();
+        let out = std::fs::read_to_string(self.file("out")).unwrap_or_default();
+        // EADDRINUSE, before any message.
+        let taken = [errors, out].iter().any(|text| text.contains("Unable to bind main socket, errno = 98"));
+        if !taken || self.run.is_bound_to_port {
+            return false;
+        }
+        // The old number stays held until the new one is found, so that it is not the same.
+        self.run.port = Port::free();
+        let _ = std::fs::remove_file(self.file("errors"));
+        self.child = Some(self.run.launch(&self.room));
+        true
     }
 
     /// Ends a callee that was to serve any number of calls.
