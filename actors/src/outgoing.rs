@@ -57,11 +57,13 @@ pub fn via(core: &Core, hop: &Hop, branch: &str) -> String {
     parts.concat()
 }
 
-/// Our Contact towards `hop`, without the name of the far party (topology hidden). `token` leads back to the call.
-pub fn contact(core: &Core, hop: &Hop, user: &str) -> String {
-    let scheme = if hop.protocol == Protocol::Tls { "sips" } else { "sip" };
+/// Our Contact towards `hop`, without the name of the far party (topology hidden). `user` leads back to the call; `secure`
+/// where the dialog is one of `sips` addresses.
+pub fn contact(core: &Core, hop: &Hop, secure: bool, user: &str) -> String {
+    let scheme = if secure { "sips" } else { "sip" };
     let mut out = format!("<{scheme}:{user}@{}", core.own_name(hop));
-    if !matches!(hop.protocol, Protocol::Udp | Protocol::Tls) {
+    // TLS is what `sips` means over streams; for a `sip` address it must be said, or the party would take UDP.
+    if !(hop.protocol == Protocol::Udp || secure && hop.protocol == Protocol::Tls) {
         let _ = write!(out, ";transport={}", hop.protocol.uri());
     }
     out.push('>');

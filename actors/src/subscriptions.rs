@@ -132,11 +132,12 @@ impl Subscriptions {
             .by_number
             .get(&number)
             .map(|s| String::from_utf8_lossy(s.dialog.local_tag()).into_owned());
+        let secure = message.request_uri().starts_with(b"sips:");
         let mut writer = sip::Writer::response(message, Status::OK, None, tag.as_deref());
         writer
             .copy(message, Name::RecordRoute)
             .header(Name::Expires, granted.to_string())
-            .header(Name::Contact, outgoing::contact(&self.core, &hop, "notifier"));
+            .header(Name::Contact, outgoing::contact(&self.core, &hop, secure, "notifier"));
         self.core.respond(server, Status::OK, writer.finish());
         self.notify(number, cx);
     }
@@ -296,7 +297,7 @@ impl Subscriptions {
             let Some(subscription) = ledger.by_number.get_mut(&number) else { return };
             let branch = new_branch();
             let via = outgoing::via(&self.core, &subscription.hop, &branch);
-            let contact = outgoing::contact(&self.core, &subscription.hop, "notifier");
+            let contact = outgoing::contact(&self.core, &subscription.hop, subscription.dialog.is_secure(), "notifier");
             let mut writer = subscription.dialog.request(&Method::Notify, &via);
             let package = match subscription.package {
                 Package::Reg => "reg",

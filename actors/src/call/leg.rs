@@ -87,6 +87,8 @@ pub struct Leg {
     pub early: Vec<EarlyDialog>,
     /// The way to the party.
     pub hop: Hop,
+    /// Its INVITE was for a `sips` address: then our Contact is one too, and else none (RFC 3261 section 12.1.1).
+    pub secure: bool,
     /// What becomes of an INVITE that is too long for a datagram.
     pub too_long: TooLong,
     /// Our INVITE as it was sent, for dialogs that its answers make.
@@ -166,6 +168,7 @@ impl Leg {
     pub fn incoming(id: LegId, side: Side, server: ServerId, invite: Message, hop: Hop, party: String) -> Self {
         let abilities = Abilities::of(&invite);
         let reliable_sent = Sent::new(invite.cseq(), rand::random());
+        let secure = invite.request_uri().starts_with(b"sips:");
         Self {
             id,
             side,
@@ -177,6 +180,7 @@ impl Leg {
             dialog: None,
             early: Vec::new(),
             hop,
+            secure,
             too_long: TooLong::ByDatagram,
             invite: None,
             client: None,
@@ -213,6 +217,7 @@ impl Leg {
             dialog: None,
             early: Vec::new(),
             hop,
+            secure: contact.uri.starts_with("sips:"),
             too_long,
             invite: None,
             client: None,
@@ -285,7 +290,7 @@ impl Leg {
 
     /// Our Contact on this leg: it names the call, not the other party (topology hidden).
     pub fn contact(&self, core: &Core, key: CallKey) -> String {
-        outgoing::contact(core, &self.hop, &format!("{key}-{}", self.id.0))
+        outgoing::contact(core, &self.hop, self.secure, &format!("{key}-{}", self.id.0))
     }
 }
 
