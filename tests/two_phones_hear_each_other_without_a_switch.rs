@@ -3,8 +3,11 @@
 
 mod support;
 
+use std::collections::HashSet;
+
 use serde_json::json;
 use support::phone::Phone;
+use support::ports::Port;
 use support::tone::{CLOCK_RATE_HZ, Tone, from_mu_law, share_of_tone, to_mu_law};
 use support::wire::{Wire, header};
 
@@ -75,4 +78,17 @@ fn every_mu_law_byte_comes_back_as_itself() {
         // 0x7f and 0xff are both zero (ITU-T G.711 table 2a).
         assert!(back == byte || byte == 0x7f && back == 0xff, "{byte:#x} came back as {back:#x}");
     }
+}
+
+#[test]
+fn a_port_that_is_held_is_not_given_again() {
+    let ports: Vec<Port> = (0..50).map(|_| Port::free()).collect();
+    let numbers: HashSet<u16> = ports.iter().map(Port::number).collect();
+    assert_eq!(numbers.len(), ports.len());
+    assert!(numbers.iter().all(|&number| Port::hold(number).is_none()), "held twice");
+
+    drop(ports);
+
+    // Another test may have taken one of them by now.
+    assert!(numbers.iter().any(|&number| Port::hold(number).is_some()), "not given back");
 }

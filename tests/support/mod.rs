@@ -8,6 +8,7 @@
 #![allow(dead_code)]
 
 pub mod agent;
+pub mod baresip;
 pub mod config;
 pub mod party;
 pub mod phone;
