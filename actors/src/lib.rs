@@ -11,6 +11,7 @@ pub mod directory;
 pub mod location;
 pub mod messages;
 mod outgoing;
+pub mod outside;
 pub mod records;
 pub mod registrar;
 pub mod settings;

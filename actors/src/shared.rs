@@ -7,11 +7,12 @@ use dashmap::DashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::location::{Contact, Location};
+use crate::outside;
+pub use crate::outside::unix_ms;
 use crate::records::Records;
 use crate::registrar::gruu::TemporaryGruus;
 use crate::settings::Settings;
@@ -69,7 +70,7 @@ impl Shared {
         let directory = Directory::new(&settings.domains, &settings.users, &settings.gateways, &settings.services);
         let secret = store.meta().secret().unwrap_or_else(|error| {
             tracing::warn!(%error, "the node's secret cannot be read: temporary addresses of before are not valid any more");
-            rand::random()
+            outside::random()
         });
         let own = network.listening().iter().map(|bind| bind.address).collect();
         Arc::new(Self {
@@ -166,6 +167,11 @@ impl Shared {
         }
     }
 
+    /// Calls that users have at this moment, each counted for each of its users.
+    pub fn lines_taken(&self) -> usize {
+        self.lines.iter().map(|entry| *entry.value()).sum()
+    }
+
     /// A dialog lives on `shard` from now on.
     pub fn move_dialog(&self, call_id: &[u8], shard: usize) {
         self.moved.insert(call_id.into(), shard);
@@ -218,12 +224,6 @@ impl Shared {
         }
         self.tree.publish();
     }
-}
-
-/// Milliseconds since 1970.
-pub fn unix_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The form of SIP's Date (RFC 3261 section 20.17): always GMT.

@@ -14,6 +14,7 @@ use super::record::{Said, What};
 use super::{CallKey, Work};
 use crate::location::Contact;
 use crate::outgoing;
+use crate::outside;
 use crate::shard::core::{new_branch, random_token};
 use crate::shard::{Core, Owner};
 
@@ -167,7 +168,7 @@ impl Leg {
     /// A leg that begins with the party's INVITE.
     pub fn incoming(id: LegId, side: Side, server: ServerId, invite: Message, hop: Hop, party: String) -> Self {
         let abilities = Abilities::of(&invite);
-        let reliable_sent = Sent::new(invite.cseq(), rand::random());
+        let reliable_sent = Sent::new(invite.cseq(), outside::random());
         let secure = invite.request_uri().starts_with(b"sips:");
         Self {
             id,
@@ -186,7 +187,7 @@ impl Leg {
             client: None,
             server: Some((server, invite)),
             exchange: OfferAnswer::new(),
-            session_id: u64::from(rand::random::<u32>()),
+            session_id: u64::from(outside::random::<u32>()),
             holds: false,
             ack_due: false,
             ack_held: None,
@@ -223,7 +224,7 @@ impl Leg {
             client: None,
             server: None,
             exchange: OfferAnswer::new(),
-            session_id: u64::from(rand::random::<u32>()),
+            session_id: u64::from(outside::random::<u32>()),
             holds: false,
             ack_due: false,
             ack_held: None,

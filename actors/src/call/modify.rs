@@ -14,6 +14,7 @@ use super::begin::description;
 use super::leg::{Abilities, LegId, LegState};
 use super::record::What;
 use super::{CallTimer, Work, media as audio};
+use crate::outside::{self, Chance};
 use crate::shard::SUPPORTED;
 
 impl Work<'_> {
@@ -133,7 +134,7 @@ impl Work<'_> {
     fn later(&self, id: LegId, server: ServerId, request: &Message) {
         let mut writer =
             self.reply_inside(id, request, Status::SERVER_INTERNAL_ERROR, Some("Another Request Is Pending"));
-        writer.header(Name::RetryAfter, rand::rng().random_range(0..=10_u8).to_string());
+        writer.header(Name::RetryAfter, Chance.random_range(0..=10_u8).to_string());
         self.respond(id, server, request.method(), Status::SERVER_INTERNAL_ERROR, writer.finish());
     }
 
@@ -280,7 +281,7 @@ impl Work<'_> {
     pub fn retry_later(&mut self, id: LegId) {
         let dialog = self.state.leg(id).and_then(|leg| leg.dialog.as_ref());
         let owner = dialog.is_some_and(sip::dialog::Dialog::is_caller);
-        self.arm(CallTimer::Retry(id), sip::dialog::glare::retry_after(owner, rand::random()));
+        self.arm(CallTimer::Retry(id), sip::dialog::glare::retry_after(owner, outside::random()));
     }
 
     /// A re-INVITE is tried again.

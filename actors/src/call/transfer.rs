@@ -20,6 +20,7 @@ use super::modify::resumed;
 use super::record::What;
 use super::{CallKey, CallTimer, Work, media as audio};
 use crate::directory::Destination;
+use crate::outside;
 use crate::registrar::gruu;
 use crate::shard::{SignallingMsg, home_of};
 
@@ -140,7 +141,7 @@ impl Work<'_> {
     fn offer_for(&self, side: Side) -> Option<Session> {
         let stays = self.state.leg(self.state.transfer.as_ref()?.stays)?;
         let theirs = resumed(stays.their_description()?);
-        let our = audio::ours(self.state.flow.as_ref()?, side, u64::from(rand::random::<u32>()), Some(&theirs));
+        let our = audio::ours(self.state.flow.as_ref()?, side, u64::from(outside::random::<u32>()), Some(&theirs));
         let offer = relay_offer(&theirs, &our, &audio::relay_policy());
         offer.has_active_media().then_some(offer)
     }

@@ -21,6 +21,7 @@ use store::StoreError;
 use crate::directory::User;
 use crate::location::Contact;
 use crate::messages::RelayMsg;
+use crate::outside;
 use crate::shard::{Core, Identity, TimerKind, home_of};
 use crate::shared::unix_ms;
 use crate::subscriptions::SubscriptionMsg;
@@ -224,7 +225,8 @@ impl Registrar {
                 let _ = write!(value, ";+sip.instance=\"{instance}\"");
                 if let Some(user) = owner {
                     let _ = write!(value, ";pub-gruu=\"sip:{};gr={}\"", directory.aor(user), gruu::bare(instance));
-                    let temporary = self.core.shared.gruus.give(rand::random(), &user.name, instance, &contact.call_id);
+                    let temporary =
+                        self.core.shared.gruus.give(outside::random(), &user.name, instance, &contact.call_id);
                     if let Some(name) = temporary {
                         let _ = write!(value, ";temp-gruu=\"sip:{name}@{};gr\"", directory.domain());
                     }

@@ -19,6 +19,7 @@ use super::gate::Gate;
 use crate::admission::Buckets;
 use crate::call::{Call, CallFile, CallKey, CallMsg, LegId};
 use crate::messages::{MessageRelay, RelayMsg};
+use crate::outside;
 use crate::records::{EndedCall, RecordsMsg};
 use crate::registrar::{Registrar, RegistrarMsg};
 use crate::settings::{Settings, advertised_host};
@@ -558,7 +559,7 @@ fn token_behind(prefix: &str, len: usize) -> String {
     out.push_str(prefix);
     let mut bits = 0_u64;
     for at in 0..len {
-        bits = if at % LETTERS == 0 { rand::random() } else { bits >> 5 };
+        bits = if at % LETTERS == 0 { outside::random() } else { bits >> 5 };
         let [low, ..] = bits.to_le_bytes();
         out.push(char::from(ALPHABET.get(usize::from(low & 31)).copied().unwrap_or(b'a')));
     }

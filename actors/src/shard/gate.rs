@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use super::core::{Core, random_token};
 use crate::directory::{Gateway, User};
+use crate::outside;
 use crate::settings::Settings;
 
 /// Who a request is from.
@@ -74,8 +75,8 @@ impl Gate {
                     replay_entries_max: REPLAYS_MAX,
                     userhash: false,
                 },
-                &rand::random(),
-                rand::random(),
+                &outside::random(),
+                outside::random(),
             ),
             guard: auth::Guard::new(auth::Limits {
                 free_tries: auth.tries_max,

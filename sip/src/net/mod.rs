@@ -8,6 +8,9 @@
 //! never blocks and never calls back. Between them lies [`Network`], shared by all shards: addresses, table,
 //! certificates, counters.
 //!
+//! Instead of the kernel's, the datagrams may be those of a simulation ([`sim`]): then all of it, time included, is one
+//! deterministic run.
+//!
 //! What a stranger may not do, and what stops it:
 //!
 //! | attack | stopped by |
@@ -27,6 +30,7 @@ mod framer;
 mod open;
 pub mod resolve;
 mod shard;
+pub mod sim;
 mod socket;
 mod stream;
 mod stun;
@@ -109,6 +113,8 @@ pub(crate) struct Shared {
     shards: DashMap<usize, mpsc::Sender<Notice>>,
     attached: AtomicUsize,
     nameservers: Vec<SocketAddr>,
+    /// Where the datagrams go, when not to the kernel.
+    simulator: Option<sim::Simulator>,
 }
 
 /// A message did not arrive.
@@ -149,7 +155,25 @@ impl Network {
             shards: DashMap::new(),
             attached: AtomicUsize::new(0),
             nameservers: config.nameservers,
+            simulator: None,
         })))
+    }
+
+    /// A network of simulated datagrams at these addresses. It has no streams, no names and no kernel.
+    pub fn simulated(simulator: &sim::Simulator, addresses: &[SocketAddr]) -> Self {
+        let bind = |&address| Bind { protocol: Protocol::Udp, address };
+        Self(Arc::new(Shared {
+            limits: Limits::default(),
+            listening: addresses.iter().map(bind).collect(),
+            reserved: Mutex::new(None),
+            table: Arc::default(),
+            tls: None,
+            counters: Arc::default(),
+            shards: DashMap::new(),
+            attached: AtomicUsize::new(0),
+            nameservers: Vec::new(),
+            simulator: Some(simulator.clone()),
+        }))
     }
 
     /// The addresses that we listen on, with the ports that the system chose.
@@ -162,6 +186,10 @@ impl Network {
     /// # Errors
     /// An address that can no longer be bound.
     pub fn attach_shard(&self, inbound: Rc<dyn Inbound>) -> Result<ShardNet, SetupError> {
+        if let Some(simulator) = &self.0.simulator {
+            let ends = self.0.listening.iter().map(|bind| simulator.bind(bind.address)).collect();
+            return Ok(ShardNet::simulated(&self.0, ends, inbound));
+        }
         let reserved = self.0.reserved.lock();
         let first = reserved.unwrap_or_else(PoisonError::into_inner).take();
         let sockets = match first {

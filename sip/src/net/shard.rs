@@ -2,6 +2,7 @@
 
 use super::core::Core;
 use super::resolve::{self, ResolveError, Resolver, Target};
+use super::sim::SimulatedSocket;
 use super::socket::{self, Routes};
 use super::table::{Found, Outgoing};
 use super::udp::Lane;
@@ -26,7 +27,7 @@ struct Inner {
     core: Rc<Core>,
     lanes: Vec<Rc<Lane>>,
     routes: Routes,
-    /// None where the system has no usable DNS configuration: literal addresses still work.
+    /// None in a simulation, and where the system has no usable DNS configuration: literal addresses still work.
     resolver: Option<Resolver>,
     tasks: Vec<AbortHandle>,
 }
@@ -48,21 +49,11 @@ impl ShardNet {
         sockets: Vec<(Bind, Socket)>,
         inbound: Rc<dyn Inbound>,
     ) -> Result<Self, SetupError> {
-        let resolver = Resolver::new(&shared.nameservers, &shared.listening)
+        let mut inner = Inner::new(shared, inbound);
+        inner.resolver = Resolver::new(&shared.nameservers, &shared.listening)
             .inspect_err(|error| tracing::warn!(%error, "no DNS: names will not resolve"))
             .ok();
-        let serial = shared.attached.fetch_add(1, Ordering::Relaxed);
-        let core = Rc::new(Core::new(Arc::clone(shared), serial, inbound));
-        let (notices, mut receiver) = mpsc::channel(NOTICES_MAX);
-        shared.shards.insert(serial, notices);
-        let mut inner =
-            Inner { core: Rc::clone(&core), lanes: Vec::new(), routes: Routes::new(), resolver, tasks: Vec::new() };
-        let telling = Rc::clone(&core);
-        inner.run(async move {
-            while let Some(notice) = receiver.recv().await {
-                telling.undeliverable(notice);
-            }
-        });
+        let core = Rc::clone(&inner.core);
         for (bind, socket) in sockets {
             let failed = |source| SetupError::Bind { bind, source };
             if bind.protocol == Protocol::Udp {
@@ -76,6 +67,17 @@ impl ShardNet {
             }
         }
         Ok(Self(Rc::new(inner)))
+    }
+
+    /// The wires of a simulation.
+    pub(crate) fn simulated(shared: &Arc<Shared>, ends: Vec<SimulatedSocket>, inbound: Rc<dyn Inbound>) -> Self {
+        let mut inner = Inner::new(shared, inbound);
+        for end in ends {
+            let lane = Rc::new(Lane::simulated(end));
+            inner.run(Rc::clone(&lane).receive(Rc::clone(&inner.core)));
+            inner.lanes.push(lane);
+        }
+        Self(Rc::new(inner))
     }
 
     /// Sends a message; never blocks and never calls back. See [`ShardNet::send_as`], here without a name.
@@ -202,6 +204,28 @@ impl ShardNet {
 }
 
 impl Inner {
+    /// Without a wire yet; tells the shard of what did not leave.
+    fn new(shared: &Arc<Shared>, inbound: Rc<dyn Inbound>) -> Self {
+        let serial = shared.attached.fetch_add(1, Ordering::Relaxed);
+        let core = Rc::new(Core::new(Arc::clone(shared), serial, inbound));
+        let (notices, mut receiver) = mpsc::channel(NOTICES_MAX);
+        shared.shards.insert(serial, notices);
+        let mut inner = Self {
+            core: Rc::clone(&core),
+            lanes: Vec::new(),
+            routes: Routes::new(),
+            resolver: None,
+            tasks: Vec::new(),
+        };
+        let telling = Rc::clone(&core);
+        inner.run(async move {
+            while let Some(notice) = receiver.recv().await {
+                telling.undeliverable(notice);
+            }
+        });
+        inner
+    }
+
     fn run(&mut self, task: impl Future<Output = ()> + 'static) {
         self.tasks.push(spawn_local(task).abort_handle());
     }

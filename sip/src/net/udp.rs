@@ -1,6 +1,7 @@
-//! Datagrams: one socket of one shard.
+//! Datagrams: one socket of one shard, the kernel's or a simulated one.
 
 use super::core::Core;
+use super::sim::SimulatedSocket;
 use super::table::Outgoing;
 use super::{DATAGRAM_BYTES_MAX, SendError, stun};
 use crate::{Hop, Protocol};
@@ -20,11 +21,31 @@ const WAITING_MAX: usize = 256;
 
 pub(crate) struct Lane {
     pub local: SocketAddr,
-    socket: UdpSocket,
-    /// The same socket past the runtime: a send needs no readiness.
-    direct: std::net::UdpSocket,
+    wire: Wire,
     waiting: RefCell<VecDeque<Outgoing>>,
     wake: Notify,
+}
+
+enum Wire {
+    Kernel {
+        socket: UdpSocket,
+        /// The same socket past the runtime: a send needs no readiness.
+        direct: std::net::UdpSocket,
+    },
+    Simulated(SimulatedSocket),
+}
+
+impl Wire {
+    /// Sends now or says why not.
+    fn send(&self, bytes: &Bytes, to: SocketAddr) -> io::Result<()> {
+        match self {
+            Self::Kernel { direct, .. } => direct.send_to(bytes, to).map(drop),
+            Self::Simulated(socket) => {
+                socket.send_to(bytes.clone(), to);
+                Ok(())
+            }
+        }
+    }
 }
 
 impl Lane {
@@ -32,11 +53,16 @@ impl Lane {
     pub(crate) fn new(socket: std::net::UdpSocket) -> io::Result<Self> {
         Ok(Self {
             local: socket.local_addr()?,
-            direct: socket.try_clone()?,
-            socket: UdpSocket::from_std(socket)?,
+            wire: Wire::Kernel { direct: socket.try_clone()?, socket: UdpSocket::from_std(socket)? },
             waiting: RefCell::default(),
             wake: Notify::new(),
         })
+    }
+
+    /// In a simulation.
+    pub(crate) fn simulated(socket: SimulatedSocket) -> Self {
+        let local = socket.address();
+        Self { local, wire: Wire::Simulated(socket), waiting: RefCell::default(), wake: Notify::new() }
     }
 
     /// Sends now, or queues when the socket is full.
@@ -46,8 +72,8 @@ impl Lane {
         }
         let mut waiting = self.waiting.borrow_mut();
         if waiting.is_empty() {
-            match self.direct.send_to(&bytes, hop.remote) {
-                Ok(_) => {
+            match self.wire.send(&bytes, hop.remote) {
+                Ok(()) => {
                     core.shared.counters.sent(Protocol::Udp, bytes.len());
                     return Ok(());
                 }
@@ -63,14 +89,15 @@ impl Lane {
         Ok(())
     }
 
-    /// Sends what waits, whenever the socket has room again.
+    /// Sends what waits, whenever the socket has room again. A simulated one always has.
     pub(crate) async fn flush(self: Rc<Self>, core: Rc<Core>) {
+        let Wire::Kernel { socket, .. } = &self.wire else { return };
         loop {
             self.wake.notified().await;
             while let Some((bytes, hop)) = self.first_waiting() {
-                let sent = match self.socket.try_send_to(&bytes, hop.remote) {
+                let sent = match socket.try_send_to(&bytes, hop.remote) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        if self.socket.writable().await.is_err() {
+                        if socket.writable().await.is_err() {
                             core.shared.counters.socket_errors.add(1);
                         }
                         continue;
@@ -91,17 +118,29 @@ impl Lane {
         waiting.front().map(|o| (o.bytes.clone(), o.hop))
     }
 
-    /// Receives in bursts, for ever.
+    /// Receives for ever.
     pub(crate) async fn receive(self: Rc<Self>, core: Rc<Core>) {
+        match &self.wire {
+            Wire::Kernel { socket, .. } => self.receive_bursts(&core, socket).await,
+            Wire::Simulated(socket) => loop {
+                let (bytes, remote) = socket.receive().await;
+                self.datagram(&core, &bytes, remote);
+                // Actors get their turn between two messages.
+                tokio::task::yield_now().await;
+            },
+        }
+    }
+
+    async fn receive_bursts(&self, core: &Core, socket: &UdpSocket) {
         let mut buffer = vec![0; usize::from(u16::MAX)];
         loop {
-            if self.socket.readable().await.is_err() {
+            if socket.readable().await.is_err() {
                 core.shared.counters.socket_errors.add(1);
             }
             for _ in 0..BURST {
-                match self.socket.try_recv_from(&mut buffer) {
+                match socket.try_recv_from(&mut buffer) {
                     Ok((len, remote)) => {
-                        self.datagram(&core, buffer.get(..len).unwrap_or_default(), remote);
+                        self.datagram(core, buffer.get(..len).unwrap_or_default(), remote);
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     // An ICMP error about something sent earlier: the socket goes on.
@@ -115,10 +154,10 @@ impl Lane {
     fn datagram(&self, core: &Core, datagram: &[u8], remote: SocketAddr) {
         if stun::is_stun(datagram) {
             if let Some(answer) = stun::answer(datagram, remote) {
-                self.keep_alive(core, &answer, remote);
+                self.keep_alive(core, answer.into(), remote);
             }
         } else if datagram == b"\r\n\r\n" {
-            self.keep_alive(core, b"\r\n", remote);
+            self.keep_alive(core, Bytes::from_static(b"\r\n"), remote);
         } else if datagram.iter().any(|c| !matches!(c, b'\r' | b'\n' | 0)) {
             let hop = Hop { protocol: Protocol::Udp, local: self.local, remote, connection: None };
             // An allocation of its own size: a message may live as long as its call.
@@ -127,8 +166,8 @@ impl Lane {
     }
 
     /// Answers a keep-alive; one that finds the socket full is lost like any datagram.
-    fn keep_alive(&self, core: &Core, answer: &[u8], remote: SocketAddr) {
-        if self.direct.send_to(answer, remote).is_ok() {
+    fn keep_alive(&self, core: &Core, answer: Bytes, remote: SocketAddr) {
+        if self.wire.send(&answer, remote).is_ok() {
             core.shared.counters.keepalives.add(1);
         }
     }
