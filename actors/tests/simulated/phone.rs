@@ -1,0 +1,636 @@
+//! A phone in the simulated network: an honest user agent (RFC 3261) in text, which shares no code with the switch but the
+//! client's half of digest. It repeats what must be repeated, answers repetitions as it answered before, and remembers the
+//! dialogs that it has been in.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use sip::auth::{Account, Answerer, Attempt, ChallengedBy, Secret};
+use sip::net::sim::{SimulatedSocket, Simulator};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+
+use super::{DOMAIN, switch_address};
+
+/// RFC 3261 section 17.1.1.1.
+const T1: Duration = Duration::from_millis(500);
+const T2: Duration = Duration::from_secs(4);
+/// 64 × T1: timers B, F and H.
+const GIVE_UP: Duration = Duration::from_secs(32);
+/// How long a phone waits for a call to be answered.
+const RINGING: Duration = Duration::from_secs(300);
+
+/// A phone; it stays in the network to the end of the run.
+#[derive(Clone)]
+pub struct Phone(Rc<Inner>);
+
+struct Inner {
+    name: String,
+    socket: SimulatedSocket,
+    changed: Notify,
+    state: RefCell<State>,
+}
+
+#[derive(Default)]
+struct State {
+    serial: u32,
+    /// Responses, by branch and method of the request.
+    clients: BTreeMap<(String, String), mpsc::UnboundedSender<String>>,
+    /// The ACK of an INVITE, by its branch for a refusal, and by Call-ID, CSeq and tag for a 2xx.
+    acks: BTreeMap<String, String>,
+    /// The last response to a request, by branch and method.
+    servers: BTreeMap<(String, String), String>,
+    /// Call-ID and CSeq of INVITEs that were acknowledged.
+    acknowledged: BTreeSet<(String, u32)>,
+    /// INVITEs that nobody has taken yet.
+    invites: VecDeque<String>,
+    /// Branches of INVITEs that were cancelled.
+    cancelled: BTreeSet<String>,
+    dialogs: Vec<Rc<Dialog>>,
+    /// How many requests of each method came, without repetitions.
+    came: BTreeMap<String, usize>,
+}
+
+/// A call as the phone sees it.
+#[derive(Debug)]
+pub struct Dialog {
+    /// Its Call-ID.
+    pub call_id: String,
+    local: String,
+    remote: RefCell<String>,
+    target: RefCell<String>,
+    cseq: Cell<u32>,
+    ended: Cell<bool>,
+}
+
+impl Dialog {
+    /// Whether a BYE has ended it, from either side.
+    pub fn has_ended(&self) -> bool {
+        self.ended.get()
+    }
+}
+
+/// An INVITE of ours.
+pub struct Calling {
+    request: String,
+    responses: mpsc::UnboundedReceiver<String>,
+    /// The final answer, when it came while something else was waited for.
+    answer: Option<String>,
+}
+
+impl Phone {
+    /// Connects a phone of a user to the network.
+    pub fn at(net: &Simulator, name: &str, address: &str) -> Self {
+        let address: SocketAddr = address.parse().expect("an address");
+        let inner = Inner {
+            name: name.to_owned(),
+            socket: net.bind(address),
+            changed: Notify::new(),
+            state: RefCell::default(),
+        };
+        let phone = Self(Rc::new(inner));
+        let listening = phone.clone();
+        tokio::task::spawn_local(async move {
+            loop {
+                let (bytes, _) = listening.0.socket.receive().await;
+                listening.take(&String::from_utf8_lossy(&bytes));
+            }
+        });
+        phone
+    }
+
+    // ---- what a person does
+
+    /// Registers, and again until the switch says 200.
+    pub async fn register(&self) {
+        let request = self.request("REGISTER", &format!("sip:{DOMAIN}"), "Expires: 3600\r\n", "");
+        for _ in 0..10 {
+            let answer = self.ask_as_user(&renewed(&request, &self.fresh())).await;
+            if answer.as_deref().and_then(status) == Some(200) {
+                return;
+            }
+        }
+        panic!("{} could not register", self.0.name);
+    }
+
+    /// Calls a number; answers the dialog, or the refusal's status (408 when nothing came).
+    pub async fn call(&self, number: &str) -> Result<Rc<Dialog>, u16> {
+        let mut calling = self.begin(number).await?;
+        self.wait(&mut calling).await
+    }
+
+    /// As [`Phone::call`], up to the INVITE with credentials.
+    pub async fn begin(&self, number: &str) -> Result<Calling, u16> {
+        let request = self.request("INVITE", &format!("sip:{number}@{DOMAIN}"), SDP_TYPE, &description("sendrecv"));
+        let mut first = self.invite(request);
+        let answer = self.final_answer(&mut first).await.ok_or(408_u16)?;
+        match status(&answer) {
+            Some(401) => Ok(self.invite(self.signed(&first.request, &answer))),
+            other => Err(other.unwrap_or(408)),
+        }
+    }
+
+    /// Waits for the final answer to an INVITE, and acknowledges it.
+    pub async fn wait(&self, calling: &mut Calling) -> Result<Rc<Dialog>, u16> {
+        let answer = self.final_answer(calling).await.ok_or(408_u16)?;
+        match status(&answer) {
+            Some(200) => Ok(self.dialog_of(&calling.request, &answer)),
+            other => Err(other.unwrap_or(408)),
+        }
+    }
+
+    /// Waits until it rings; a final answer may come first, for a 180 is not repeated.
+    pub async fn rings(&self, calling: &mut Calling) {
+        while let Some(answer) = calling.responses.recv().await {
+            match status(&answer) {
+                Some(180) => return,
+                Some(200..) => {
+                    calling.answer = Some(answer);
+                    return;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Cancels an INVITE; true when the switch has taken the CANCEL.
+    pub async fn cancel(&self, calling: &Calling) -> bool {
+        let request = &calling.request;
+        let line = request.lines().next().expect("a line").replacen("INVITE", "CANCEL", 1);
+        let of = |name| header(request, name).unwrap_or_default();
+        let cancel = format!(
+            "{line}\r\nVia: {}\r\nMax-Forwards: 70\r\nFrom: {}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {} CANCEL\r\n\
+             Content-Length: 0\r\n\r\n",
+            of("Via"),
+            of("From"),
+            of("To"),
+            of("Call-ID"),
+            sequence(request),
+        );
+        self.ask(&cancel).await.as_deref().and_then(status) == Some(200)
+    }
+
+    /// The next INVITE outside of a dialog.
+    pub async fn incoming(&self) -> String {
+        loop {
+            let next = self.0.state.borrow_mut().invites.pop_front();
+            if let Some(invite) = next {
+                return invite;
+            }
+            self.0.changed.notified().await;
+        }
+    }
+
+    /// Says 180.
+    pub fn ring(&self, invite: &str) {
+        self.respond(invite, "180 Ringing", "", "");
+    }
+
+    /// Refuses.
+    pub fn refuse(&self, invite: &str, status: &'static str) {
+        self.respond(invite, status, "", "");
+        self.repeat_until_acknowledged(invite);
+    }
+
+    /// Says 200; `None` where the caller has given up meanwhile.
+    pub fn pick_up(&self, invite: &str) -> Option<Rc<Dialog>> {
+        if self.0.state.borrow().cancelled.contains(branch(invite)) {
+            return None;
+        }
+        let session = session_of(invite);
+        self.respond(invite, "200 OK", &format!("{SDP_TYPE}{SUPPORTED}{session}"), &description("sendrecv"));
+        self.repeat_until_acknowledged(invite);
+        let dialog = Rc::new(Dialog {
+            call_id: header(invite, "Call-ID").expect("a Call-ID").to_owned(),
+            local: format!("{};tag={}", header(invite, "To").expect("To"), self.tag(invite)),
+            remote: RefCell::new(header(invite, "From").expect("From").to_owned()),
+            target: RefCell::new(target(invite)),
+            cseq: Cell::new(0),
+            ended: Cell::new(false),
+        });
+        self.0.state.borrow_mut().dialogs.push(Rc::clone(&dialog));
+        Some(dialog)
+    }
+
+    /// Hangs up, unless the other side has done so already. Answers the status of the BYE: 481 where both did at once.
+    pub async fn hang_up(&self, dialog: &Dialog) -> Option<u16> {
+        if dialog.ended.replace(true) {
+            return None;
+        }
+        let bye = self.inside(dialog, "BYE", "", "");
+        self.ask(&bye).await.as_deref().and_then(status)
+    }
+
+    /// Waits until a dialog has ended.
+    pub async fn ended(&self, dialog: &Dialog) {
+        while !dialog.ended.get() {
+            self.0.changed.notified().await;
+        }
+    }
+
+    /// How many requests of a method have come, without repetitions.
+    pub fn came(&self, method: &str) -> usize {
+        self.0.state.borrow().came.get(method).copied().unwrap_or(0)
+    }
+
+    /// Whether a 2xx of ours to an INVITE of this call was acknowledged.
+    pub fn was_acknowledged(&self, invite: &str) -> bool {
+        let key = (header(invite, "Call-ID").expect("a Call-ID").to_owned(), sequence(invite));
+        self.0.state.borrow().acknowledged.contains(&key)
+    }
+
+    // ---- transactions of a client
+
+    fn invite(&self, request: String) -> Calling {
+        let (sender, responses) = mpsc::unbounded_channel();
+        let key = (branch(&request).to_owned(), "INVITE".to_owned());
+        self.0.state.borrow_mut().clients.insert(key, sender);
+        self.send(&request);
+        let heard = Rc::new(Cell::new(false));
+        let calling = Calling { request: request.clone(), responses, answer: None };
+        // Timers A and B.
+        let (phone, begun) = (Rc::downgrade(&self.0), Instant::now());
+        tokio::task::spawn_local(async move {
+            let mut wait = T1;
+            loop {
+                sleep(wait).await;
+                wait *= 2;
+                let Some(inner) = phone.upgrade() else { return };
+                let phone = Self(inner);
+                heard.set(heard.get() || phone.has_heard(branch(&request)));
+                if heard.get() || begun.elapsed() >= GIVE_UP {
+                    return;
+                }
+                phone.send(&request);
+            }
+        });
+        calling
+    }
+
+    async fn final_answer(&self, calling: &mut Calling) -> Option<String> {
+        if let Some(answer) = calling.answer.take() {
+            return Some(answer);
+        }
+        let mut until = Instant::now() + GIVE_UP;
+        loop {
+            let answer = timeout_at(until, calling.responses.recv()).await.ok()??;
+            if status(&answer)? >= 200 {
+                return Some(answer);
+            }
+            until = Instant::now() + RINGING;
+        }
+    }
+
+    fn has_heard(&self, branch: &str) -> bool {
+        self.0.state.borrow().acks.contains_key(&format!("heard {branch}"))
+    }
+
+    async fn ask_as_user(&self, request: &str) -> Option<String> {
+        let answer = self.ask(request).await?;
+        if status(&answer) != Some(401) {
+            return Some(answer);
+        }
+        self.ask(&self.signed(request, &answer)).await
+    }
+
+    /// A request other than INVITE: timers E and F. Its final answer, if one came.
+    async fn ask(&self, request: &str) -> Option<String> {
+        let method = request.split(' ').next().expect("a method").to_owned();
+        let (sender, mut responses) = mpsc::unbounded_channel();
+        let key = (branch(request).to_owned(), method);
+        self.0.state.borrow_mut().clients.insert(key.clone(), sender);
+        let end = Instant::now() + GIVE_UP;
+        let mut wait = T1;
+        let answer = loop {
+            self.send(request);
+            let next = end.min(Instant::now() + wait);
+            match timeout_at(next, responses.recv()).await {
+                Ok(Some(answer)) if status(&answer).is_some_and(|code| code >= 200) => break Some(answer),
+                Ok(Some(_)) => sleep_until(next).await,
+                Ok(None) => break None,
+                Err(_) => {}
+            }
+            if Instant::now() >= end {
+                break None;
+            }
+            wait = (wait * 2).min(T2);
+        };
+        self.0.state.borrow_mut().clients.remove(&key);
+        answer
+    }
+
+    fn take_response(&self, response: &str) {
+        let method = header(response, "CSeq").and_then(|v| v.split(' ').nth(1)).unwrap_or_default().to_owned();
+        let (branch, code) = (branch(response).to_owned(), status(response).unwrap_or_default());
+        let mut again = None;
+        {
+            let mut state = self.0.state.borrow_mut();
+            if method == "INVITE" {
+                state.acks.entry(format!("heard {branch}")).or_default();
+                if code >= 300 {
+                    again = state.acks.get(&branch).cloned();
+                } else if code >= 200 {
+                    again = state.acks.get(&success_key(response)).cloned();
+                }
+            }
+            if let Some(client) = state.clients.get(&(branch.clone(), method.clone())) {
+                // Nobody waits any more: it was answered already.
+                let _ = client.send(response.to_owned());
+            }
+        }
+        if let Some(ack) = again {
+            self.send(&ack);
+        } else if method == "INVITE" && code >= 300 {
+            self.acknowledge_refusal(response);
+        }
+    }
+
+    /// RFC 3261 section 17.1.1.3.
+    fn acknowledge_refusal(&self, response: &str) {
+        let of = |name| header(response, name).unwrap_or_default();
+        let ack = format!(
+            "ACK sip:{DOMAIN} SIP/2.0\r\nVia: {}\r\nMax-Forwards: 70\r\nFrom: {}\r\nTo: {}\r\nCall-ID: {}\r\n\
+             CSeq: {} ACK\r\nContent-Length: 0\r\n\r\n",
+            of("Via"),
+            of("From"),
+            of("To"),
+            of("Call-ID"),
+            sequence(response),
+        );
+        self.0.state.borrow_mut().acks.insert(branch(response).to_owned(), ack.clone());
+        self.send(&ack);
+    }
+
+    fn dialog_of(&self, request: &str, answer: &str) -> Rc<Dialog> {
+        let dialog = Rc::new(Dialog {
+            call_id: header(answer, "Call-ID").expect("a Call-ID").to_owned(),
+            local: header(answer, "From").expect("From").to_owned(),
+            remote: RefCell::new(header(answer, "To").expect("To").to_owned()),
+            target: RefCell::new(target(answer)),
+            cseq: Cell::new(sequence(request)),
+            ended: Cell::new(false),
+        });
+        let ack = self.text_inside(&dialog, "ACK", sequence(request), "", "");
+        let mut state = self.0.state.borrow_mut();
+        state.acks.insert(success_key(answer), ack.clone());
+        state.dialogs.push(Rc::clone(&dialog));
+        drop(state);
+        self.send(&ack);
+        dialog
+    }
+
+    // ---- transactions of a server
+
+    fn take(&self, text: &str) {
+        if text.starts_with("SIP/2.0") {
+            self.take_response(text);
+        } else if header(text, "CSeq").is_some() {
+            self.take_request(text);
+        }
+        self.0.changed.notify_waiters();
+    }
+
+    fn take_request(&self, request: &str) {
+        let method = request.split(' ').next().unwrap_or_default().to_owned();
+        let call_id = header(request, "Call-ID").unwrap_or_default().to_owned();
+        if method == "ACK" {
+            self.0.state.borrow_mut().acknowledged.insert((call_id, sequence(request)));
+            return;
+        }
+        let key = (branch(request).to_owned(), method.clone());
+        let known = {
+            let mut state = self.0.state.borrow_mut();
+            match state.servers.get(&key) {
+                Some(answer) => Some(answer.clone()),
+                None => {
+                    state.servers.insert(key, String::new());
+                    *state.came.entry(method.clone()).or_default() += 1;
+                    None
+                }
+            }
+        };
+        if let Some(answer) = known {
+            // Empty: a person is still thinking.
+            if !answer.is_empty() {
+                self.send(&answer);
+            }
+            return;
+        }
+        let is_inside = header(request, "To").is_some_and(|to| to.contains("tag="));
+        let dialog = self.0.state.borrow().dialogs.iter().find(|dialog| dialog.call_id == call_id).cloned();
+        match (method.as_str(), dialog) {
+            ("INVITE", _) if !is_inside => self.0.state.borrow_mut().invites.push_back(request.to_owned()),
+            ("CANCEL", _) => self.take_cancel(request),
+            // A dialog that has ended knows nothing any more, but that the other side hangs up too.
+            (method, Some(dialog)) if dialog.ended.get() && method != "BYE" => {
+                self.respond(request, "481 Call/Transaction Does Not Exist", "", "");
+            }
+            (_, None) if is_inside => self.respond(request, "481 Call/Transaction Does Not Exist", "", ""),
+            ("INVITE", Some(dialog)) => {
+                *dialog.target.borrow_mut() = target(request);
+                let session = session_of(request);
+                self.respond(request, "200 OK", &format!("{SDP_TYPE}{SUPPORTED}{session}"), &description("sendrecv"));
+                self.repeat_until_acknowledged(request);
+            }
+            ("BYE", Some(dialog)) => {
+                dialog.ended.set(true);
+                self.respond(request, "200 OK", "", "");
+            }
+            ("UPDATE", Some(_)) => self.respond(request, "200 OK", &format!("{SUPPORTED}{}", session_of(request)), ""),
+            _ => self.respond(request, "200 OK", "", ""),
+        }
+    }
+
+    fn take_cancel(&self, cancel: &str) {
+        self.respond(cancel, "200 OK", "", "");
+        let mut refused = None;
+        {
+            let mut state = self.0.state.borrow_mut();
+            let branch = branch(cancel).to_owned();
+            let answer = state.servers.get(&(branch.clone(), "INVITE".to_owned())).cloned();
+            if answer.is_some_and(|answer| status(&answer).is_none_or(|code| code < 200)) {
+                state.cancelled.insert(branch.clone());
+                // Not taken yet, or with whoever took it.
+                state.invites.retain(|invite| self::branch(invite) != branch);
+                refused = Some(cancel.replacen("CANCEL", "INVITE", 1).replace("CANCEL", "INVITE"));
+            }
+        }
+        if let Some(invite) = refused {
+            self.refuse(&invite, "487 Request Terminated");
+        }
+    }
+
+    fn respond(&self, request: &str, status: &str, extra: &str, body: &str) {
+        let mut text = format!("SIP/2.0 {status}\r\n");
+        for line in request.lines().take_while(|line| !line.is_empty()) {
+            match line.split(':').next().unwrap_or_default() {
+                "Via" | "From" | "Call-ID" | "CSeq" | "Record-Route" => text += &format!("{line}\r\n"),
+                "To" if line.contains("tag=") => text += &format!("{line}\r\n"),
+                "To" => text += &format!("{line};tag={}\r\n", self.tag(request)),
+                _ => {}
+            }
+        }
+        text += &format!("Contact: {}\r\n{extra}Content-Length: {}\r\n\r\n{body}", self.contact(), body.len());
+        let key = (branch(request).to_owned(), request.split(' ').next().unwrap_or_default().to_owned());
+        self.0.state.borrow_mut().servers.insert(key, text.clone());
+        self.send(&text);
+    }
+
+    /// Our final answer to an INVITE (timers G and H; RFC 3261 section 13.3.1.4).
+    fn repeat_until_acknowledged(&self, invite: &str) {
+        let key = (branch(invite).to_owned(), "INVITE".to_owned());
+        let acknowledged = (header(invite, "Call-ID").unwrap_or_default().to_owned(), sequence(invite));
+        let (phone, begun) = (Rc::downgrade(&self.0), Instant::now());
+        tokio::task::spawn_local(async move {
+            let mut wait = T1;
+            loop {
+                sleep(wait).await;
+                wait = (wait * 2).min(T2);
+                let Some(inner) = phone.upgrade() else { return };
+                let phone = Self(inner);
+                let answer = {
+                    let state = phone.0.state.borrow();
+                    if state.acknowledged.contains(&acknowledged) || begun.elapsed() >= GIVE_UP {
+                        return;
+                    }
+                    state.servers.get(&key).cloned().unwrap_or_default()
+                };
+                phone.send(&answer);
+            }
+        });
+    }
+
+    // ---- text
+
+    fn send(&self, text: &str) {
+        self.0.socket.send_to(text.to_owned().into(), switch_address());
+    }
+
+    fn fresh(&self) -> String {
+        let mut state = self.0.state.borrow_mut();
+        state.serial += 1;
+        format!("{}-{}-{}", self.0.name, self.0.socket.address().port(), state.serial)
+    }
+
+    fn contact(&self) -> String {
+        format!("<sip:{}@{}>", self.0.name, self.0.socket.address())
+    }
+
+    fn tag(&self, request: &str) -> String {
+        format!("{}-{}", self.0.name, header(request, "Call-ID").unwrap_or_default())
+    }
+
+    fn request(&self, method: &str, uri: &str, extra: &str, body: &str) -> String {
+        let (id, name) = (self.fresh(), &self.0.name);
+        let to = if method == "REGISTER" { format!("sip:{name}@{DOMAIN}") } else { uri.to_owned() };
+        format!(
+            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bK-{id};rport\r\nMax-Forwards: 70\r\n\
+             From: <sip:{name}@{DOMAIN}>;tag={id}\r\nTo: <{to}>\r\nCall-ID: {id}\r\nCSeq: 1 {method}\r\nContact: {}\r\n\
+             {SUPPORTED}{extra}Content-Length: {}\r\n\r\n{body}",
+            self.0.socket.address(),
+            self.contact(),
+            body.len(),
+        )
+    }
+
+    fn inside(&self, dialog: &Dialog, method: &str, extra: &str, body: &str) -> String {
+        dialog.cseq.set(dialog.cseq.get() + 1);
+        self.text_inside(dialog, method, dialog.cseq.get(), extra, body)
+    }
+
+    fn text_inside(&self, dialog: &Dialog, method: &str, cseq: u32, extra: &str, body: &str) -> String {
+        format!(
+            "{method} {} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bK-{};rport\r\nMax-Forwards: 70\r\nFrom: {}\r\n\
+             To: {}\r\nCall-ID: {}\r\nCSeq: {cseq} {method}\r\nContact: {}\r\n{extra}Content-Length: {}\r\n\r\n{body}",
+            dialog.target.borrow(),
+            self.0.socket.address(),
+            self.fresh(),
+            dialog.local,
+            dialog.remote.borrow(),
+            dialog.call_id,
+            self.contact(),
+            body.len(),
+        )
+    }
+
+    /// The request once more, with the answer to a challenge.
+    fn signed(&self, request: &str, challenge: &str) -> String {
+        let (method, rest) = request.split_once(' ').expect("a request line");
+        let uri = rest.split(' ').next().expect("a URI");
+        let lines: Vec<&[u8]> = challenge
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .filter(|(name, _)| name.eq_ignore_ascii_case("WWW-Authenticate"))
+            .map(|(_, value)| value.trim().as_bytes())
+            .collect();
+        let secret = Secret::Password(format!("{}-secret", self.0.name));
+        let account = Account { peer: "switch".into(), realm: None, username: self.0.name.clone(), secret };
+        let credentials = Answerer::new(account, &[7; 32])
+            .answer(&mut Attempt::default(), "switch", ChallengedBy::Server, &lines, method, uri)
+            .expect("a challenge that can be answered");
+        let again = renewed(request, &self.fresh());
+        again.replacen("Max-Forwards", &format!("Authorization: {credentials}\r\nMax-Forwards"), 1)
+    }
+}
+
+const SDP_TYPE: &str = "Content-Type: application/sdp\r\n";
+const SUPPORTED: &str = "Supported: timer\r\nAllow: INVITE, ACK, BYE, CANCEL, UPDATE\r\n";
+
+/// The request once more, in a transaction of its own.
+fn renewed(request: &str, id: &str) -> String {
+    let (old, number) = (branch(request).to_owned(), sequence(request));
+    let text = request.replacen(&old, &format!("z9hG4bK-{id}"), 1);
+    text.replacen(&format!("CSeq: {number} "), &format!("CSeq: {} ", number + 1), 1)
+}
+
+/// The session timer that a request asks for, agreed to, with the switch as the one that refreshes (RFC 4028 section 9).
+fn session_of(request: &str) -> String {
+    let Some(value) = header(request, "Session-Expires") else { return String::new() };
+    let interval = value.split(';').next().unwrap_or(value);
+    format!("Require: timer\r\nSession-Expires: {interval};refresher=uac\r\n")
+}
+
+/// A description whose media leads nowhere: port 9, discard (RFC 863).
+fn description(direction: &str) -> String {
+    format!(
+        "v=0\r\no=phone 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n\
+         a=rtpmap:0 PCMU/8000\r\na={direction}\r\n"
+    )
+}
+
+fn success_key(response: &str) -> String {
+    let of = |name| header(response, name).unwrap_or_default();
+    format!("{} {} {}", of("Call-ID"), of("CSeq"), of("To"))
+}
+
+/// The first value of a header, by its long name.
+pub fn header<'m>(message: &'m str, name: &str) -> Option<&'m str> {
+    message.lines().take_while(|line| !line.is_empty()).find_map(|line| {
+        let (found, value) = line.split_once(':')?;
+        found.trim().eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}
+
+/// The status of an answer.
+pub fn status(message: &str) -> Option<u16> {
+    message.strip_prefix("SIP/2.0 ")?.get(..3)?.parse().ok()
+}
+
+fn branch(message: &str) -> &str {
+    let via = header(message, "Via").unwrap_or_default();
+    let value = via.split("branch=").nth(1).unwrap_or_default();
+    value.split([';', ',', ' ']).next().unwrap_or(value)
+}
+
+fn sequence(message: &str) -> u32 {
+    header(message, "CSeq").and_then(|v| v.split(' ').next()?.parse().ok()).unwrap_or_default()
+}
+
+fn target(message: &str) -> String {
+    let contact = header(message, "Contact").unwrap_or_default();
+    let inner = contact.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map(|(uri, _)| uri);
+    inner.unwrap_or(contact).to_owned()
+}
