@@ -4,20 +4,26 @@ use bytes::Bytes;
 use sip::net::{CloseReason, Inbound, SendError};
 use sip::{Hop, Message, Method, ParseError, Status};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use super::core::Core;
 use super::signalling::SignallingMsg;
 
-/// What the network calls.
-pub struct Door(pub Rc<Core>);
+/// What the network calls. The core holds the network, so the network does not hold the core.
+pub struct Door(Weak<Core>);
 
 impl Door {
+    /// The door of a shard.
+    pub fn new(core: &Rc<Core>) -> Self {
+        Self(Rc::downgrade(core))
+    }
+
     /// A fault in reading one message costs that message and nothing else (design law 3).
     fn guarded(&self, what: &'static str, f: impl FnOnce(&Core)) {
-        if catch_unwind(AssertUnwindSafe(|| f(&self.0))).is_err() {
-            self.0.shared.counters.faults.increment(1);
-            tracing::error!(shard = self.0.shard, what, "a fault while reading a message; the message is dropped");
+        let Some(core) = self.0.upgrade() else { return };
+        if catch_unwind(AssertUnwindSafe(|| f(&core))).is_err() {
+            core.shared.counters.faults.increment(1);
+            tracing::error!(shard = core.shard, what, "a fault while reading a message; the message is dropped");
         }
     }
 }

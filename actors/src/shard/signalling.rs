@@ -90,7 +90,7 @@ impl Live for Signalling {
     const KEEPS_MAIL: bool = true;
 
     fn started(&mut self, cx: &mut Cx<'_, Self>) {
-        match self.network.attach_shard(Rc::new(Door(Rc::clone(&self.core)))) {
+        match self.network.attach_shard(Rc::new(Door::new(&self.core))) {
             Ok(net) => self.core.attach(net),
             Err(error) => {
                 cx.fail(format!("its sockets did not open: {error}"));
@@ -104,8 +104,8 @@ impl Live for Signalling {
     fn handle(&mut self, msg: SignallingMsg, _: &mut Cx<'_, Self>) {
         match msg {
             SignallingMsg::Received { message, hop } => self.core.local(message, hop),
-            SignallingMsg::Wire { bytes, hop } => Door(Rc::clone(&self.core)).message(bytes, hop),
-            SignallingMsg::Gone(hop) => Door(Rc::clone(&self.core)).closed(hop, CloseReason::Peer),
+            SignallingMsg::Wire { bytes, hop } => Door::new(&self.core).message(bytes, hop),
+            SignallingMsg::Gone(hop) => Door::new(&self.core).closed(hop, CloseReason::Peer),
             SignallingMsg::Media { key, event } => self.core.tell_call(CallKey(key), CallMsg::Media(event)),
             SignallingMsg::Load(reply) => reply.send(self.core.load()),
             SignallingMsg::Calls(reply) => {
