@@ -3,8 +3,13 @@
 
 mod simulated;
 
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
+
+use futures_util::future::join_all;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 
 use simulated::phone::{Dialog, Phone, header, status};
 use simulated::{SESSION_EXPIRES, World, both, run, seeds, switch_address};
@@ -149,18 +154,24 @@ fn whichever_actor_panics_amid_a_call_the_call_goes_on() {
                     "../records" => Some("/switch/records".to_owned()),
                     name => Some(format!("/switch/shard-0/{name}")),
                 };
-                if let Some(path) = path {
-                    world.tree.panic(&path).expect("it lives");
+                if let Some(path) = &path {
+                    world.tree.panic(path).expect("it lives");
                 }
+                path
             };
             let call = async {
                 let (from, at) = talk(&alice, &bob).await;
                 sleep(Duration::from_secs(1)).await;
                 both(alice.hang_up(&from), bob.ended(&at)).await;
             };
-            both(fault, call).await;
+            let (path, ()) = both(fault, call).await;
 
             world.has_settled().await;
+            if actor != "CALL" {
+                let nodes = world.tree.snapshot();
+                let node = nodes.iter().find(|node| Some(&*node.path) == path.as_deref()).expect("it is back");
+                assert_eq!(node.restarts, 1, "{node:?}");
+            }
             let records = world.records();
             assert_eq!(records.len(), 1, "{actor} after {after:?}: {records:?}");
             assert_eq!(records[0]["sip_status"], 200, "{actor} after {after:?}: {records:?}");
@@ -345,6 +356,96 @@ fn a_binding_is_in_the_store_before_its_200_leaves() {
             alice_and_bob(world).await;
 
             assert!(seen.load(std::sync::atomic::Ordering::Relaxed) >= 2);
+        });
+    }
+}
+
+#[test]
+fn whatever_three_phones_do_to_each_other_while_actors_panic_nothing_is_left_of_it() {
+    for seed in seeds(40) {
+        run(seed, Weather::FOUL, async move |world: &World| {
+            let (alice, bob) = alice_and_bob(world).await;
+            let carol = Phone::at(&world.net, "carol", "192.0.2.13:5060");
+            carol.register().await;
+            let chance = RefCell::new(StdRng::seed_from_u64(seed));
+            let up_to = |ms: u64| Duration::from_millis(chance.borrow_mut().random_range(0..ms));
+            let one_in = |n: u32| chance.borrow_mut().random_range(0..n) == 0;
+            let (begun, doubtful) = (&Cell::new(0), &Cell::new(0));
+            let count = |cell: &Cell<usize>| cell.set(cell.get() + 1);
+
+            let calls = |phone: Phone, others: [&'static str; 2]| async move {
+                for round in 0..6 {
+                    sleep(up_to(3_000)).await;
+                    let Ok(mut calling) = phone.begin(others[round % 2]).await else {
+                        count(&doubtful);
+                        continue;
+                    };
+                    if one_in(3) {
+                        phone.rings(&mut calling).await;
+                        sleep(up_to(1_500)).await;
+                        phone.cancel(&calling).await;
+                    }
+                    match phone.wait(&mut calling).await {
+                        Ok(dialog) => {
+                            count(&begun);
+                            sleep(up_to(4_000)).await;
+                            phone.hang_up(&dialog).await;
+                        }
+                        // A call whose actor dies before it has read its INVITE leaves no record.
+                        Err(401 | 408 | 500 | 503) => count(&doubtful),
+                        Err(_) => count(&begun),
+                    }
+                }
+            };
+            let answers = |phone: Phone| async move {
+                loop {
+                    let invite = phone.incoming().await;
+                    if one_in(4) {
+                        phone.refuse(&invite, "486 Busy Here");
+                        continue;
+                    }
+                    phone.ring(&invite);
+                    sleep(up_to(2_000)).await;
+                    let Some(dialog) = phone.pick_up(&invite) else { continue };
+                    let phone = phone.clone();
+                    let talks = one_in(2).then(|| up_to(3_000));
+                    tokio::task::spawn_local(async move {
+                        match talks {
+                            Some(time) => {
+                                sleep(time).await;
+                                phone.hang_up(&dialog).await;
+                            }
+                            None => phone.ended(&dialog).await,
+                        }
+                    });
+                }
+            };
+            let faults = async {
+                for _ in 0..10 {
+                    sleep(up_to(3_000)).await;
+                    let nodes = world.tree.snapshot();
+                    let below: Vec<_> = nodes.iter().filter(|node| node.path.starts_with("/switch/shard-0/")).collect();
+                    let node = below[chance.borrow_mut().random_range(0..below.len())];
+                    // One that is just being started again is let be.
+                    let _ = world.tree.panic(&node.path);
+                }
+            };
+            let callers = join_all([
+                calls(alice.clone(), ["1002", "1003"]),
+                calls(bob.clone(), ["1003", "1001"]),
+                calls(carol.clone(), ["1001", "1002"]),
+            ]);
+            let callees = join_all([answers(alice), answers(bob), answers(carol)]);
+            let work = both(callers, faults);
+            tokio::select! {
+                _ = work => {}
+                _ = callees => unreachable!("they answer for ever"),
+            }
+
+            world.has_settled().await;
+            let records = world.records().len();
+            let sure = begun.get();
+            assert!((sure..=sure + doubtful.get()).contains(&records), "{records} records of {sure} calls");
         });
     }
 }
