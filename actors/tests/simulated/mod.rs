@@ -8,6 +8,7 @@
 
 pub mod phone;
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -83,6 +84,7 @@ pub struct World {
     /// Its tree.
     pub tree: Tree,
     idle: Load,
+    hurt: Cell<bool>,
 }
 
 fn one_run(seed: u64, weather: Weather, ladder: &Mutex<Vec<Sent>>, scenario: impl AsyncFnOnce(&World)) {
@@ -111,7 +113,7 @@ fn one_run(seed: u64, weather: Weather, ladder: &Mutex<Vec<Sent>>, scenario: imp
         let root = actors::switch::plant(&tree, &shared, Vec::new(), move |how| drop(on_end.send(how)));
         really(|| store.health().writer_lives).await;
         turns.begin(&store);
-        let mut world = World { net, shared, tree, idle: Load::default() };
+        let mut world = World { net, shared, tree, idle: Load::default(), hurt: Cell::new(false) };
         world.is_up().await;
         world.idle = world.load().await;
         scenario(&world).await;
@@ -137,6 +139,12 @@ impl World {
         signalling.ask(SignallingMsg::Load, ANSWER).await.expect("the shard answers")
     }
 
+    /// Lets an actor panic; false where there is none at this moment.
+    pub fn hurt(&self, path: &str) -> bool {
+        self.hurt.set(true);
+        self.tree.panic(path).is_ok()
+    }
+
     /// The records of ended calls, as JSON, oldest first.
     pub fn records(&self) -> Vec<serde_json::Value> {
         let all = CallSelect::Started { from_ms: 0, until_ms: i64::MAX };
@@ -160,6 +168,12 @@ impl World {
         );
         assert_eq!(self.shared.calls_alive.load(std::sync::atomic::Ordering::Relaxed), 0, "calls are counted as alive");
         assert_eq!(self.shared.lines_taken(), 0, "lines are taken");
+        if !self.hurt.get() {
+            let kinds = self.tree.kinds();
+            let fell: Vec<_> = kinds.iter().filter(|kind| kind.restarts > 0).collect();
+            assert!(fell.is_empty(), "actors failed that nobody hurt: {fell:?}");
+        }
+        assert_eq!(self.shared.network.counters().inbound_panics.get(), 0, "a message made the shard panic");
         let nodes = self.tree.snapshot();
         let down: Vec<_> = nodes.iter().filter(|node| node.state != NodeState::Running).collect();
         assert!(down.is_empty(), "not running: {down:?}");

@@ -31,6 +31,8 @@ struct Inner {
     name: String,
     socket: SimulatedSocket,
     changed: Notify,
+    /// It takes the refreshes of sessions upon itself, and makes none.
+    promises: Cell<bool>,
     state: RefCell<State>,
 }
 
@@ -89,6 +91,7 @@ impl Phone {
             name: name.to_owned(),
             socket: net.bind(address),
             changed: Notify::new(),
+            promises: Cell::new(false),
             state: RefCell::default(),
         };
         let phone = Self(Rc::new(inner));
@@ -200,7 +203,7 @@ impl Phone {
         if self.0.state.borrow().cancelled.contains(branch(invite)) {
             return None;
         }
-        let session = session_of(invite);
+        let session = self.session_of(invite);
         self.respond(invite, "200 OK", &format!("{SDP_TYPE}{SUPPORTED}{session}"), &description("sendrecv"));
         self.repeat_until_acknowledged(invite);
         let dialog = Rc::new(Dialog {
@@ -213,6 +216,11 @@ impl Phone {
         });
         self.0.state.borrow_mut().dialogs.push(Rc::clone(&dialog));
         Some(dialog)
+    }
+
+    /// From now on it promises to refresh the sessions of its calls (RFC 4028 section 9), but does not.
+    pub fn promises_to_refresh(&self) {
+        self.0.promises.set(true);
     }
 
     /// Hangs up, unless the other side has done so already. Answers the status of the BYE: 481 where both did at once.
@@ -431,7 +439,7 @@ impl Phone {
             (_, None) if is_inside => self.respond(request, "481 Call/Transaction Does Not Exist", "", ""),
             ("INVITE", Some(dialog)) => {
                 *dialog.target.borrow_mut() = target(request);
-                let session = session_of(request);
+                let session = self.session_of(request);
                 self.respond(request, "200 OK", &format!("{SDP_TYPE}{SUPPORTED}{session}"), &description("sendrecv"));
                 self.repeat_until_acknowledged(request);
             }
@@ -439,7 +447,9 @@ impl Phone {
                 dialog.ended.set(true);
                 self.respond(request, "200 OK", "", "");
             }
-            ("UPDATE", Some(_)) => self.respond(request, "200 OK", &format!("{SUPPORTED}{}", session_of(request)), ""),
+            ("UPDATE", Some(_)) => {
+                self.respond(request, "200 OK", &format!("{SUPPORTED}{}", self.session_of(request)), "")
+            }
             _ => self.respond(request, "200 OK", "", ""),
         }
     }
@@ -519,6 +529,14 @@ impl Phone {
         format!("<sip:{}@{}>", self.0.name, self.0.socket.address())
     }
 
+    /// The session timer that a request asks for, agreed to (RFC 4028 section 9).
+    fn session_of(&self, request: &str) -> String {
+        let Some(value) = header(request, "Session-Expires") else { return String::new() };
+        let interval = value.split(';').next().unwrap_or(value);
+        let who = if self.0.promises.get() { "uas" } else { "uac" };
+        format!("Require: timer\r\nSession-Expires: {interval};refresher={who}\r\n")
+    }
+
     fn tag(&self, request: &str) -> String {
         format!("{}-{}", self.0.name, header(request, "Call-ID").unwrap_or_default())
     }
@@ -584,13 +602,6 @@ fn renewed(request: &str, id: &str) -> String {
     let (old, number) = (branch(request).to_owned(), sequence(request));
     let text = request.replacen(&old, &format!("z9hG4bK-{id}"), 1);
     text.replacen(&format!("CSeq: {number} "), &format!("CSeq: {} ", number + 1), 1)
-}
-
-/// The session timer that a request asks for, agreed to, with the switch as the one that refreshes (RFC 4028 section 9).
-fn session_of(request: &str) -> String {
-    let Some(value) = header(request, "Session-Expires") else { return String::new() };
-    let interval = value.split(';').next().unwrap_or(value);
-    format!("Require: timer\r\nSession-Expires: {interval};refresher=uac\r\n")
 }
 
 /// A description whose media leads nowhere: port 9, discard (RFC 863).
