@@ -383,7 +383,7 @@ fn whatever_three_phones_do_to_each_other_while_actors_panic_nothing_is_left_of_
                 for round in 0..6 {
                     sleep(up_to(3_000)).await;
                     let Ok(mut calling) = phone.begin(others[round % 2]).await else {
-                        count(&doubtful);
+                        count(doubtful);
                         continue;
                     };
                     if one_in(3) {
@@ -393,13 +393,13 @@ fn whatever_three_phones_do_to_each_other_while_actors_panic_nothing_is_left_of_
                     }
                     match phone.wait(&mut calling).await {
                         Ok(dialog) => {
-                            count(&begun);
+                            count(begun);
                             sleep(up_to(4_000)).await;
                             phone.hang_up(&dialog).await;
                         }
                         // A call whose actor dies before it has read its INVITE leaves no record.
-                        Err(401 | 408 | 500 | 503) => count(&doubtful),
-                        Err(_) => count(&begun),
+                        Err(401 | 408 | 500 | 503) => count(doubtful),
+                        Err(_) => count(begun),
                     }
                 }
             };

@@ -179,7 +179,8 @@ impl World {
         assert!(down.is_empty(), "not running: {down:?}");
         let calls: Vec<_> = nodes.iter().filter(|node| node.path.starts_with("/switch/shard-0/calls/")).collect();
         assert!(calls.is_empty(), "actors of calls are left: {calls:?}");
-        // The worker closes flows on its own thread.
+        // The worker closes flows on its own thread, at its next turn: any order makes it one.
+        self.shared.pool.ask_stall(0, Duration::ZERO);
         really(|| self.shared.pool.health(0).flows == 0).await;
     }
 
