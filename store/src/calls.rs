@@ -109,7 +109,7 @@ impl Calls {
         let mut batch = Batch::default();
         for page in pages(records) {
             let number = self.shared.calls.next.fetch_add(1, Ordering::Relaxed);
-            if let Err(error) = put(page, number, &mut batch) {
+            if let Err(error) = put(page, page_key(page, number), &mut batch) {
                 return reply(Err(error));
             }
         }
@@ -185,16 +185,17 @@ impl Calls {
         self.shared.calls.records()
     }
 
-    /// Removes the oldest pages as long as `keep_max` records stay, and those whose calls all began before `oldest_ms`;
-    /// `reply` gets how many records went. At most 1,024 pages a call, so call again until none goes. One prune at a
-    /// time, or it removes too much.
+    /// Removes the oldest records past `keep_max`, in the order of their end, and the pages whose calls all began before
+    /// `oldest_ms`; `reply` gets how many records went. At most 1,024 pages a call, so call again until none goes. One
+    /// prune at a time, or it removes too much.
     pub fn prune(&self, keep_max: u64, oldest_ms: i64, reply: impl FnOnce(Result<u64, StoreError>) + Send + 'static) {
         let mut surplus = self.count().saturating_sub(keep_max);
         let mut batch = Batch::default();
-        let (mut pages, mut removed) = (0, 0);
+        let (mut pages, mut removed, mut cut) = (0, 0, None);
         let oldest_first = Scan::prefix(Tree::CallIndex, b"", SCAN_RECORDS_MAX);
         let walked = walk(&*self.shared.engine, &oldest_first, |key, entry| {
             if entry.records > surplus && entry.last_start_ms >= oldest_ms {
+                cut = (surplus > 0).then(|| key.to_vec());
                 return false;
             }
             surplus = surplus.saturating_sub(entry.records);
@@ -204,8 +205,13 @@ impl Calls {
             batch.remove(Tree::CallIndex, key.to_vec());
             pages < SCAN_RECORDS_MAX
         });
-        if let Err(error) = walked {
-            return reply(Err(error));
+        let cut = walked.and_then(|()| match cut {
+            Some(key) => self.cut(&key, surplus, &mut batch),
+            None => Ok(0),
+        });
+        match cut {
+            Ok(cut) => removed += cut,
+            Err(error) => return reply(Err(error)),
         }
         let shared = Arc::clone(&self.shared);
         self.shared.submit(batch, move |outcome| {
@@ -214,6 +220,16 @@ impl Calls {
             }
             reply(outcome.map(|()| removed));
         });
+    }
+}
+
+impl Calls {
+    /// Writes a page anew without its first records; says how many went.
+    fn cut(&self, key: &[u8], surplus: u64, batch: &mut Batch) -> Result<u64, StoreError> {
+        let records = self.page(key)?;
+        let surplus = usize::try_from(surplus).unwrap_or(usize::MAX).min(records.len());
+        put(records.get(surplus..).unwrap_or_default(), key.to_vec(), batch)?;
+        Ok(surplus as u64)
     }
 }
 
@@ -284,7 +300,7 @@ fn pages(records: &[CallRecord]) -> impl Iterator<Item = &[CallRecord]> {
     })
 }
 
-fn put(page: &[CallRecord], number: u32, batch: &mut Batch) -> Result<(), StoreError> {
+fn put(page: &[CallRecord], key: Vec<u8>, batch: &mut Batch) -> Result<(), StoreError> {
     let mut out = Encoder::default();
     out.number(page.len() as u64);
     let mut hashes = Vec::with_capacity(page.len() * 24);
@@ -313,14 +329,18 @@ fn put(page: &[CallRecord], number: u32, batch: &mut Batch) -> Result<(), StoreE
     }
     let starts = || page.iter().map(|record| record.started_at_ms);
     let (first, last) = (starts().min().unwrap_or(0), starts().max().unwrap_or(0));
-    let end = page.iter().map(|record| record.ended_at_ms.max(record.started_at_ms)).max().unwrap_or(0);
-    let key = [&time_key(end)[..], &number.to_be_bytes()].concat();
     let mut entry = Encoder::default();
     entry.number(page.len() as u64).signed(first).signed(last).bytes(&hashes);
     batch.put(Tree::CallIndex, key.clone(), value::seal(Tree::CallIndex, &key, &entry.finish())?);
     let sealed = value::seal(Tree::Calls, &key, &out.finish())?;
     batch.put(Tree::Calls, key, sealed);
     Ok(())
+}
+
+/// Pages lie in the order of their last end.
+fn page_key(page: &[CallRecord], number: u32) -> Vec<u8> {
+    let end = page.iter().map(|record| record.ended_at_ms.max(record.started_at_ms)).max().unwrap_or(0);
+    [&time_key(end)[..], &number.to_be_bytes()].concat()
 }
 
 fn decode(key: &[u8], sealed: &[u8]) -> Result<Vec<CallRecord>, StoreError> {
