@@ -338,7 +338,7 @@ section! {
         /// Memory for pages of the index.
         cache: u64 = Size(MIB..=64 * GIB), default "\"16MiB\"";
         /// The least time from one write to the disk to the next; changes that come between them share the next one.
-        group_window: Duration = Period(Duration::ZERO..=Duration::from_millis(50)), default "\"50ms\"";
+        group_window: Duration = Period(Duration::ZERO..=Duration::from_millis(200)), default "\"100ms\"";
         /// How many call records are kept; the oldest leave.
         records_max: u64 = Count::new(1, 1_000_000_000), default "1000000";
         /// How many instant messages wait for a user; further ones are refused.
