@@ -103,10 +103,17 @@ const USER_AGENTS_MAX: usize = 4096;
 /// Longest text of a user agent that is remembered for all.
 const USER_AGENT_BYTES_MAX: usize = 256;
 
+/// An address of record.
+struct Entry {
+    contacts: Arc<[Contact]>,
+    /// When the registrar looks at it next, ms since 1970; 0 when nobody is to.
+    watched_at_ms: i64,
+}
+
 /// All bindings of all addresses of record.
 #[derive(Clone)]
 pub struct Location {
-    map: Arc<DashMap<Arc<str>, Arc<[Contact]>, RandomState>>,
+    map: Arc<DashMap<Arc<str>, Entry, RandomState>>,
     user_agents: Arc<DashSet<Arc<str>, RandomState>>,
 }
 
@@ -122,15 +129,29 @@ impl Default for Location {
 impl Location {
     /// The contacts of an address of record, expired ones included; empty when there is none. No lock outlives the call.
     pub fn get(&self, aor: &str) -> Arc<[Contact]> {
-        self.map.get(aor).map_or_else(|| Arc::from([]), |entry| Arc::clone(entry.value()))
+        self.map.get(aor).map_or_else(|| Arc::from([]), |entry| Arc::clone(&entry.contacts))
     }
 
     /// Replaces the contacts of an address of record; none removes the entry.
     pub fn set(&self, aor: &Arc<str>, contacts: Arc<[Contact]>) {
         if contacts.is_empty() {
             self.map.remove(aor);
+        } else if let Some(mut entry) = self.map.get_mut(aor) {
+            entry.contacts = contacts;
         } else {
-            self.map.insert(Arc::clone(aor), contacts);
+            self.map.insert(Arc::clone(aor), Entry { contacts, watched_at_ms: 0 });
+        }
+    }
+
+    /// When the registrar looks at an address of record next, ms since 1970; `None` when nobody is to, or it is not there.
+    pub fn watched_at(&self, aor: &str) -> Option<i64> {
+        self.map.get(aor).map(|entry| entry.watched_at_ms).filter(|at| *at != 0)
+    }
+
+    /// The registrar will look at an address of record then.
+    pub fn watch(&self, aor: &str, at_ms: i64) {
+        if let Some(mut entry) = self.map.get_mut(aor) {
+            entry.watched_at_ms = at_ms;
         }
     }
 
@@ -163,7 +184,7 @@ impl Location {
 
     /// A copy of at most `limit` entries, for the admin API.
     pub fn snapshot(&self, limit: usize) -> Vec<(Arc<str>, Arc<[Contact]>)> {
-        self.map.iter().take(limit).map(|e| (Arc::clone(e.key()), Arc::clone(e.value()))).collect()
+        self.map.iter().take(limit).map(|e| (Arc::clone(e.key()), Arc::clone(&e.contacts))).collect()
     }
 }
 

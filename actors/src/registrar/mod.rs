@@ -11,7 +11,8 @@ use sip::transaction::ServerId;
 use sip::value::Uri;
 use sip::{Hop, Message, Name, Status};
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::fmt::Write as _;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -47,19 +48,26 @@ pub enum RegistrarMsg {
     },
     /// The store has, or has not, a change of this address of record; the number is that of the submission.
     Stored(Arc<str>, u64, Result<(), StoreError>),
-    /// Bindings of this timer's address of record may have expired.
-    Expire(u64),
+    /// Bindings may have expired.
+    Expire,
 }
 
-/// What outlives the actor: requests in line, and which timer is whose.
+/// What outlives the actor: requests in line, and when to look at whom.
 #[derive(Default)]
 pub struct Ledger {
     in_flight: AHashMap<Arc<str>, InFlight>,
     submissions: u64,
-    timers: Vec<Option<Arc<str>>>,
-    free: Vec<usize>,
-    timer_of: AHashMap<Arc<str>, usize>,
+    /// The first expiry of each address of record, ms since 1970, or an earlier time: one entry each counts, the one whose
+    /// time the location table has too. One timer of the shard serves them all.
+    watches: BinaryHeap<Reverse<(i64, Arc<str>)>>,
+    /// When that timer fires.
+    timer: Option<(i64, sip::timer::Handle)>,
 }
+
+/// Expired bindings that could not be removed are tried again after this long.
+const EXPIRE_AGAIN_MS: i64 = 10_000;
+/// Entries of the watch list that may be out of date before it is cleared of them, beside as many as there are.
+const STALE_MAX: usize = 1_024;
 
 struct InFlight {
     /// `None` for a removal of expired bindings.
@@ -191,8 +199,13 @@ impl Registrar {
             }
             Err(error) => {
                 tracing::warn!(%aor, %error, "a binding was not stored");
-                if let Some((server, message)) = request {
-                    self.core.answer(server, &message, Status::SERVICE_UNAVAILABLE, Some("Location Store Unavailable"));
+                match request {
+                    Some((server, message)) => {
+                        let reason = Some("Location Store Unavailable");
+                        self.core.answer(server, &message, Status::SERVICE_UNAVAILABLE, reason);
+                    }
+                    // What has expired is tried again; nobody is called by it meanwhile.
+                    None => self.look_at(aor, unix_ms() + EXPIRE_AGAIN_MS),
                 }
             }
         }
@@ -251,63 +264,77 @@ impl Registrar {
         self.core.respond(server, Status::OK, writer.finish());
     }
 
-    /// Has the first expiry of an address of record watched by one timer, which looks again when it fires too early.
+    /// Has the first expiry of an address of record watched; who is watched already is looked at anew then.
     fn watch(&self, aor: &Arc<str>, contacts: &[Contact]) {
+        let location = &self.core.shared.location;
         let Some(first) = contacts.iter().map(|c| c.expires_at_ms).min() else { return };
+        if location.watched_at(aor).is_none_or(|at| at > first) {
+            self.look_at(aor, first);
+        }
+    }
+
+    fn look_at(&self, aor: &Arc<str>, at_ms: i64) {
+        let location = &self.core.shared.location;
         let mut ledger = self.ledger.borrow_mut();
-        if ledger.timer_of.contains_key(aor) {
-            return;
+        location.watch(aor, at_ms);
+        if ledger.watches.len() > 2 * location.len() + STALE_MAX {
+            ledger.watches.retain(|Reverse((at, aor))| location.watched_at(aor) == Some(*at));
         }
-        let number = ledger.free.pop().unwrap_or(ledger.timers.len());
-        if number == ledger.timers.len() {
-            ledger.timers.push(None);
-        }
-        if let Some(slot) = ledger.timers.get_mut(number) {
-            *slot = Some(Arc::clone(aor));
-        }
-        ledger.timer_of.insert(Arc::clone(aor), number);
-        self.arm(first, number);
+        ledger.watches.push(Reverse((at_ms, Arc::clone(aor))));
+        drop(ledger);
+        self.arm();
     }
 
-    fn arm(&self, at_unix_ms: i64, number: usize) {
-        let wait = Duration::from_millis(u64::try_from(at_unix_ms - unix_ms()).unwrap_or(0).saturating_add(1));
-        let number = u64::try_from(number).unwrap_or(u64::MAX);
-        self.core.arm(self.core.now() + wait, TimerKind::Registrar(number));
+    /// Has the shard's timer fire for the first of all.
+    fn arm(&self) {
+        let mut ledger = self.ledger.borrow_mut();
+        let Some(first) = ledger.watches.peek().map(|Reverse((at, _))| *at) else { return };
+        match ledger.timer {
+            Some((at, _)) if at <= first => return,
+            Some((_, timer)) => self.core.disarm(timer),
+            None => {}
+        }
+        let wait = Duration::from_millis(u64::try_from(first - unix_ms()).unwrap_or(0).saturating_add(1));
+        ledger.timer = self.core.arm(self.core.now() + wait, TimerKind::Registrar).map(|timer| (first, timer));
     }
 
-    fn expire(&mut self, number: u64, cx: &Cx<'_, Self>) {
-        let Ok(index) = usize::try_from(number) else { return };
-        let Some(aor) = self.ledger.borrow().timers.get(index).cloned().flatten() else { return };
+    /// Looks at all whose time has come.
+    fn expire(&mut self, cx: &Cx<'_, Self>) {
         let now = unix_ms();
-        let contacts = self.core.shared.location.get(&aor);
-        let busy = self.ledger.borrow().in_flight.contains_key(&aor);
-        match contacts.iter().map(|c| c.expires_at_ms).min() {
-            Some(first) if first > now || busy => self.arm(first.max(now + 1000), index),
-            first => {
-                {
-                    let mut ledger = self.ledger.borrow_mut();
-                    ledger.timer_of.remove(&aor);
-                    if let Some(slot) = ledger.timers.get_mut(index) {
-                        *slot = None;
-                    }
-                    ledger.free.push(index);
-                }
-                if first.is_none() {
-                    return;
-                }
-                let (gone, stay): (Vec<_>, Vec<_>) = contacts.iter().cloned().partition(|c| c.expires_at_ms <= now);
-                let entry = InFlight {
-                    request: None,
-                    remove: gone.iter().map(|c| c.to_binding(&aor).id()).collect(),
-                    put: Vec::new(),
-                    contacts: stay.into(),
-                    submission: 0,
-                    waiting: VecDeque::new(),
-                };
-                self.ledger.borrow_mut().in_flight.insert(Arc::clone(&aor), entry);
-                self.submit(&aor, cx);
+        self.ledger.borrow_mut().timer = None;
+        loop {
+            let due = {
+                let mut ledger = self.ledger.borrow_mut();
+                let is_due = ledger.watches.peek().is_some_and(|Reverse((at, _))| *at <= now);
+                if is_due { ledger.watches.pop() } else { None }
+            };
+            let Some(Reverse((at, aor))) = due else { break };
+            if self.core.shared.location.watched_at(&aor) == Some(at) {
+                self.expire_one(&aor, now, cx);
             }
         }
+        self.arm();
+    }
+
+    fn expire_one(&mut self, aor: &Arc<str>, now: i64, cx: &Cx<'_, Self>) {
+        let contacts = self.core.shared.location.get(aor);
+        let busy = self.ledger.borrow().in_flight.contains_key(aor);
+        let Some(first) = contacts.iter().map(|c| c.expires_at_ms).min() else { return };
+        if first > now || busy {
+            return self.look_at(aor, first.max(now + 1000));
+        }
+        self.core.shared.location.watch(aor, 0);
+        let (gone, stay): (Vec<_>, Vec<_>) = contacts.iter().cloned().partition(|c| c.expires_at_ms <= now);
+        let entry = InFlight {
+            request: None,
+            remove: gone.iter().map(|c| c.to_binding(aor).id()).collect(),
+            put: Vec::new(),
+            contacts: stay.into(),
+            submission: 0,
+            waiting: VecDeque::new(),
+        };
+        self.ledger.borrow_mut().in_flight.insert(Arc::clone(aor), entry);
+        self.submit(aor, cx);
     }
 }
 
@@ -339,12 +366,12 @@ impl Live for Registrar {
                 self.register(server, message, hop, identity, cx);
             }
             RegistrarMsg::Stored(aor, submission, result) => self.stored(&aor, submission, result, cx),
-            RegistrarMsg::Expire(number) => self.expire(number, cx),
+            RegistrarMsg::Expire => self.expire(cx),
         }
     }
 
     fn describe(&self) -> String {
         let ledger = self.ledger.borrow();
-        format!("{} addresses of record, {} changes under way", ledger.timer_of.len(), ledger.in_flight.len())
+        format!("{} addresses of record, {} changes under way", ledger.watches.len(), ledger.in_flight.len())
     }
 }

@@ -45,8 +45,8 @@ pub enum Owner {
 pub enum TimerKind {
     /// A call's timer.
     Call(CallKey, crate::call::CallTimer),
-    /// Bindings of an address of record that may have expired: the registrar's own number of it.
-    Registrar(u64),
+    /// Bindings that may have expired.
+    Registrar,
     /// A subscription's expiry.
     Subscription(u64),
     /// Records of ended calls wait to be handed over.
@@ -116,7 +116,7 @@ const RECORDS_WAIT: Duration = Duration::from_millis(200);
 const RECORDS_MAX: usize = 256;
 /// Transactions of a shard at once; past it requests get 503.
 const TRANSACTIONS_MAX: usize = 1 << 20;
-/// Timers of a shard at once: a few a call, one an address of record.
+/// Timers of a shard at once: a few a call.
 const TIMERS_MAX: usize = 1 << 22;
 
 /// Parts that exist before the core does.
@@ -247,8 +247,8 @@ impl Core {
             let Some(kind) = self.wheel.borrow_mut().expire(now) else { return };
             match kind {
                 TimerKind::Call(key, timer) => self.tell_call(key, CallMsg::Timer(timer)),
-                TimerKind::Registrar(number) => {
-                    self.registrar.send_reply(RegistrarMsg::Expire(number));
+                TimerKind::Registrar => {
+                    self.registrar.send_reply(RegistrarMsg::Expire);
                 }
                 TimerKind::Subscription(number) => {
                     self.subscriptions.send_reply(SubscriptionMsg::Expire(number));
