@@ -20,5 +20,6 @@ pub mod shared;
 pub mod subscriptions;
 pub mod supervision;
 pub mod switch;
+mod way;
 
 pub use counters::Counters;

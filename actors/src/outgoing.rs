@@ -1,12 +1,15 @@
 //! What every request of ours needs: the next hop, our Via, our Contact.
 
+use sip::dialog::Dialog;
+use sip::net::resolve::Target;
 use sip::value::{Host, Uri};
-use sip::{Hop, Protocol};
+use sip::{Hop, Message, Protocol};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use crate::location::Contact;
-use crate::shard::Core;
+use crate::shard::{Core, Identity};
+use crate::way::{self, Step};
 
 /// The way to a registered contact: its own address where it can be reached as it says, else the way its REGISTER came
 /// (a NAT between us, a connection that only the phone can open, a name that only the phone knows; RFC 5626 section 5.3).
@@ -29,6 +32,45 @@ pub fn next_hop(core: &Core, contact: &Contact) -> Hop {
         Some(local) => Hop { protocol, local, remote, connection: None },
         None => received,
     }
+}
+
+/// The way of our next request in a dialog whose peer's signalling comes by `flow`; `bound` is of [`is_bound`].
+pub fn inside(core: &Core, dialog: &Dialog, flow: &Hop, bound: bool) -> Hop {
+    match way::step(dialog.next_hop(), dialog.is_routed(), flow, bound) {
+        Step::Straight(target) => towards(core, target, flow).unwrap_or(*flow),
+        Step::Back | Step::Name(_) => *flow,
+    }
+}
+
+/// The hop to an address; none where no socket of ours leads there.
+fn towards(core: &Core, target: Target, flow: &Hop) -> Option<Hop> {
+    let Target { protocol, address: remote } = target;
+    if flow.protocol == protocol && flow.remote == remote {
+        return Some(*flow);
+    }
+    Some(Hop { protocol, local: core.local_for(protocol, remote)?, remote, connection: None })
+}
+
+/// Whether the sender of a request is reached by the way that it came alone: through a NAT, or because it is a phone of
+/// ours that has registered over this very flow from elsewhere than its Contact says (RFC 5626 section 5.3).
+pub fn is_bound(core: &Core, request: &Message, flow: &Hop, sender: Option<&Identity>) -> bool {
+    if way::is_at_home(request, flow) {
+        return false;
+    }
+    let registered_here = || {
+        let Some(Identity::User(user)) = sender else { return false };
+        let contacts = core.shared.location.get(&core.shared.directory().aor(user));
+        contacts.iter().any(|c| c.received.protocol == flow.protocol && c.received.remote == flow.remote)
+    };
+    way::is_behind_nat(request, flow) || registered_here()
+}
+
+/// Whether a registered contact is reached by the flow of its REGISTER alone: it wants that (RFC 5626 section 5.3), or has
+/// come from elsewhere than it says it is, through a NAT and not through a proxy.
+pub fn is_found_by_flow(contact: &Contact) -> bool {
+    let uri = Uri::parse(contact.uri.as_bytes()).ok();
+    let at_home = uri.and_then(|uri| uri.host_kind()) == Some(Host::Ip(contact.received.remote.ip()));
+    contact.reg_id.is_some() || (contact.path.is_empty() && !at_home)
 }
 
 /// Whether a contact can be spoken to in another way than the one its REGISTER came by: not through a NAT, not where it

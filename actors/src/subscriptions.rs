@@ -72,7 +72,10 @@ struct Subscription {
     package: Package,
     aor: Arc<str>,
     dialog: Dialog,
+    /// The way that its requests come.
     hop: Hop,
+    /// The watcher is reached by that way alone.
+    bound: bool,
     notifier: Notifier,
     version: u32,
     id: Option<String>,
@@ -119,7 +122,7 @@ impl Subscriptions {
             }
         };
         let number = match message.to_tag() {
-            Some(tag) => self.renew(message, tag, granted),
+            Some(tag) => self.renew(message, tag, hop, granted),
             None => self.accept(message, hop, identity, package, granted),
         };
         let number = match number {
@@ -175,14 +178,22 @@ impl Subscriptions {
         let notifier = Notifier::new(granted, now);
         ledger.by_dialog.insert(dialog_key(message.call_id(), tag.as_bytes()), number);
         let timer = self.core.arm(now + Duration::from_secs(granted.into()), TimerKind::Subscription(number));
-        ledger.by_number.insert(number, Subscription { package, aor, dialog, hop, notifier, version: 0, id, timer });
+        let bound = outgoing::is_bound(&self.core, message, &hop, Some(identity));
+        let subscription = Subscription { package, aor, dialog, hop, bound, notifier, version: 0, id, timer };
+        ledger.by_number.insert(number, subscription);
         if package == Package::Dialog {
             self.core.shared.watchers.fetch_add(1, Relaxed);
         }
         Ok(number)
     }
 
-    fn renew(&self, message: &Message, tag: &[u8], granted: u32) -> Result<u64, (Status, Option<&'static str>)> {
+    fn renew(
+        &self,
+        message: &Message,
+        tag: &[u8],
+        hop: Hop,
+        granted: u32,
+    ) -> Result<u64, (Status, Option<&'static str>)> {
         let mut ledger = self.ledger.borrow_mut();
         let number = ledger.by_dialog.get(&dialog_key(message.call_id(), tag)).copied();
         let gone = (Status::CALL_DOES_NOT_EXIST, None);
@@ -192,6 +203,9 @@ impl Subscriptions {
             return Err((Status::SERVER_INTERNAL_ERROR, Some("CSeq Out Of Order")));
         }
         subscription.dialog.refresh(message);
+        let stays = subscription.hop.protocol == hop.protocol && subscription.hop.remote == hop.remote;
+        subscription.bound = (stays && subscription.bound) || outgoing::is_bound(&self.core, message, &hop, None);
+        subscription.hop = hop;
         subscription.notifier.renew(granted, self.core.now());
         let at = subscription.notifier.expires_at();
         // One timer a subscription, however often it is renewed.
@@ -296,8 +310,9 @@ impl Subscriptions {
             let mut ledger = self.ledger.borrow_mut();
             let Some(subscription) = ledger.by_number.get_mut(&number) else { return };
             let branch = new_branch();
-            let via = outgoing::via(&self.core, &subscription.hop, &branch);
-            let contact = outgoing::contact(&self.core, &subscription.hop, subscription.dialog.is_secure(), "notifier");
+            let hop = outgoing::inside(&self.core, &subscription.dialog, &subscription.hop, subscription.bound);
+            let via = outgoing::via(&self.core, &hop, &branch);
+            let contact = outgoing::contact(&self.core, &hop, subscription.dialog.is_secure(), "notifier");
             let mut writer = subscription.dialog.request(&Method::Notify, &via);
             let package = match subscription.package {
                 Package::Reg => "reg",
@@ -309,7 +324,6 @@ impl Subscriptions {
                 .header(Name::SubscriptionState, subscription.notifier.state(now))
                 .header(Name::Contact, contact);
             let bytes = writer.body(content_type, body.as_bytes());
-            let hop = subscription.hop;
             let ended = subscription.notifier.is_ended(now);
             drop(ledger);
             self.core.request(Owner::Subscription(number), &Method::Notify, &branch, hop, bytes);

@@ -44,6 +44,8 @@ pub struct Party {
     pub instance: Option<&'static str>,
     /// How gladly it is called here (q of its Contact), where it says so.
     pub q: Option<&'static str>,
+    /// Where it says that it is reached, where that is not where it sends from.
+    pub contact: Option<String>,
     /// Its tag in what it answers. A proxy that forks answers with several.
     pub tag: String,
     answerer: Answerer,
@@ -98,6 +100,7 @@ impl Party {
             from,
             instance: None,
             q: None,
+            contact: None,
             tag: format!("of-{name}"),
             answerer: Answerer::new(account, &[7; 32]),
         }
@@ -117,6 +120,11 @@ impl Party {
         this
     }
 
+    /// The URI of its Contact.
+    fn own(&self) -> String {
+        self.contact.clone().unwrap_or_else(|| format!("sip:{}@{{local}}", self.name))
+    }
+
     /// Registers, with these header lines besides; the answer.
     pub fn register(&mut self, more: &str) -> String {
         let _ = self.begin("REGISTER", "sip:example.com", more, "");
@@ -133,9 +141,10 @@ impl Party {
         let head = format!(
             "{method} {uri} SIP/2.0\nVia: SIP/2.0/UDP {{local}};branch=z9hG4bK{}x{id}\nMax-Forwards: 70\n\
              From: <{}>;tag=t{id}\nTo: <{to}>\nCall-ID: corner-{id}\nCSeq: {cseq} {method}\n\
-             Contact: <sip:{name}@{{local}}>{}{}\n{more}{kind}",
+             Contact: <{}>{}{}\n{more}{kind}",
             fresh(),
             self.from,
+            self.own(),
             self.instance.map(|id| format!(";+sip.instance=\"<{id}>\"")).unwrap_or_default(),
             self.q.map(|q| format!(";q={q}")).unwrap_or_default(),
         );
@@ -201,7 +210,7 @@ impl Party {
         let to = header(request, "To").expect("To");
         let own = match answer.starts_with('3') {
             true => String::new(),
-            false => format!("Contact: <sip:{}@{{local}}>\n", self.name),
+            false => format!("Contact: <{}>\n", self.own()),
         };
         let tag = if to.contains(";tag=") { String::new() } else { format!(";tag={}", self.tag) };
         let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\n" };
@@ -217,14 +226,14 @@ impl Party {
         let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\n" };
         let head = format!(
             "{method} {} SIP/2.0\nVia: SIP/2.0/UDP {{local}};branch=z9hG4bKd{}\nMax-Forwards: 70\nFrom: {}\nTo: {}\n\
-             Call-ID: {}\nCSeq: {} {method}\nContact: <sip:{}@{{local}}>\n{more}{kind}",
+             Call-ID: {}\nCSeq: {} {method}\nContact: <{}>\n{more}{kind}",
             end.target,
             fresh(),
             end.local,
             end.remote,
             end.call_id,
             end.cseq,
-            self.name,
+            self.own(),
         );
         self.wire.send(&with_length(&head, body));
     }

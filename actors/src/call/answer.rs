@@ -254,7 +254,7 @@ impl Work<'_> {
         let core = self.core;
         let Some(leg) = self.state.leg_mut(id) else { return };
         leg.client = leg.client.filter(|open| *open != client);
-        let hop = leg.hop;
+        let hop = leg.way(core);
         let via = crate::outgoing::via(core, &hop, &crate::shard::core::new_branch());
         let Some(dialog) = &leg.dialog else { return };
         let writer = dialog.ack(response.cseq(), &via);

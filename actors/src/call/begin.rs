@@ -24,7 +24,8 @@ impl Work<'_> {
         );
         let from = self.caller_name(&invite, &identity);
         self.file.facts.borrow_mut().from.clone_from(&from);
-        self.state.legs.push(Leg::incoming(LegId::CALLER, Side::A, server, invite.clone(), hop, from));
+        let who = (from, &identity);
+        self.state.legs.push(Leg::incoming(self.core, LegId::CALLER, Side::A, server, invite.clone(), hop, who));
         self.tie(LegId::CALLER);
 
         let offer = match description(&invite) {

@@ -71,7 +71,7 @@ impl Work<'_> {
         let Some(leg) = self.state.leg(id) else { return };
         let Some(invite) = &leg.invite else { return };
         let Ok(mut dialog) = sip::dialog::Dialog::of_client(invite, response) else { return };
-        let hop = leg.hop;
+        let hop = crate::outgoing::inside(self.core, &dialog, &leg.hop, leg.bound);
         let via = |branch: &str| crate::outgoing::via(self.core, &hop, branch);
         let ack = dialog.ack(response.cseq(), &via(&crate::shard::core::new_branch())).finish();
         self.core.ack_success(client, response.to_tag().unwrap_or_default(), ack, hop);

@@ -112,7 +112,7 @@ impl Work<'_> {
                 writer.header(Name::Route, hop.as_bytes());
             }
             writer
-                .header(Name::Contact, leg.contact(core, key))
+                .header(Name::Contact, leg.contact(core, key, &leg.hop))
                 .header(Name::Allow, ALLOW)
                 .header(Name::Supported, if body.is_some() { SUPPORTED } else { SUPPORTED_WITHOUT_OFFER })
                 .header(Name::SessionExpires, &interval)

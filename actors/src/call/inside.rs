@@ -8,6 +8,7 @@ use sip::{Hop, Message, Method, Name, Status};
 use super::Work;
 use super::leg::{Leg, LegId, LegState, Unpracked};
 use super::record::{Said, What};
+use crate::outgoing;
 
 /// Requests that may be on their way from one party to the other at once.
 const PASSED_MAX: usize = 8;
@@ -46,10 +47,6 @@ impl Work<'_> {
             return self.respond(id, server, request.method(), Status::BAD_EXTENSION, writer.finish());
         }
         let target_refresh = matches!(request.method(), Method::Invite | Method::Update);
-        if target_refresh && confirmed && hop.connection.is_some() && hop.connection != leg.hop.connection {
-            // The phone has connected anew: the old way ends nowhere (RFC 5626 section 5.3).
-            leg.hop = hop;
-        }
         if let Some(dialog) = leg.dialog.as_mut() {
             // RFC 3261 section 12.2.2: a CSeq below the last one is out of order.
             if dialog.check_incoming(&request).is_err() {
@@ -64,6 +61,12 @@ impl Work<'_> {
             if target_refresh {
                 dialog.refresh(&request);
             }
+        }
+        if target_refresh && confirmed {
+            // The party may have connected anew, or come from elsewhere: the old way ends nowhere (RFC 5626 section 5.3).
+            let stays = leg.hop.protocol == hop.protocol && leg.hop.remote == hop.remote;
+            leg.bound = (stays && leg.bound) || outgoing::is_bound(self.core, &request, &hop, None);
+            leg.hop = hop;
         }
         match request.method() {
             Method::Bye => self.bye(server, id, &request),

@@ -16,7 +16,7 @@ use crate::location::Contact;
 use crate::outgoing;
 use crate::outside;
 use crate::shard::core::{new_branch, random_token};
-use crate::shard::{Core, Owner};
+use crate::shard::{Core, Identity, Owner};
 
 /// Which leg of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -86,10 +86,12 @@ pub struct Leg {
     pub dialog: Option<Dialog>,
     /// The other early ones.
     pub early: Vec<EarlyDialog>,
-    /// The way to the party.
+    /// The way that the party's signalling comes; [`Leg::way`] is the one that our requests take.
     pub hop: Hop,
     /// Its INVITE was for a `sips` address: then our Contact is one too, and else none (RFC 3261 section 12.1.1).
     pub secure: bool,
+    /// The party is reached by that way alone.
+    pub bound: bool,
     /// What becomes of an INVITE that is too long for a datagram.
     pub too_long: TooLong,
     /// Our INVITE as it was sent, for dialogs that its answers make.
@@ -166,7 +168,15 @@ impl Abilities {
 
 impl Leg {
     /// A leg that begins with the party's INVITE.
-    pub fn incoming(id: LegId, side: Side, server: ServerId, invite: Message, hop: Hop, party: String) -> Self {
+    pub fn incoming(
+        core: &Core,
+        id: LegId,
+        side: Side,
+        server: ServerId,
+        invite: Message,
+        hop: Hop,
+        (party, identity): (String, &Identity),
+    ) -> Self {
         let abilities = Abilities::of(&invite);
         let reliable_sent = Sent::new(invite.cseq(), outside::random());
         let secure = invite.request_uri().starts_with(b"sips:");
@@ -182,6 +192,7 @@ impl Leg {
             early: Vec::new(),
             hop,
             secure,
+            bound: outgoing::is_bound(core, &invite, &hop, Some(identity)),
             too_long: TooLong::ByDatagram,
             invite: None,
             client: None,
@@ -219,6 +230,7 @@ impl Leg {
             early: Vec::new(),
             hop,
             secure: contact.uri.starts_with("sips:"),
+            bound: outgoing::is_found_by_flow(contact),
             too_long,
             invite: None,
             client: None,
@@ -280,18 +292,26 @@ impl Leg {
 
     /// Says BYE for a leg that no call has, and forgets it.
     pub fn say_goodbye(&mut self, core: &Core) {
-        let branch = new_branch();
-        let via = outgoing::via(core, &self.hop, &branch);
+        let (branch, hop) = (new_branch(), self.way(core));
+        let via = outgoing::via(core, &hop, &branch);
         if let Some(dialog) = self.dialog.as_mut() {
             let bye = dialog.request(&Method::Bye, &via).finish();
-            core.request(Owner::Nobody, &Method::Bye, &branch, self.hop, bye);
+            core.request(Owner::Nobody, &Method::Bye, &branch, hop, bye);
         }
         core.shared.unmove_dialog(self.call_id.as_bytes());
     }
 
-    /// Our Contact on this leg: it names the call, not the other party (topology hidden).
-    pub fn contact(&self, core: &Core, key: CallKey) -> String {
-        outgoing::contact(core, &self.hop, self.secure, &format!("{key}-{}", self.id.0))
+    /// The way of our next request to the party.
+    pub fn way(&self, core: &Core) -> Hop {
+        match &self.dialog {
+            Some(dialog) => outgoing::inside(core, dialog, &self.hop, self.bound),
+            None => self.hop,
+        }
+    }
+
+    /// Our Contact on this leg, towards `hop`: it names the call, not the other party (topology hidden).
+    pub fn contact(&self, core: &Core, key: CallKey, hop: &Hop) -> String {
+        outgoing::contact(core, hop, self.secure, &format!("{key}-{}", self.id.0))
     }
 }
 
@@ -300,10 +320,10 @@ impl Work<'_> {
     pub fn send_inside(&mut self, id: LegId, method: &Method, fill: impl FnOnce(Writer) -> Bytes) -> Option<ClientId> {
         let (core, key) = (self.core, self.key);
         let leg = self.state.leg_mut(id)?;
-        let hop = leg.hop;
+        let hop = leg.way(core);
         let branch = new_branch();
         let via = outgoing::via(core, &hop, &branch);
-        let contact = leg.contact(core, key);
+        let contact = leg.contact(core, key, &hop);
         let mut writer = leg.dialog.as_mut()?.request(method, &via);
         if matches!(method, Method::Invite | Method::Update | Method::Refer | Method::Subscribe) {
             writer.header(Name::Contact, contact);
@@ -324,7 +344,7 @@ impl Work<'_> {
                 && matches!(request.method(), Method::Invite | Method::Update | Method::Refer)
             {
                 writer.copy(request, Name::RecordRoute);
-                writer.header(Name::Contact, leg.contact(self.core, self.key));
+                writer.header(Name::Contact, leg.contact(self.core, self.key, &leg.hop));
             }
             if matches!(request.method(), Method::Invite | Method::Update | Method::Options) {
                 writer.header(Name::Allow, crate::shard::ALLOW).header(Name::Supported, crate::shard::SUPPORTED);

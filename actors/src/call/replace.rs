@@ -41,7 +41,8 @@ impl Work<'_> {
         let Some(id) = self.state.new_leg() else { return refuse(self, Status::SERVER_INTERNAL_ERROR) };
         self.core.claim(server, self.owner(id));
         let party = self.caller_name(&invite, &identity);
-        let mut newcomer = Leg::incoming(id, side, server, invite.clone(), hop, party.clone());
+        let who = (party.clone(), &identity);
+        let mut newcomer = Leg::incoming(self.core, id, side, server, invite.clone(), hop, who);
         let body = description(&invite).ok().flatten();
         let theirs = other.and_then(|o| self.state.leg(o)).and_then(|l| l.their_description().cloned());
         let answer = body.as_ref().zip(theirs).zip(self.state.flow.as_ref()).map(|((offer, theirs), flow)| {

@@ -247,6 +247,11 @@ impl Dialog {
         Ok(())
     }
 
+    /// Whether proxies stand between us and the target.
+    pub fn is_routed(&self) -> bool {
+        !self.routes.is_empty()
+    }
+
     /// The URI whose host is resolved for the next request: the first route, or the target (section 8.1.2).
     pub fn next_hop(&self) -> &[u8] {
         self.routes.first().map_or(&self.target, |r| uri(r))
