@@ -304,6 +304,10 @@ impl Work<'_> {
     /// The answer to an UPDATE of ours: a session refresh.
     pub fn update_response(&mut self, id: LegId, response: &Message, status: Status) {
         if status.is_success() {
+            if let Some(dialog) = self.state.leg_mut(id).and_then(|leg| leg.dialog.as_mut()) {
+                // RFC 3311 section 5.1: it is a target refresh.
+                dialog.refresh(response);
+            }
             self.session_settled(id, response);
         } else if matches!(status.code(), 408 | 481) {
             self.party_gone(id, "the party no longer knows the dialog");
