@@ -28,7 +28,7 @@ struct Inner {
     lanes: Vec<Rc<Lane>>,
     routes: Routes,
     /// None in a simulation, and where the system has no usable DNS configuration: literal addresses still work.
-    resolver: Option<Resolver>,
+    resolver: Option<Rc<Resolver>>,
     tasks: Vec<AbortHandle>,
 }
 
@@ -52,7 +52,8 @@ impl ShardNet {
         let mut inner = Inner::new(shared, inbound);
         inner.resolver = Resolver::new(&shared.nameservers, &shared.listening)
             .inspect_err(|error| tracing::warn!(%error, "no DNS: names will not resolve"))
-            .ok();
+            .ok()
+            .map(Rc::new);
         let core = Rc::clone(&inner.core);
         for (bind, socket) in sockets {
             let failed = |source| SetupError::Bind { bind, source };
@@ -165,13 +166,15 @@ impl ShardNet {
     /// # Errors
     /// A URI that leads nowhere, a DNS that does not answer, or too many look-ups under way.
     pub async fn resolve(&self, uri: &Uri<'_>) -> Result<Vec<Target>, ResolveError> {
-        let question = resolve::Question::of(uri)?;
-        match question.host {
-            Host::Ip(_) => Ok(resolve::literal(uri)?.into_iter().collect()),
-            Host::Name(_) => {
-                let resolver = self.0.resolver.as_ref().ok_or(ResolveError::Dns)?;
-                resolver.locate(&question).await
-            }
+        locate(self.0.resolver.as_deref(), uri).await
+    }
+
+    /// As [`ShardNet::resolve`], for a task that may outlive these wires: it keeps no socket of theirs open.
+    pub fn resolving(&self, uri: Box<str>) -> impl Future<Output = Result<Vec<Target>, ResolveError>> + use<> {
+        let resolver = self.0.resolver.clone();
+        async move {
+            let uri = Uri::parse(uri.as_bytes()).map_err(|_| ResolveError::Scheme)?;
+            locate(resolver.as_deref(), &uri).await
         }
     }
 
@@ -228,6 +231,14 @@ impl Inner {
 
     fn run(&mut self, task: impl Future<Output = ()> + 'static) {
         self.tasks.push(spawn_local(task).abort_handle());
+    }
+}
+
+async fn locate(resolver: Option<&Resolver>, uri: &Uri<'_>) -> Result<Vec<Target>, ResolveError> {
+    let question = resolve::Question::of(uri)?;
+    match question.host {
+        Host::Ip(_) => Ok(resolve::literal(uri)?.into_iter().collect()),
+        Host::Name(_) => resolver.ok_or(ResolveError::Dns)?.locate(&question).await,
     }
 }
 

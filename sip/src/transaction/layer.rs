@@ -110,6 +110,13 @@ impl<O: Copy + PartialEq> Layer<O> {
         self.start(now, bytes, method, branch, hop, Owner::User(owner), out).map(ClientId)
     }
 
+    /// Gives a request of ours to another owner, who hears of it from now on.
+    pub fn reassign(&mut self, client: ClientId, owner: O) {
+        if let Some(transaction) = self.table.get(client.0) {
+            transaction.owner = Owner::User(owner);
+        }
+    }
+
     /// Cancels an INVITE of ours: the CANCEL goes out when the first provisional response is there (RFC 3261 section
     /// 9.1). The INVITE ends with its final response, or 64·T1 after the CANCEL. `reason` is the value of a Reason
     /// header (RFC 3326).
