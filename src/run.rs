@@ -129,7 +129,7 @@ fn open_network(config: &Config, pair: Option<&Pair>) -> anyhow::Result<Network>
     }
     let limits = Limits { connections_max: config.sip.max_connections, idle: config.sip.tcp_idle, ..Limits::default() };
     let tls = pair.map(|pair| tls::of_sip(&config.tls, pair)).transpose()?;
-    Network::new(NetConfig { binds, tls, limits, ..NetConfig::default() }).map_err(taken)
+    Network::new(NetConfig { binds, tls, limits, nameservers: config.sip.nameservers.clone() }).map_err(taken)
 }
 
 /// What ended while the switch was down leaves the store; what ends while it is up is the actors' own work.

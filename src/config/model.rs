@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::kind::{
     ALGORITHM, Count, DIALLED, FilePath, Flag, GATEWAY_ADDRESS, HOST, Ha1Table, IP, LABEL, LISTEN, LOG_FILTER, List,
-    NAME, OneOf, Optional, PASSWORD, PORTS, Period, Size, TEL, TOKEN,
+    NAME, NAMESERVER, OneOf, Optional, PASSWORD, PORTS, Period, Size, TEL, TOKEN,
 };
 use super::schema::section;
 
@@ -203,6 +203,8 @@ section! {
         /// The host that Via and Contact name; without it the address that the message leaves from. Required behind a
         /// listener on all addresses.
         advertised: Option<String> = Optional(HOST), optional "\"sip.example.com\"";
+        /// The DNS servers that names in Contact, Path and Route are looked up at (RFC 3263); empty takes the system's.
+        nameservers: Vec<SocketAddr> = List { of: NAMESERVER, lengths: 0..=8 }, default "[]";
         /// The round-trip estimate T1, from which retransmissions and time-outs follow (RFC 3261 section 17.1.1.1).
         t1: Duration = Period(Duration::from_millis(10)..=SECOND * 5), default "\"500ms\"";
         /// After how long without traffic a TCP, TLS or WebSocket connection is closed.

@@ -48,6 +48,19 @@ pub const GATEWAY_ADDRESS: Words<GatewayAddress> = Words {
     },
 };
 
+/// A DNS server: an IP address, with a port where it is not 53.
+pub const NAMESERVER: Words<SocketAddr> = Words {
+    words: "an IP address with or without a port, such as \"192.0.2.53\" or \"127.0.0.1:5353\"; no port is 53",
+    parse: |text| {
+        let bare = || text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
+        let address = text.parse::<SocketAddr>().or_else(|_| bare()).ok();
+        let address = address.filter(|address| address.port() != 0 && !address.ip().is_unspecified());
+        let remedy = "write it as \"192.0.2.53\", \"127.0.0.1:5353\" or \"[2001:db8::53]:53\"";
+        address.ok_or_else(|| fault(text, "no address of a DNS server", remedy))
+    },
+    json: shown,
+};
+
 /// A host name or IP address.
 pub const HOST: Words<String> = Words {
     words: "a host name or an IP address such as \"sip.example.com\" or \"192.0.2.10\"",
