@@ -20,6 +20,12 @@ pub struct Counters {
     pub stray_responses: Counter,
     /// Messages that the network did not take.
     pub send_failures: Counter,
+    /// Names looked up (RFC 3263).
+    pub lookups: Counter,
+    /// Of these, those that led nowhere.
+    pub lookups_failed: Counter,
+    /// Requests that went to a further place of their name.
+    pub failovers: Counter,
     /// Faults caught while a message was read.
     pub faults: Counter,
     /// Calls begun.
@@ -51,6 +57,9 @@ impl Default for Counters {
             registrations: counter!("strowger_registrations_total"),
             stray_responses: counter!("strowger_sip_stray_responses_total"),
             send_failures: counter!("strowger_sip_send_failures_total"),
+            lookups: counter!("strowger_sip_lookups_total"),
+            lookups_failed: counter!("strowger_sip_lookups_failed_total"),
+            failovers: counter!("strowger_sip_failovers_total"),
             faults: counter!("strowger_sip_faults_total"),
             calls_begun: counter!("strowger_calls_begun_total"),
             calls_answered: counter!("strowger_calls_answered_total"),

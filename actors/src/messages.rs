@@ -3,7 +3,7 @@
 //! 200 means that a phone has it; 202 means that it is on disk and will be delivered at the next registration.
 
 use ahash::AHashMap;
-use sip::transaction::{ClientEnd, ServerId};
+use sip::transaction::ServerId;
 use sip::{Hop, Message, Method, Name, Status, Writer};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -16,7 +16,7 @@ use crate::location::Contact;
 use crate::outgoing;
 use crate::registrar::gruu;
 use crate::shard::core::{new_branch, random_token};
-use crate::shard::{Core, Identity, Owner};
+use crate::shard::{Core, Identity, Owner, Unanswered, Way};
 use crate::shared::unix_ms;
 use crate::supervision::{Cx, Live};
 
@@ -48,7 +48,7 @@ pub enum RelayMsg {
         /// Which delivery.
         number: u64,
         /// Why.
-        why: ClientEnd,
+        why: Unanswered,
     },
     /// A message is on disk, or is not.
     Kept {
@@ -183,7 +183,7 @@ impl MessageRelay {
 
     /// Sends a text to a contact, one that is too long for a datagram by TCP where `stream` allows it.
     fn send(&self, contact: &Contact, delivery: &Rc<RefCell<Delivery>>, stream: bool) {
-        let mut hop = outgoing::next_hop(&self.core, contact);
+        let mut way = outgoing::to_contact(&self.core, contact);
         let branch = new_branch();
         let call_id = self.core.new_call_id();
         let tag = random_token(10);
@@ -205,14 +205,15 @@ impl MessageRelay {
             writer.header(Name::Date, crate::shared::sip_date(text.received_at_ms));
             writer.body(&text.content_type, &text.body)
         };
-        let mut bytes = compose(&hop);
+        let mut bytes = compose(way.hop());
         let mut datagram = None;
         if stream
-            && outgoing::takes_connections(contact, &hop)
-            && let Some(by_stream) = outgoing::by_stream(&self.core, &hop, bytes.len())
+            && let Way::Hop(hop) = &way
+            && outgoing::takes_connections(contact, hop)
+            && let Some(by_stream) = outgoing::by_stream(&self.core, hop, bytes.len())
         {
-            hop = by_stream;
-            bytes = compose(&hop);
+            bytes = compose(&by_stream);
+            way = Way::Hop(by_stream);
             datagram = Some(Box::new(contact.clone()));
         }
         let number = {
@@ -223,16 +224,16 @@ impl MessageRelay {
             number
         };
         delivery.borrow_mut().open += 1;
-        if self.core.request(Owner::Relay(number), &Method::Message, &branch, hop, bytes).is_none() {
+        if self.core.request(Owner::Relay(number), &Method::Message, &branch, &way, bytes).is_none() {
             self.ledger.borrow_mut().under_way.remove(&number);
             delivery.borrow_mut().open -= 1;
         }
     }
 
     /// A MESSAGE of ours got no answer. Where there was no connection, UDP is tried (RFC 3261 section 18.1.1).
-    fn unanswered(&mut self, number: u64, why: ClientEnd, cx: &Cx<'_, Self>) {
+    fn unanswered(&mut self, number: u64, why: Unanswered, cx: &Cx<'_, Self>) {
         let again = match self.ledger.borrow_mut().under_way.get_mut(&number) {
-            Some(request) if why == ClientEnd::TransportFailed => {
+            Some(request) if why == Unanswered::TransportFailed => {
                 request.datagram.take().map(|contact| (contact, Rc::clone(&request.delivery)))
             }
             _ => None,

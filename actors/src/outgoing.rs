@@ -2,43 +2,72 @@
 
 use sip::dialog::Dialog;
 use sip::net::resolve::Target;
-use sip::value::{Host, Uri};
+use sip::value::{Host, NameAddr, Uri};
 use sip::{Hop, Message, Protocol};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use crate::location::Contact;
-use crate::shard::{Core, Identity};
+use crate::shard::request::place_of;
+use crate::shard::{Core, Identity, Named, Way};
 use crate::way::{self, Step};
 
-/// The way to a registered contact: its own address where it can be reached as it says, else the way its REGISTER came
-/// (a NAT between us, a connection that only the phone can open, a name that only the phone knows; RFC 5626 section 5.3).
-pub fn next_hop(core: &Core, contact: &Contact) -> Hop {
-    let received = contact.received;
-    let Ok(uri) = Uri::parse(contact.uri.as_bytes()) else { return received };
-    let Some(Host::Ip(ip)) = uri.host_kind() else { return received };
-    let protocol = uri.params.value(b"transport").and_then(Protocol::parse).unwrap_or(match received.protocol {
+/// The way to a registered contact: by its Path to the first proxy of that (RFC 3327 section 5.1), else to its own address
+/// where it can be reached as it says, else the way that its REGISTER came (a NAT between us, a connection that only the
+/// phone can open, a name that only the phone knows; RFC 5626 section 5.3).
+pub fn to_contact(core: &Core, contact: &Contact) -> Way {
+    let mut flow = contact.received;
+    if flow.connection.is_none() {
+        // The binding may be older than this process, and than its ports.
+        flow.local = core.local_for(flow.protocol, flow.remote).unwrap_or(flow.local);
+    }
+    let flow = &flow;
+    if let Some(first) = contact.path.first() {
+        let next = NameAddr::parse(first.as_bytes()).map_or(b"".as_slice(), |address| address.uri);
+        return way(core, way::step(next, true, flow, false), flow, None, false);
+    }
+    let uri = Uri::parse(contact.uri.as_bytes()).ok();
+    if let Some(Host::Name(_)) = uri.and_then(|uri| uri.host_kind()) {
+        // What came over a connection is reached over it.
+        let bound = contact.reg_id.is_some() || flow.protocol != Protocol::Udp;
+        return way(core, way::step(contact.uri.as_bytes(), false, flow, bound), flow, None, false);
+    }
+    Way::Hop(uri.and_then(|uri| own_address(core, &uri, flow)).unwrap_or(*flow))
+}
+
+/// The hop to a contact without Path at its own address; none where it is reached by the flow of its REGISTER.
+fn own_address(core: &Core, uri: &Uri<'_>, flow: &Hop) -> Option<Hop> {
+    let Host::Ip(ip) = uri.host_kind()? else { return None };
+    let protocol = uri.params.value(b"transport").and_then(Protocol::parse).unwrap_or(match flow.protocol {
         Protocol::Tcp | Protocol::Udp => Protocol::Udp,
         secure_or_web => secure_or_web,
     });
-    if received.protocol != Protocol::Udp && (protocol == received.protocol || !contact.path.is_empty()) {
-        return received;
+    let taken = flow.protocol != Protocol::Udp && protocol == flow.protocol;
+    if taken || ip != flow.remote.ip() || matches!(protocol, Protocol::Ws | Protocol::Wss) {
+        return None;
     }
-    if ip != received.remote.ip() || !contact.path.is_empty() || matches!(protocol, Protocol::Ws | Protocol::Wss) {
-        return received;
-    }
-    let remote = SocketAddr::new(ip, uri.port.unwrap_or(protocol.default_port()));
-    match core.local_for(protocol, remote) {
-        Some(local) => Hop { protocol, local, remote, connection: None },
-        None => received,
-    }
+    let target = Target { protocol, address: SocketAddr::new(ip, uri.port.unwrap_or(protocol.default_port())) };
+    towards(core, target, flow)
 }
 
-/// The way of our next request in a dialog whose peer's signalling comes by `flow`; `bound` is of [`is_bound`].
-pub fn inside(core: &Core, dialog: &Dialog, flow: &Hop, bound: bool) -> Hop {
-    match way::step(dialog.next_hop(), dialog.is_routed(), flow, bound) {
-        Step::Straight(target) => towards(core, target, flow).unwrap_or(*flow),
-        Step::Back | Step::Name(_) => *flow,
+/// The way of our next request in a dialog whose peer's signalling comes by `flow`; `bound` is of [`is_bound`]. `found` is
+/// who has answered at a name before.
+pub fn inside(core: &Core, dialog: &Dialog, flow: &Hop, bound: bool, found: Option<&Found>) -> Way {
+    way(core, way::step(dialog.next_hop(), dialog.is_routed(), flow, bound), flow, found, true)
+}
+
+/// Who has answered at a name: what was looked up, and the hop.
+pub type Found = (Box<str>, Hop);
+
+fn way(core: &Core, step: Step<'_>, flow: &Hop, found: Option<&Found>, inside: bool) -> Way {
+    match step {
+        Step::Back => Way::Hop(*flow),
+        Step::Straight(target) => Way::Hop(towards(core, target, flow).unwrap_or(*flow)),
+        Step::Name(uri) => {
+            let place = place_of(&uri);
+            let known = found.filter(|(name, _)| *name == place).map(|(_, hop)| *hop);
+            Way::Named(Named { place, known, back: *flow, inside })
+        }
     }
 }
 
@@ -68,9 +97,9 @@ pub fn is_bound(core: &Core, request: &Message, flow: &Hop, sender: Option<&Iden
 /// Whether a registered contact is reached by the flow of its REGISTER alone: it wants that (RFC 5626 section 5.3), or has
 /// come from elsewhere than it says it is, through a NAT and not through a proxy.
 pub fn is_found_by_flow(contact: &Contact) -> bool {
-    let uri = Uri::parse(contact.uri.as_bytes()).ok();
-    let at_home = uri.and_then(|uri| uri.host_kind()) == Some(Host::Ip(contact.received.remote.ip()));
-    contact.reg_id.is_some() || (contact.path.is_empty() && !at_home)
+    let host = Uri::parse(contact.uri.as_bytes()).ok().and_then(|uri| uri.host_kind());
+    let elsewhere = matches!(host, Some(Host::Ip(ip)) if ip != contact.received.remote.ip());
+    contact.reg_id.is_some() || (contact.path.is_empty() && elsewhere)
 }
 
 /// Whether a contact can be spoken to in another way than the one its REGISTER came by: not through a NAT, not where it

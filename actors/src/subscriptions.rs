@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::call::CallView;
-use crate::outgoing;
+use crate::outgoing::{self, Found};
 use crate::shard::core::{dialog_key, new_branch, random_token};
 use crate::shard::{Core, Identity, Owner, SignallingMsg, TimerKind};
 use crate::shared::unix_ms;
@@ -49,6 +49,15 @@ pub enum SubscriptionMsg {
         /// The response.
         message: Message,
     },
+    /// A NOTIFY to a name has reached somebody, or is on its way there.
+    Reached {
+        /// Which subscription.
+        number: u64,
+        /// What was looked up.
+        place: Box<str>,
+        /// Who is there.
+        hop: Hop,
+    },
     /// A NOTIFY got no answer.
     Ended {
         /// Which subscription.
@@ -76,6 +85,8 @@ struct Subscription {
     hop: Hop,
     /// The watcher is reached by that way alone.
     bound: bool,
+    /// Who has answered at the name that was looked up last.
+    found: Option<Found>,
     notifier: Notifier,
     version: u32,
     id: Option<String>,
@@ -179,7 +190,8 @@ impl Subscriptions {
         ledger.by_dialog.insert(dialog_key(message.call_id(), tag.as_bytes()), number);
         let timer = self.core.arm(now + Duration::from_secs(granted.into()), TimerKind::Subscription(number));
         let bound = outgoing::is_bound(&self.core, message, &hop, Some(identity));
-        let subscription = Subscription { package, aor, dialog, hop, bound, notifier, version: 0, id, timer };
+        let subscription =
+            Subscription { package, aor, dialog, hop, bound, found: None, notifier, version: 0, id, timer };
         ledger.by_number.insert(number, subscription);
         if package == Package::Dialog {
             self.core.shared.watchers.fetch_add(1, Relaxed);
@@ -310,9 +322,10 @@ impl Subscriptions {
             let mut ledger = self.ledger.borrow_mut();
             let Some(subscription) = ledger.by_number.get_mut(&number) else { return };
             let branch = new_branch();
-            let hop = outgoing::inside(&self.core, &subscription.dialog, &subscription.hop, subscription.bound);
-            let via = outgoing::via(&self.core, &hop, &branch);
-            let contact = outgoing::contact(&self.core, &hop, subscription.dialog.is_secure(), "notifier");
+            let Subscription { dialog, hop, bound, found, .. } = &*subscription;
+            let way = outgoing::inside(&self.core, dialog, hop, *bound, found.as_ref());
+            let via = outgoing::via(&self.core, way.hop(), &branch);
+            let contact = outgoing::contact(&self.core, way.hop(), dialog.is_secure(), "notifier");
             let mut writer = subscription.dialog.request(&Method::Notify, &via);
             let package = match subscription.package {
                 Package::Reg => "reg",
@@ -326,7 +339,7 @@ impl Subscriptions {
             let bytes = writer.body(content_type, body.as_bytes());
             let ended = subscription.notifier.is_ended(now);
             drop(ledger);
-            self.core.request(Owner::Subscription(number), &Method::Notify, &branch, hop, bytes);
+            self.core.request(Owner::Subscription(number), &Method::Notify, &branch, &way, bytes);
             ended
         };
         if ended {
@@ -393,6 +406,11 @@ impl Live for Subscriptions {
                     .is_some_and(|s| matches!(s.code(), 404 | 405 | 410 | 416 | 480..=485 | 489 | 501 | 604))
                 {
                     self.forget(number);
+                }
+            }
+            SubscriptionMsg::Reached { number, place, hop } => {
+                if let Some(subscription) = self.ledger.borrow_mut().by_number.get_mut(&number) {
+                    subscription.found = Some((place, hop));
                 }
             }
             SubscriptionMsg::Ended { number } => self.forget(number),

@@ -11,6 +11,7 @@
 //! │  ├─ registrar             permanent      bindings of the addresses of record that hash here
 //! │  ├─ messages              permanent      instant messages, kept for the absent
 //! │  ├─ subscriptions         permanent      notifier of reg and dialog
+//! │  ├─ names                 permanent      looks up where the names in requests of ours lead
 //! │  ├─ calls                 one-for-one    1,000 in 10 s
 //! │  │  └─ CALL               transient      a call with both legs; rebuilt from its checkpoint
 //! │  └─ signalling            permanent      sockets and timers of the shard
@@ -30,7 +31,7 @@ use crate::messages::{self, MessageRelay};
 use crate::records::Records;
 use crate::registrar::{self, Registrar};
 use crate::shard::core::Seats;
-use crate::shard::{Core, Signalling};
+use crate::shard::{Core, Names, Signalling};
 use crate::shared::Shared;
 use crate::subscriptions::{self, Subscriptions};
 use crate::supervision::{
@@ -114,6 +115,10 @@ fn shard(shared: &Arc<Shared>, number: usize) -> Supervisor {
             })
             .seat(&subscriptions),
         )
+        .with(child("names", Restart::Permanent, {
+            let core = with(&core);
+            move || Names::new(Rc::clone(&core))
+        }))
         .with(
             child("calls", Restart::Permanent, {
                 let core = with(&core);

@@ -10,6 +10,7 @@
 pub mod agent;
 pub mod baresip;
 pub mod config;
+pub mod dns;
 pub mod party;
 pub mod phone;
 pub mod ports;

@@ -3,18 +3,18 @@
 use media::{Side, Source};
 use sip::dialog::Dialog;
 use sip::sdp::{Carrier, Meaning, Session, State, relay_answer, relay_offer, revise};
-use sip::transaction::ClientId;
 use sip::{Message, Method, Status};
 
 use super::begin::description;
 use super::leg::{Abilities, LegId, LegState, Unpracked};
 use super::record::{Said, What};
 use super::{CallTimer, Work, media as audio};
+use crate::shard::{RequestId, Way};
 use crate::shared::unix_ms;
 
 impl Work<'_> {
     /// 2xx to our INVITE.
-    pub fn picked_up(&mut self, client: ClientId, id: LegId, response: &Message) {
+    pub fn picked_up(&mut self, client: RequestId, id: LegId, response: &Message) {
         if !self.confirm(client, id, response) {
             return;
         }
@@ -59,7 +59,7 @@ impl Work<'_> {
     }
 
     /// Makes a leg's dialog the confirmed one of `response`. False when the response cannot make one.
-    pub fn confirm(&mut self, client: ClientId, id: LegId, response: &Message) -> bool {
+    pub fn confirm(&mut self, client: RequestId, id: LegId, response: &Message) -> bool {
         let Some(leg) = self.state.leg_mut(id) else { return false };
         // The early dialog of this answer goes on, with what was agreed in it and the CSeq that its PRACKs have reached;
         // those of other branches are over (RFC 3261 section 13.2.2.4).
@@ -166,7 +166,7 @@ impl Work<'_> {
     }
 
     /// The caller sent no offer and the callee's 2xx has one: it goes on, with our address.
-    fn answer_with_offer(&mut self, client: ClientId, id: LegId, response: &Message) {
+    fn answer_with_offer(&mut self, client: RequestId, id: LegId, response: &Message) {
         if !self.open_media() {
             self.acknowledge_and_end(client, id, response);
             return self.refuse(Status::SERVICE_UNAVAILABLE, Some("No Media Port Free"), 34);
@@ -250,24 +250,26 @@ impl Work<'_> {
     }
 
     /// Acknowledges a 2xx (RFC 3261 section 13.2.2.4); the layer repeats the ACK when the 2xx comes again.
-    pub fn send_ack(&mut self, client: ClientId, id: LegId, response: &Message, body: Option<&Session>) {
+    pub fn send_ack(&mut self, client: RequestId, id: LegId, response: &Message, body: Option<&Session>) {
         let core = self.core;
         let Some(leg) = self.state.leg_mut(id) else { return };
         leg.client = leg.client.filter(|open| *open != client);
-        let hop = leg.way(core);
-        let via = crate::outgoing::via(core, &hop, &crate::shard::core::new_branch());
+        let way = leg.way(core);
+        let via = crate::outgoing::via(core, way.hop(), &crate::shard::core::new_branch());
         let Some(dialog) = &leg.dialog else { return };
         let writer = dialog.ack(response.cseq(), &via);
         let bytes = match body {
             Some(body) => writer.body("application/sdp", body.print().as_bytes()),
             None => writer.finish(),
         };
-        core.ack_success(client, response.to_tag().unwrap_or_default(), bytes, hop);
-        self.note(Some(id), What::Sent { message: Said::request(Method::Ack), to: Some(hop.into()) });
+        core.ack_success(self.owner(id), client, response.to_tag().unwrap_or_default(), bytes, &way);
+        if let Way::Hop(hop) = way {
+            self.note(Some(id), What::Sent { message: Said::request(Method::Ack), to: Some(hop.into()) });
+        }
     }
 
     /// A 2xx that comes too late is acknowledged and its dialog ended at once (RFC 3261 section 13.2.2.4).
-    pub fn acknowledge_and_end(&mut self, client: ClientId, id: LegId, response: &Message) {
+    pub fn acknowledge_and_end(&mut self, client: RequestId, id: LegId, response: &Message) {
         let Some(leg) = self.state.leg_mut(id) else { return };
         if leg.state != LegState::Confirmed {
             leg.dialog = leg.invite.as_ref().and_then(|invite| Dialog::of_client(invite, response).ok());

@@ -54,9 +54,10 @@ impl Work<'_> {
             return;
         };
         if before == LegState::Early {
-            let to = Some(leg.hop);
-            self.note(Some(id), What::Sent { message: Said::request(sip::Method::Cancel), to: to.map(Into::into) });
-            self.core.cancel(client, reason);
+            let to = Some(leg.hop.into());
+            if self.core.cancel(client, reason) {
+                self.note(Some(id), What::Sent { message: Said::request(sip::Method::Cancel), to });
+            }
         }
     }
 

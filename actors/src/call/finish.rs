@@ -67,17 +67,18 @@ impl Work<'_> {
 
     /// A 2xx of another branch of the first INVITE: acknowledged and ended, without touching the leg
     /// (RFC 3261 section 13.2.2.4).
-    pub fn end_other_fork(&mut self, client: sip::transaction::ClientId, id: LegId, response: &sip::Message) {
+    pub fn end_other_fork(&mut self, client: crate::shard::RequestId, id: LegId, response: &sip::Message) {
         let Some(leg) = self.state.leg(id) else { return };
         let Some(invite) = &leg.invite else { return };
         let Ok(mut dialog) = sip::dialog::Dialog::of_client(invite, response) else { return };
-        let hop = crate::outgoing::inside(self.core, &dialog, &leg.hop, leg.bound);
-        let via = |branch: &str| crate::outgoing::via(self.core, &hop, branch);
+        let way = crate::outgoing::inside(self.core, &dialog, &leg.hop, leg.bound, leg.found.as_deref());
+        let via = |branch: &str| crate::outgoing::via(self.core, way.hop(), branch);
         let ack = dialog.ack(response.cseq(), &via(&crate::shard::core::new_branch())).finish();
-        self.core.ack_success(client, response.to_tag().unwrap_or_default(), ack, hop);
+        let nobody = self.owner(LegId::NEWCOMER);
+        self.core.ack_success(nobody, client, response.to_tag().unwrap_or_default(), ack, &way);
         let branch = crate::shard::core::new_branch();
         let bye = dialog.request(&Method::Bye, &via(&branch)).finish();
-        self.core.request(self.owner(LegId::NEWCOMER), &Method::Bye, &branch, hop, bye);
+        self.core.request(nobody, &Method::Bye, &branch, &way, bye);
     }
 
     /// Closes the media path and writes the record; the call is over when its legs are.

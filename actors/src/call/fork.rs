@@ -5,7 +5,7 @@ use sip::dialog::Dialog;
 use sip::dialog::reliable::{Sent, Verdict};
 use sip::dialog::session_timer::Policy;
 use sip::sdp::{Carrier, Meaning, Session, relay_offer};
-use sip::transaction::{ClientEnd, ClientId, ServerEnd, ServerId};
+use sip::transaction::{ServerEnd, ServerId};
 use sip::{Hop, Message, Method, Name, Status, Writer};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use super::{CallTimer, Work, media as audio};
 use crate::location::Contact;
 use crate::outgoing;
 use crate::shard::core::new_branch;
-use crate::shard::{ALLOW, SUPPORTED};
+use crate::shard::{ALLOW, RequestId, SUPPORTED, Unanswered, Way};
 
 /// As [`SUPPORTED`] in an INVITE without offer: a reliable provisional response would have to carry the offer, whose
 /// answer only the caller can give (RFC 3262 section 5), and in its ACK.
@@ -135,8 +135,11 @@ impl Work<'_> {
             bytes = compose(leg);
         }
         leg.invite = Message::parse(bytes.clone()).ok();
-        let hop = leg.hop;
-        let client = core.request(self.owner(id), &Method::Invite, &branch, hop, bytes);
+        let way = match leg.named.clone() {
+            Some(named) => Way::Named(*named),
+            None => Way::Hop(leg.hop),
+        };
+        let client = core.request(self.owner(id), &Method::Invite, &branch, &way, bytes);
         if let Some(leg) = self.state.leg_mut(id) {
             leg.client = client;
         }
@@ -144,7 +147,9 @@ impl Work<'_> {
             return self.untie(id);
         }
         self.tie(id);
-        self.note(Some(id), What::Sent { message: Said::request(Method::Invite), to: Some(hop.into()) });
+        if let Way::Hop(hop) = way {
+            self.note(Some(id), What::Sent { message: Said::request(Method::Invite), to: Some(hop.into()) });
+        }
     }
 
     /// From without tag, and the hops that are left, for requests on behalf of the caller.
@@ -180,7 +185,7 @@ impl Work<'_> {
     }
 
     /// A response on any leg.
-    pub fn response(&mut self, client: ClientId, id: LegId, response: &Message, hop: Hop) {
+    pub fn response(&mut self, client: RequestId, id: LegId, response: &Message, hop: Hop) {
         let Some(status) = response.status() else { return };
         // Who answers has been reached: there is no other way to try.
         if let Some(leg) = self.state.leg_mut(id) {
@@ -215,7 +220,7 @@ impl Work<'_> {
         }
     }
 
-    fn invite_response(&mut self, client: ClientId, id: LegId, response: &Message, status: Status) {
+    fn invite_response(&mut self, client: RequestId, id: LegId, response: &Message, status: Status) {
         let Some(leg) = self.state.leg(id) else { return };
         match leg.state {
             LegState::Confirmed => self.reinvite_response(client, id, response, status),
@@ -437,12 +442,9 @@ impl Work<'_> {
     }
 
     /// A request of ours got no final answer.
-    pub fn unanswered(&mut self, client: ClientId, id: LegId, why: ClientEnd) {
-        let status = match why {
-            ClientEnd::Timeout => Status::REQUEST_TIMEOUT,
-            ClientEnd::TransportFailed => Status::SERVICE_UNAVAILABLE,
-        };
-        self.decided(Some(id), format!("no answer: {why:?}"));
+    pub fn unanswered(&mut self, client: RequestId, id: LegId, why: Unanswered) {
+        let status = why.status();
+        self.decided(Some(id), format!("no answer: {why}"));
         if self.passed_unanswered(client, status) {
             return;
         }
@@ -450,8 +452,8 @@ impl Work<'_> {
         match state {
             // A PRACK without answer: the callee, which has not seen it either, ends its INVITE (RFC 3262 section 3).
             LegState::Early if waiting != Some(client) => {}
-            LegState::Early if why == ClientEnd::TransportFailed && self.retry_by_datagram(id) => {}
-            LegState::Early | LegState::Late => self.fork_over(id, status, "".into()),
+            LegState::Early if why == Unanswered::TransportFailed && self.retry_by_datagram(id) => {}
+            LegState::Early | LegState::Late => self.fork_over(id, status, why.phrase().into()),
             LegState::Confirmed => self.party_gone(id, "the party does not answer"),
             LegState::Ending => self.untie(id),
             LegState::Ended => {}

@@ -2,23 +2,33 @@
 
 use sip::dialog::reliable::RAck;
 use sip::sdp::Meaning;
-use sip::transaction::{ClientId, ServerId};
+use sip::transaction::ServerId;
 use sip::{Hop, Message, Method, Name, Status};
 
 use super::Work;
 use super::leg::{Leg, LegId, LegState, Unpracked};
 use super::record::{Said, What};
 use crate::outgoing;
+use crate::shard::RequestId;
 
 /// Requests that may be on their way from one party to the other at once.
 const PASSED_MAX: usize = 8;
 
 /// A request that was passed on; its answer goes back.
 pub struct Passed {
-    client: ClientId,
+    client: RequestId,
     from: LegId,
     server: ServerId,
     request: Message,
+}
+
+impl Passed {
+    /// The request is called otherwise from now on.
+    pub fn renamed(&mut self, before: RequestId, now: RequestId) {
+        if self.client == before {
+            self.client = now;
+        }
+    }
 }
 
 impl Work<'_> {
@@ -184,7 +194,7 @@ impl Work<'_> {
     }
 
     /// The answer to a passed request; true when it was one.
-    pub fn passed_back(&mut self, client: ClientId, response: &Message, status: Status) -> bool {
+    pub fn passed_back(&mut self, client: RequestId, response: &Message, status: Status) -> bool {
         let Some(at) = self.state.passed.iter().position(|p| p.client == client) else { return false };
         if !status.is_final() {
             return true;
@@ -209,7 +219,7 @@ impl Work<'_> {
     }
 
     /// A passed request got no answer; true when it was one.
-    pub fn passed_unanswered(&mut self, client: ClientId, status: Status) -> bool {
+    pub fn passed_unanswered(&mut self, client: RequestId, status: Status) -> bool {
         let Some(at) = self.state.passed.iter().position(|p| p.client == client) else { return false };
         let passed = self.state.passed.swap_remove(at);
         self.answer_plain(passed.from, passed.server, &passed.request, status, None);

@@ -6,17 +6,17 @@ use sip::dialog::Dialog;
 use sip::dialog::reliable::{Received, Sent};
 use sip::dialog::session_timer::SessionTimer;
 use sip::sdp::{Carrier, OfferAnswer, Session};
-use sip::transaction::{ClientId, ServerId};
+use sip::transaction::ServerId;
 use sip::{Hop, Message, Method, Name, Status, Writer};
 
 use super::begin::description;
 use super::record::{Said, What};
 use super::{CallKey, Work};
 use crate::location::Contact;
-use crate::outgoing;
+use crate::outgoing::{self, Found};
 use crate::outside;
 use crate::shard::core::{new_branch, random_token};
-use crate::shard::{Core, Identity, Owner};
+use crate::shard::{Core, Identity, Named, Owner, RequestId, Way};
 
 /// Which leg of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -92,12 +92,16 @@ pub struct Leg {
     pub secure: bool,
     /// The party is reached by that way alone.
     pub bound: bool,
+    /// The way of our first INVITE, where that goes to a name.
+    pub named: Option<Box<Named>>,
+    /// Who has answered at the name that was looked up last: the dialog stays with it (RFC 3263 section 4).
+    pub found: Option<Box<Found>>,
     /// What becomes of an INVITE that is too long for a datagram.
     pub too_long: TooLong,
     /// Our INVITE as it was sent, for dialogs that its answers make.
     pub invite: Option<Message>,
     /// Our INVITE or re-INVITE that waits for its final answer.
-    pub client: Option<ClientId>,
+    pub client: Option<RequestId>,
     /// The party's INVITE or re-INVITE that waits for ours.
     pub server: Option<(ServerId, Message)>,
     /// Offer and answer.
@@ -109,7 +113,7 @@ pub struct Leg {
     /// Our offer in a 2xx waits for the answer in the ACK, or our 2xx for its ACK.
     pub ack_due: bool,
     /// The 2xx of the party that waits for our ACK, because the answer must come from the other party first.
-    pub ack_held: Option<(ClientId, Message)>,
+    pub ack_held: Option<(RequestId, Message)>,
     /// Numbers of the reliable provisional responses that we send (RFC 3262).
     pub reliable_sent: Option<Sent>,
     /// Whether the last of them waits for its PRACK.
@@ -193,6 +197,8 @@ impl Leg {
             hop,
             secure,
             bound: outgoing::is_bound(core, &invite, &hop, Some(identity)),
+            named: None,
+            found: None,
             too_long: TooLong::ByDatagram,
             invite: None,
             client: None,
@@ -215,8 +221,13 @@ impl Leg {
 
     /// A leg that begins with our INVITE to a contact.
     pub fn outgoing(core: &Core, id: LegId, side: Side, contact: &Contact, party: String) -> Self {
-        let hop = outgoing::next_hop(core, contact);
-        let connects = outgoing::takes_connections(contact, &hop);
+        let way = outgoing::to_contact(core, contact);
+        let hop = *way.hop();
+        let (named, connects) = match way {
+            Way::Hop(hop) => (None, outgoing::takes_connections(contact, &hop)),
+            // An errand sees to that itself.
+            Way::Named(named) => (Some(Box::new(named)), false),
+        };
         let too_long = if connects { TooLong::ByStream } else { TooLong::ByDatagram };
         Self {
             id,
@@ -231,6 +242,8 @@ impl Leg {
             hop,
             secure: contact.uri.starts_with("sips:"),
             bound: outgoing::is_found_by_flow(contact),
+            named,
+            found: None,
             too_long,
             invite: None,
             client: None,
@@ -292,20 +305,21 @@ impl Leg {
 
     /// Says BYE for a leg that no call has, and forgets it.
     pub fn say_goodbye(&mut self, core: &Core) {
-        let (branch, hop) = (new_branch(), self.way(core));
-        let via = outgoing::via(core, &hop, &branch);
+        let (branch, way) = (new_branch(), self.way(core));
+        let via = outgoing::via(core, way.hop(), &branch);
         if let Some(dialog) = self.dialog.as_mut() {
             let bye = dialog.request(&Method::Bye, &via).finish();
-            core.request(Owner::Nobody, &Method::Bye, &branch, hop, bye);
+            core.request(Owner::Nobody, &Method::Bye, &branch, &way, bye);
         }
         core.shared.unmove_dialog(self.call_id.as_bytes());
     }
 
     /// The way of our next request to the party.
-    pub fn way(&self, core: &Core) -> Hop {
-        match &self.dialog {
-            Some(dialog) => outgoing::inside(core, dialog, &self.hop, self.bound),
-            None => self.hop,
+    pub fn way(&self, core: &Core) -> Way {
+        match (&self.dialog, &self.named) {
+            (Some(dialog), _) => outgoing::inside(core, dialog, &self.hop, self.bound, self.found.as_deref()),
+            (None, Some(named)) => Way::Named((**named).clone()),
+            (None, None) => Way::Hop(self.hop),
         }
     }
 
@@ -317,21 +331,38 @@ impl Leg {
 
 impl Work<'_> {
     /// Sends a request inside a leg's dialog; `None` when it has no dialog. `fill` adds headers and ends the message.
-    pub fn send_inside(&mut self, id: LegId, method: &Method, fill: impl FnOnce(Writer) -> Bytes) -> Option<ClientId> {
+    pub fn send_inside(&mut self, id: LegId, method: &Method, fill: impl FnOnce(Writer) -> Bytes) -> Option<RequestId> {
         let (core, key) = (self.core, self.key);
         let leg = self.state.leg_mut(id)?;
-        let hop = leg.way(core);
+        let way = leg.way(core);
         let branch = new_branch();
-        let via = outgoing::via(core, &hop, &branch);
-        let contact = leg.contact(core, key, &hop);
+        let via = outgoing::via(core, way.hop(), &branch);
+        let contact = leg.contact(core, key, way.hop());
         let mut writer = leg.dialog.as_mut()?.request(method, &via);
         if matches!(method, Method::Invite | Method::Update | Method::Refer | Method::Subscribe) {
             writer.header(Name::Contact, contact);
         }
         let bytes = fill(writer);
-        let client = core.request(self.owner(id), method, &branch, hop, bytes);
-        self.note(Some(id), What::Sent { message: Said::request(method.clone()), to: Some(hop.into()) });
+        let client = core.request(self.owner(id), method, &branch, &way, bytes);
+        if let Way::Hop(hop) = way {
+            self.note(Some(id), What::Sent { message: Said::request(method.clone()), to: Some(hop.into()) });
+        }
         client
+    }
+
+    /// A request of ours to a name is at, or on its way to, somebody there.
+    pub fn reached(&mut self, id: LegId, request: RequestId, now: RequestId, found: Found) {
+        for passed in &mut self.state.passed {
+            passed.renamed(request, now);
+        }
+        let Some(leg) = self.state.leg_mut(id) else { return };
+        if leg.client == Some(request) {
+            leg.client = Some(now);
+            if leg.outgoing && matches!(leg.state, LegState::Early | LegState::Late) {
+                leg.hop = found.1;
+            }
+        }
+        leg.found = Some(Box::new(found));
     }
 
     /// Begins a response inside a leg's dialog, or to its first INVITE: our tag, our Contact where the method wants one.

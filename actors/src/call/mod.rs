@@ -44,16 +44,16 @@ mod transfer;
 
 pub use file::{CallFile, CallView, RecordView};
 pub use leg::{Leg, LegId, LegState};
-pub use record::{Event, What};
+pub use record::{Event, Said, What};
 pub use state::State;
 
 use sip::dialog::replaces::Replaces;
-use sip::transaction::{ClientEnd, ClientId, ServerEnd, ServerId};
+use sip::transaction::{ServerEnd, ServerId};
 use sip::{Hop, Message};
 use std::fmt;
 use std::rc::Rc;
 
-use crate::shard::{Core, Identity, Owner};
+use crate::shard::{Core, Identity, Owner, RequestId, Unanswered};
 use crate::supervision::{Cx, Live, Ref, Restart, StartError, StopReason};
 
 /// Names a call for ever: when the process began, which shard, which call of it.
@@ -141,7 +141,7 @@ pub enum CallMsg {
     /// An answer to a request of ours.
     Response {
         /// The request's transaction.
-        client: ClientId,
+        client: RequestId,
         /// The leg.
         leg: LegId,
         /// The response.
@@ -149,14 +149,27 @@ pub enum CallMsg {
         /// Where it came from.
         hop: Hop,
     },
+    /// A request of ours to a name has reached somebody, or is on its way there.
+    Reached {
+        /// The leg.
+        leg: LegId,
+        /// The request.
+        request: RequestId,
+        /// How it is called from now on.
+        now: RequestId,
+        /// What was looked up.
+        place: Box<str>,
+        /// Who is there.
+        hop: Hop,
+    },
     /// A request of ours got no answer.
     ClientEnded {
         /// The request's transaction.
-        client: ClientId,
+        client: RequestId,
         /// The leg.
         leg: LegId,
         /// Why.
-        why: ClientEnd,
+        why: Unanswered,
     },
     /// An answer of ours was not taken.
     ServerEnded {
@@ -343,6 +356,7 @@ impl Work<'_> {
             CallMsg::Ack { leg, message } => self.acked(leg, &message),
             CallMsg::Cancel { server, message } => self.cancelled(server, &message),
             CallMsg::Response { client, leg, message, hop } => self.response(client, leg, &message, hop),
+            CallMsg::Reached { leg, request, now, place, hop } => self.reached(leg, request, now, (place, hop)),
             CallMsg::ClientEnded { client, leg, why } => self.unanswered(client, leg, why),
             CallMsg::ServerEnded { server, leg, why } => self.answer_lost(server, leg, why),
             CallMsg::Timer(timer) => self.timer(timer),

@@ -7,7 +7,7 @@
 use media::Source;
 use rand::Rng;
 use sip::sdp::{Carrier, Meaning, Refusal, Session, relay_answer, revise};
-use sip::transaction::{ClientId, ServerId};
+use sip::transaction::ServerId;
 use sip::{Message, Method, Name, Status};
 
 use super::begin::description;
@@ -15,7 +15,7 @@ use super::leg::{Abilities, LegId, LegState};
 use super::record::What;
 use super::{CallTimer, Work, media as audio};
 use crate::outside::{self, Chance};
-use crate::shard::SUPPORTED;
+use crate::shard::{RequestId, SUPPORTED};
 
 impl Work<'_> {
     /// A re-INVITE or UPDATE of a party.
@@ -237,7 +237,7 @@ impl Work<'_> {
     }
 
     /// The answer to a re-INVITE of ours.
-    pub fn reinvite_response(&mut self, client: ClientId, id: LegId, response: &Message, status: Status) {
+    pub fn reinvite_response(&mut self, client: RequestId, id: LegId, response: &Message, status: Status) {
         let Some(leg) = self.state.leg_mut(id) else { return };
         if leg.client != Some(client) {
             // A 2xx of another fork of the first INVITE (RFC 3261 section 13.2.2.4), or one that was lost with an actor.

@@ -2,7 +2,6 @@
 //! layer knows.
 
 use sip::Status;
-use sip::transaction::Owned;
 
 use super::leg::{LegId, LegState};
 use super::{CallTimer, Work};
@@ -25,12 +24,10 @@ impl Work<'_> {
     }
 
     fn reconcile_leg(&mut self, id: LegId) {
-        let owned = self.core.owned(self.owner(id));
+        let open = self.core.open_requests(self.owner(id));
         let Some(leg) = self.state.leg_mut(id) else { return };
-        let invite = leg.client;
-        let waits =
-            owned.iter().any(|o| matches!(o, Owned::Client { client, open: true, .. } if Some(*client) == invite));
-        let any = owned.iter().any(|o| matches!(o, Owned::Client { open: true, .. }));
+        let waits = leg.client.is_some_and(|invite| open.contains(&invite));
+        let any = !open.is_empty();
         match leg.state {
             LegState::Early if leg.outgoing && !waits => self.fork_over(id, Status::SERVER_INTERNAL_ERROR, "".into()),
             LegState::Late if !waits => self.untie(id),

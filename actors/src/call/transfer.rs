@@ -9,7 +9,7 @@ use media::{Side, Source};
 use sip::dialog::refer::{Refer, Report, SIPFRAG};
 use sip::dialog::replaces::Replaces;
 use sip::sdp::{Carrier, Session, relay_offer, revise};
-use sip::transaction::{ClientId, ServerId};
+use sip::transaction::ServerId;
 use sip::value::Scheme;
 use sip::{Message, Method, Name, Status};
 use std::time::Duration;
@@ -22,7 +22,7 @@ use super::{CallKey, CallTimer, Work, media as audio};
 use crate::directory::Destination;
 use crate::outside;
 use crate::registrar::gruu;
-use crate::shard::{SignallingMsg, home_of};
+use crate::shard::{RequestId, SignallingMsg, home_of};
 
 /// How long the transferor may take to hang up after a transfer that succeeded.
 const LEAVE: Duration = Duration::from_secs(5);
@@ -285,7 +285,7 @@ impl Work<'_> {
     }
 
     /// The target has answered; true when it was one.
-    pub fn transfer_answered(&mut self, client: ClientId, id: LegId, response: &Message) -> bool {
+    pub fn transfer_answered(&mut self, client: RequestId, id: LegId, response: &Message) -> bool {
         if !self.is_target(id) {
             return false;
         }

@@ -15,10 +15,12 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::errands::Errands;
 use super::gate::Gate;
+use super::request::RequestId;
 use crate::admission::Buckets;
-use crate::call::{Call, CallFile, CallKey, CallMsg, LegId};
-use crate::messages::{MessageRelay, RelayMsg};
+use crate::call::{Call, CallFile, CallKey, CallMsg, LegId, What};
+use crate::messages::MessageRelay;
 use crate::outside;
 use crate::records::{EndedCall, RecordsMsg};
 use crate::registrar::{Registrar, RegistrarMsg};
@@ -36,6 +38,8 @@ pub enum Owner {
     Relay(u64),
     /// The notifier.
     Subscription(u64),
+    /// A request to a name, on whoever's behalf.
+    Errand(u64),
     /// Nobody any more: a last word whose answer changes nothing.
     Nobody,
 }
@@ -88,6 +92,7 @@ pub struct Core {
     spare: RefCell<Vec<Outputs<Owner>>>,
     wheel: RefCell<Wheel<TimerKind>>,
     net: RefCell<Option<sip::net::ShardNet>>,
+    pub(super) errands: RefCell<Errands>,
     /// Living calls.
     pub calls: RefCell<AHashMap<CallKey, CallSlot>>,
     dialogs: RefCell<Dialogs>,
@@ -142,6 +147,8 @@ pub struct Load {
     pub transactions: usize,
     /// Timers.
     pub timers: usize,
+    /// Requests to names that are on their way.
+    pub errands: usize,
 }
 
 impl Core {
@@ -163,6 +170,7 @@ impl Core {
             wheel: RefCell::new(Wheel::new(TIMERS_MAX)),
             media_events: Self::media_events(&shared, shard),
             net: RefCell::new(None),
+            errands: RefCell::default(),
             calls: RefCell::default(),
             dialogs: RefCell::default(),
             records: RefCell::default(),
@@ -297,26 +305,16 @@ impl Core {
             }
             // An INVITE is claimed by its call in the step that dispatches it: without an owner it is answered already.
             Output::Cancel { .. } => {}
-            Output::Response { client, owner, message, hop } => match owner {
-                Owner::Call(key, leg) => self.tell_call(key, CallMsg::Response { client, leg, message, hop }),
-                Owner::Relay(number) => {
-                    self.relay.send_reply(RelayMsg::Response { number, message });
-                }
-                Owner::Subscription(number) => {
-                    self.subscriptions.send_reply(SubscriptionMsg::Response { number, message });
-                }
-                Owner::Nobody => {}
-            },
-            Output::ClientEnded { client, owner, why } => match owner {
-                Owner::Call(key, leg) => self.tell_call(key, CallMsg::ClientEnded { client, leg, why }),
-                Owner::Relay(number) => {
-                    self.relay.send_reply(RelayMsg::Ended { number, why });
-                }
-                Owner::Subscription(number) => {
-                    self.subscriptions.send_reply(SubscriptionMsg::Ended { number });
-                }
-                Owner::Nobody => {}
-            },
+            Output::Response { client, owner: Owner::Errand(number), message, hop } => {
+                self.errand_answered(number, client, message, hop);
+            }
+            Output::Response { client, owner, message, hop } => {
+                self.told(owner, RequestId::Direct(client), message, hop);
+            }
+            Output::ClientEnded { owner: Owner::Errand(number), why, .. } => self.errand_unanswered(number, why),
+            Output::ClientEnded { client, owner, why } => {
+                self.told_unanswered(owner, RequestId::Direct(client), why.into());
+            }
             Output::ServerEnded { server, owner: Some(Owner::Call(key, leg)), why } => {
                 self.tell_call(key, CallMsg::ServerEnded { server, leg, why });
             }
@@ -369,21 +367,18 @@ impl Core {
         self.with_layer(|layer, now, _| layer.pracked(now, server, rseq))
     }
 
-    /// Sends a request. `None` when there are too many transactions.
-    pub fn request(&self, owner: Owner, method: &Method, branch: &str, hop: Hop, bytes: Bytes) -> Option<ClientId> {
+    /// Begins a transaction of ours. `None` when there are too many.
+    pub(super) fn transact(
+        &self,
+        owner: Owner,
+        method: &Method,
+        branch: &str,
+        hop: Hop,
+        bytes: Bytes,
+    ) -> Option<ClientId> {
         self.with_layer(|layer, now, out| layer.request(now, bytes, method, branch, hop, owner, out))
             .inspect_err(|error| tracing::warn!(shard = self.shard, %error, "a request was not sent"))
             .ok()
-    }
-
-    /// Cancels an INVITE of ours (RFC 3261 section 9.1).
-    pub fn cancel(&self, client: ClientId, reason: Option<&str>) {
-        self.with_layer(|layer, now, out| layer.cancel(now, client, reason, out));
-    }
-
-    /// Sends the ACK of a 2xx and keeps it for repetitions.
-    pub fn ack_success(&self, client: ClientId, to_tag: &[u8], ack: Bytes, hop: Hop) {
-        self.with_layer(|layer, _, out| layer.ack(client, to_tag, ack, hop, out));
     }
 
     /// A neighbour cannot be reached.
@@ -396,6 +391,9 @@ impl Core {
     /// Sends bytes; a failure reaches the transaction that sent them.
     pub fn send(&self, hop: &Hop, bytes: Bytes) {
         let failed = match &*self.net.borrow() {
+            Some(net) if hop.protocol == sip::Protocol::Tls && hop.connection.is_none() => {
+                net.send_as(hop, self.errands.borrow().tls_name(hop.remote), bytes).err()
+            }
             Some(net) => net.send(hop, bytes).err(),
             None => return,
         };
@@ -451,6 +449,13 @@ impl Core {
                     tracing::warn!(call = %key, "too much came while the call was being rebuilt");
                 }
             }
+        }
+    }
+
+    /// Notes something in the record of a call.
+    pub(super) fn note_call(&self, key: CallKey, leg: LegId, what: What) {
+        if let Some(slot) = self.calls.borrow().get(&key) {
+            slot.file.note(self.now(), Some(leg), what);
         }
     }
 
@@ -528,6 +533,7 @@ impl Core {
             dialogs: self.dialogs.borrow().len(),
             transactions: self.layer.borrow().counts().total(),
             timers: self.wheel.borrow().len(),
+            errands: self.errands.borrow().counts().0,
         }
     }
 }

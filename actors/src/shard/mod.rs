@@ -6,13 +6,18 @@
 
 pub mod core;
 mod dispatch;
+mod errands;
 mod gate;
 mod inbound;
+mod names;
+pub mod request;
 mod salvage;
 mod signalling;
 
 pub use core::{Core, Owner, TimerKind};
 pub use gate::{ALLOW, Identity, SUPPORTED, not_understood};
+pub use names::Names;
+pub use request::{Named, RequestId, Unanswered, Way};
 pub use signalling::{Signalling, SignallingMsg};
 
 /// Which shard a Call-ID or address of record belongs to: every shard computes the same.
