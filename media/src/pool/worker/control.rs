@@ -55,7 +55,8 @@ impl Worker<'_> {
             if again {
                 // A predecessor may have connected it to a peer that has been negotiated away since.
                 sys::disconnect(&pair.rtp)?;
-            } else if pair.watched.load(Ordering::SeqCst) == 0 {
+            } else if pair.watched.load(Ordering::SeqCst) != self.epoch {
+                // Nobody has thrown away what came to it.
                 discard_leftovers(pair);
             }
             self.watch(pair)?;
