@@ -15,13 +15,33 @@ use crate::registrar::gruu::bare;
 /// Shards of the map; measured best at 64 (see docs/decisions.md).
 const MAP_SHARDS: usize = 64;
 
+/// Where a REGISTER came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Transport.
+    pub protocol: Protocol,
+    /// The phone's address, or that of its NAT.
+    pub remote: SocketAddr,
+    /// The connection, where the transport has one.
+    pub connection: Option<ConnectionId>,
+    /// Our end of a WebSocket; for all other transports the wires know which of our addresses reaches a phone.
+    pub web: Option<Box<SocketAddr>>,
+}
+
+impl From<&Hop> for Source {
+    fn from(hop: &Hop) -> Self {
+        let web = matches!(hop.protocol, Protocol::Ws | Protocol::Wss).then(|| Box::new(hop.local));
+        Self { protocol: hop.protocol, remote: hop.remote, connection: hop.connection, web }
+    }
+}
+
 /// One live binding. Boxed strings: a hundred thousand of these are in memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Contact {
     /// The contact URI as registered.
     pub uri: Box<str>,
     /// Where the REGISTER came from: the way back to a phone behind NAT.
-    pub received: Hop,
+    pub received: Source,
     /// Path, topmost first (RFC 3327).
     pub path: Box<[Box<str>]>,
     /// `+sip.instance`.
@@ -55,7 +75,7 @@ impl Contact {
             reg_id: self.reg_id,
             gruu_token: None,
             path: self.path.iter().map(|p| p.to_string()).collect(),
-            received: hop_text(&self.received),
+            received: source_text(&self.received),
             flow_token: None,
             q_milli: self.q_milli,
             expires_at_ms: self.expires_at_ms,
@@ -65,11 +85,11 @@ impl Contact {
         }
     }
 
-    /// Reads the store's form back; `None` when its hop is not legible.
+    /// Reads the store's form back; `None` when its source is not legible.
     fn from_binding(binding: &Binding, user_agent: Arc<str>) -> Option<Self> {
         Some(Self {
             uri: binding.contact.as_str().into(),
-            received: hop_from_text(&binding.received)?,
+            received: source_from_text(&binding.received)?,
             path: binding.path.iter().map(|p| p.as_str().into()).collect(),
             instance: binding.instance.as_deref().map(Into::into),
             reg_id: binding.reg_id,
@@ -82,20 +102,19 @@ impl Contact {
     }
 }
 
-/// `udp 127.0.0.1:5060 192.0.2.7:41000 17`: transport, ours, theirs, connection number.
-fn hop_text(hop: &Hop) -> String {
-    let connection = hop.connection.map_or(0, |c| c.0);
-    format!("{} {} {} {connection}", hop.protocol.uri(), hop.local, hop.remote)
+/// `udp 192.0.2.7:41000 17`: transport, address, connection number.
+fn source_text(source: &Source) -> String {
+    let connection = source.connection.map_or(0, |c| c.0);
+    format!("{} {} {connection}", source.protocol.uri(), source.remote)
 }
 
-fn hop_from_text(text: &str) -> Option<Hop> {
+fn source_from_text(text: &str) -> Option<Source> {
     let mut words = text.split(' ');
     let protocol = Protocol::parse(words.next()?.as_bytes())?;
-    let local: SocketAddr = words.next()?.parse().ok()?;
     let remote: SocketAddr = words.next()?.parse().ok()?;
     // A connection does not survive its process; numbers are never used twice, so an old one finds nothing.
     let connection = words.next()?.parse().ok().filter(|n| *n != 0).map(ConnectionId);
-    Some(Hop { protocol, local, remote, connection })
+    Some(Source { protocol, remote, connection, web: None })
 }
 
 /// Kinds of user agents that are remembered once for all their phones; past it each phone has its own text.
@@ -167,7 +186,7 @@ impl Location {
         text
     }
 
-    /// Reads the store's form of a binding; `None` when its hop is not legible.
+    /// Reads the store's form of a binding; `None` when its source is not legible.
     pub fn contact(&self, binding: &Binding) -> Option<Contact> {
         Contact::from_binding(binding, self.user_agent(&binding.user_agent))
     }

@@ -5,9 +5,9 @@ use sip::net::resolve::Target;
 use sip::value::{Host, NameAddr, Uri};
 use sip::{Hop, Message, Protocol};
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
-use crate::location::Contact;
+use crate::location::{Contact, Source};
 use crate::shard::request::place_of;
 use crate::shard::{Core, Identity, Named, Way};
 use crate::way::{self, Step};
@@ -16,12 +16,11 @@ use crate::way::{self, Step};
 /// where it can be reached as it says, else the way that its REGISTER came (a NAT between us, a connection that only the
 /// phone can open, a name that only the phone knows; RFC 5626 section 5.3).
 pub fn to_contact(core: &Core, contact: &Contact) -> Way {
-    let mut flow = contact.received;
-    if flow.connection.is_none() {
-        // The binding may be older than this process, and than its ports.
-        flow.local = core.local_for(flow.protocol, flow.remote).unwrap_or(flow.local);
-    }
-    let flow = &flow;
+    let Source { protocol, remote, connection, ref web } = contact.received;
+    // Port 0 where we listen for nothing of the kind any more: the wires say that nobody is reached.
+    let nowhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+    let local = core.local_for(protocol, remote).or(web.as_deref().copied()).unwrap_or(nowhere);
+    let flow = &Hop { protocol, local, remote, connection };
     if let Some(first) = contact.path.first() {
         let next = NameAddr::parse(first.as_bytes()).map_or(b"".as_slice(), |address| address.uri);
         return way(core, way::step(next, true, flow, false), flow, None, false);

@@ -338,7 +338,7 @@ section! {
     /// The store: what is kept, for how long and in how much memory.
     Store = "[store]" {
         /// Memory for pages of the index.
-        cache: u64 = Size(MIB..=64 * GIB), default "\"16MiB\"";
+        cache: u64 = Size(MIB..=64 * GIB), default "\"8MiB\"";
         /// The least time from one write to the disk to the next; changes that come between them share the next one.
         group_window: Duration = Period(Duration::ZERO..=Duration::from_millis(200)), default "\"100ms\"";
         /// How many call records are kept; the oldest leave.

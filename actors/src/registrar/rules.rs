@@ -106,7 +106,7 @@ pub fn apply(
         }
         let fresh = Contact {
             uri: String::from_utf8_lossy(address.uri).into(),
-            received: *hop,
+            received: hop.into(),
             path: path.clone(),
             instance,
             reg_id: reg_id.filter(|_| outbound).and_then(|r| u32::try_from(r).ok()),
