@@ -8,6 +8,7 @@
 #
 #   ROUNDS=5 WINDOW_MS=2000   turns of each relay at each size, and how long a turn is; the figure is the median of turns
 #   FLOWS="500 100 1"         sizes
+#   BEFORE=target/release/deps/relay-0123   another build of this bench, whose pool takes turns with this one's
 #
 # connected: two connected sockets a flow, one epoll, recv and send: the least for a relay with a port a side
 # batched:   one socket for all, recvmmsg and sendmmsg: the physical limit

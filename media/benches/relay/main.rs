@@ -14,6 +14,7 @@ mod rtpengine;
 use generator::{Count, GATHER, Generator};
 use process::Usage;
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
@@ -105,17 +106,20 @@ enum Relay {
 impl Under {
     /// Everything that is compared, with so many flows open.
     fn all(flows: usize) -> Vec<Under> {
-        let ours = ["connected", "batched", "strowger"].map(|kind| Under::ours(kind, flows));
-        ours.into_iter().chain(Under::rtpengine(flows)).collect()
+        let this = std::env::current_exe().expect("this program");
+        let ours = ["connected", "batched", "strowger"].map(|kind| Under::ours(kind, kind, &this, flows));
+        let before =
+            std::env::var("BEFORE").ok().map(|program| Under::ours("before", "strowger", program.as_ref(), flows));
+        ours.into_iter().chain(before).chain(Under::rtpengine(flows)).collect()
     }
 
     fn new(name: &'static str, relay: Relay, phones: Generator, memory_before: u64) -> Under {
         Under { name, relay, phones, memory_before, costs: Vec::new(), sleeps: 0, sum: Count::default() }
     }
 
-    fn ours(kind: &'static str, flows: usize) -> Under {
+    /// A kind of relay that a build of this program serves.
+    fn ours(name: &'static str, kind: &str, program: &Path, flows: usize) -> Under {
         let phones = Generator::new(flows);
-        let program = std::env::current_exe().expect("this program");
         // On which core, and with which priority.
         let prefix = std::env::var("RELAY_RUN").unwrap_or_default();
         let mut words = prefix.split_whitespace();
@@ -135,7 +139,7 @@ impl Under {
         let memory_before = process::memory(child.id());
         write_ports(&mut input, &phones.ports());
         phones.aim(&read_ports(&mut lines));
-        Under::new(kind, Relay::Ours(child, input), phones, memory_before)
+        Under::new(name, Relay::Ours(child, input), phones, memory_before)
     }
 
     /// rtpengine, where the environment names one.
