@@ -43,8 +43,9 @@
 //!   and closing a flow costs no system call. A relay needs no wake either: its first packet wakes the worker, which reads its
 //!   commands before its packets.
 //! - *Connected sockets*: no route look-up, 30 % less than an unconnected one (measured, see the project's notes).
-//! - *One timer a worker*, a timerfd of 20 ms that runs only while somebody hears generated media. Its beats are counted by
-//!   the kernel, so a late wake is made up for and nothing drifts.
+//! - *Two timers a worker*, in its epoll: a timerfd of 20 ms that runs only while somebody hears generated media, and one of
+//!   100 ms for housekeeping. Beats are counted by the kernel, so a late wake is made up for and nothing drifts. Waiting has no
+//!   time-out: the kernel would program its timer at every sleep, which costs more than a packet.
 //! - *RTCP* is relayed where RTP is relayed, because SSRCs pass unchanged; where the pool is an end point (music, tone,
 //!   prompt, echo) it sends its own reports under its own SSRC.
 

@@ -58,14 +58,12 @@ impl Epoll {
         check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), operation, fd, &raw mut event) }).map(drop)
     }
 
-    /// Waits until something is ready or the time is over; a signal counts as nothing ready.
-    pub fn wait<'a>(&self, ready: &'a mut [Ready], timeout: Duration) -> io::Result<&'a [Ready]> {
+    /// Waits until something is ready; a signal counts as nothing ready.
+    pub fn wait<'a>(&self, ready: &'a mut [Ready]) -> io::Result<&'a [Ready]> {
         let room = libc::c_int::try_from(ready.len()).unwrap_or(libc::c_int::MAX);
-        // Rounded up, or the last millisecond would be spent spinning.
-        let timeout_ms = libc::c_int::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(libc::c_int::MAX);
         // SAFETY: `Ready` is transparent over `epoll_event`, and `room` slots are ours.
         let count = check(unsafe {
-            libc::epoll_wait(self.0.as_raw_fd(), ready.as_mut_ptr().cast::<libc::epoll_event>(), room, timeout_ms)
+            libc::epoll_wait(self.0.as_raw_fd(), ready.as_mut_ptr().cast::<libc::epoll_event>(), room, -1)
         });
         match count {
             Ok(count) => Ok(ready.get(..usize::try_from(count).unwrap_or(0)).unwrap_or_default()),

@@ -36,8 +36,10 @@ const DEATHS_MAX: u32 = 3;
 
 /// Token of the command bell.
 const BELL: u64 = u64::MAX;
-/// Token of the timer.
+/// Token of the timer of generated media.
 const METRONOME: u64 = u64::MAX - 1;
+/// Token of the timer of housekeeping.
+const ROUND: u64 = u64::MAX - 2;
 
 /// How a worker's thread ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,6 +134,7 @@ struct Worker<'a> {
     epoch: u64,
     epoll: Epoll,
     metronome: Metronome,
+    round: Metronome,
     /// By slot, as in the book. Boxed, so that an idle slot costs eight bytes.
     flows: Vec<Option<Box<Entry>>>,
     /// By [`PortPair::place`]: whose the sockets are.
@@ -141,7 +144,6 @@ struct Worker<'a> {
     /// Commands taken from the queue; kept for its memory.
     commands: Vec<Command>,
     wake: u32,
-    next_housekeeping: Duration,
 }
 
 impl<'a> Worker<'a> {
@@ -152,17 +154,19 @@ impl<'a> Worker<'a> {
             epoch,
             epoll: Epoll::new()?,
             metronome: Metronome::new()?,
+            round: Metronome::new()?,
             flows: Vec::new(),
             places: Vec::new(),
             playing: Vec::new(),
             commands: Vec::new(),
             wake: 0,
-            next_housekeeping: Duration::ZERO,
         };
         // Whatever was rung for a predecessor: the book says it all.
         seat.rung.store(false, Ordering::SeqCst);
         worker.epoll.add(&seat.bell, BELL)?;
         worker.epoll.add(&worker.metronome, METRONOME)?;
+        worker.epoll.add(&worker.round, ROUND)?;
+        worker.round.set(HOUSEKEEPING)?;
         let idle = pool.ports.lock().waiting(seat.number);
         for pair in idle {
             worker.watch(&pair)?;
@@ -191,8 +195,8 @@ impl<'a> Worker<'a> {
         let mut ready = [Ready::EMPTY; READY_MAX];
         let mut datagram = [0; DATAGRAM_BYTES_MAX];
         loop {
-            let patience = self.next_housekeeping.saturating_sub(self.pool.now());
-            let reports = self.epoll.wait(&mut ready, patience.min(HOUSEKEEPING))?;
+            // Without a time-out: one would start and stop a timer of the kernel at every sleep.
+            let reports = self.epoll.wait(&mut ready)?;
             if self.seat.epoch.load(Ordering::SeqCst) != self.epoch {
                 return Ok(WorkerEnd::Superseded);
             }
@@ -208,10 +212,12 @@ impl<'a> Worker<'a> {
             }
             let mut beats = 0;
             let mut rung = false;
+            let mut round = false;
             for report in reports {
                 match report.token() {
                     BELL => rung = true,
                     METRONOME => beats = self.metronome.beats(),
+                    ROUND => round = self.round.beats() > 0,
                     token => self.readable(Token(token), &mut datagram, now),
                 }
             }
@@ -225,8 +231,7 @@ impl<'a> Worker<'a> {
             if beats > 0 {
                 self.play(beats, now);
             }
-            if now >= self.next_housekeeping {
-                self.next_housekeeping = now + HOUSEKEEPING;
+            if round {
                 self.keep_house(now);
             }
             self.seat.serving.store(u32::MAX, Ordering::Relaxed);
@@ -300,7 +305,7 @@ mod tests {
         for (place, rtcp) in [(0, false), (65_535, true), (u32::MAX, false), (u32::MAX, true)] {
             let token = Token::new(place, rtcp);
             assert_eq!((token.place(), token.is_rtcp()), (place as usize, rtcp));
-            assert!(token.0 < METRONOME);
+            assert!(token.0 < ROUND);
         }
     }
 
