@@ -3,6 +3,7 @@
 use super::super::book::FlowRecord;
 use super::super::counters::{SideCounters, Vitals};
 use super::super::ports::PortPair;
+use super::super::sys;
 use super::super::vocabulary::{PAYLOADS_MAX, Remote, Sides};
 use super::play::Playing;
 use crate::codec::Codec;
@@ -64,6 +65,10 @@ pub struct Route {
     pub rtcp_latched: bool,
     /// The kernel knows as well.
     pub connected: bool,
+    /// Since a round of housekeeping before the last one, too.
+    pub connected_long: bool,
+    /// All that came before it was connected has been read: whatever is in the socket comes from `rtp`.
+    pub sealed: bool,
 }
 
 impl Route {
@@ -85,6 +90,8 @@ impl Route {
             latched: seen.is_some(),
             rtcp_latched: seen_rtcp.is_some(),
             connected: false,
+            connected_long: false,
+            sealed: false,
         }
     }
 
@@ -240,7 +247,7 @@ impl SideState {
 #[inline]
 fn send(pair: &PortPair, route: &Route, packet: &[u8]) -> io::Result<usize> {
     let once = || {
-        if route.connected { pair.rtp.send(packet) } else { pair.rtp.send_to(packet, route.rtp) }
+        if route.connected { sys::send(&pair.rtp, packet) } else { pair.rtp.send_to(packet, route.rtp) }
     };
     // An ICMP error of an earlier packet is reported instead of sending this one: it says nothing about this one.
     once().or_else(|error| if error.kind() == io::ErrorKind::ConnectionRefused { once() } else { Err(error) })

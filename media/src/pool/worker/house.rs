@@ -7,6 +7,7 @@ use super::play::Playing;
 use super::{Worker, nanos};
 use crate::rtcp::{self, Block, INTERVAL_MEAN, REPORT_BYTES_MAX, Report, SenderInfo};
 use crate::rtp::reception::in_clock_units;
+use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -20,6 +21,7 @@ impl Worker<'_> {
             release_keys(entry, now);
             notice_silence(entry, now);
             for side in [Side::A, Side::B] {
+                seal(entry, side);
                 report_if_due(pool, entry, side, now);
             }
         }
@@ -38,6 +40,16 @@ impl Worker<'_> {
             state.send_rtcp(packet.get(..length).unwrap_or_default());
         }
     }
+}
+
+/// Notes that nothing of anybody but the peer can be in a side's socket: it was connected a round ago at least, so that no
+/// packet is on its way past the kernel's check, and it has been empty since.
+fn seal(entry: &mut Entry, side: Side) {
+    let state = entry.sides.get_mut(side);
+    let Some(route) = state.route.as_mut().filter(|route| route.connected && !route.sealed) else { return };
+    let empty = || matches!(state.pair.rtp.peek(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+    route.sealed = route.connected_long && empty();
+    route.connected_long = true;
 }
 
 /// Keys whose end got lost.

@@ -2,6 +2,7 @@
 
 use super::super::book::FlowRecord;
 use super::super::counters::{SideCounters, Vitals};
+use super::super::sys;
 use super::super::vocabulary::{MediaEvent, Side};
 use super::entry::{Entry, SideState};
 use super::play::Playing;
@@ -38,7 +39,13 @@ impl Worker<'_> {
         for _ in 0..share {
             let pair = &entry.sides.get(side).pair;
             let socket = if token.is_rtcp() { &pair.rtcp } else { &pair.rtp };
-            match socket.recv_from(datagram) {
+            // Where the kernel lets nobody else in, it need not say who it was.
+            let route = entry.sides.get(side).route.as_ref().filter(|route| route.sealed && !token.is_rtcp());
+            let received = match route {
+                Some(route) => sys::receive(socket, datagram).map(|length| (length, route.rtp)),
+                None => socket.recv_from(datagram),
+            };
+            match received {
                 Ok((length, from)) => {
                     let cut = length == datagram.len();
                     let Some(packet) = datagram.get_mut(..length) else {
