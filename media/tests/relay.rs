@@ -134,6 +134,34 @@ fn a_new_negotiation_moves_a_side_and_the_old_peer_becomes_a_stranger() {
 }
 
 #[test]
+fn a_side_that_has_talked_for_long_lets_nobody_else_in_and_can_still_be_moved() {
+    let (pool, _threads) = running(config());
+    let (flow, mut caller, mut callee, _events) = call(&pool, &[PCMU], &[PCMU]);
+    let mut talk = |caller: &mut Phone, n| {
+        let sent = caller.send(flow.local(Side::A), 0, &[n; 160]);
+        assert_eq!(callee.receive().bytes, sent);
+        let sent = callee.send(flow.local(Side::B), 0, &[!n; 160]);
+        assert_eq!(caller.receive().bytes, sent);
+    };
+    talk(&mut caller, 1);
+    // Housekeeping writes its CPU time down: after three rounds the sockets are known to hold nothing of anybody else.
+    for _ in 0..3 {
+        let before = pool.health(0).busy;
+        until(|| pool.health(0).busy != before);
+    }
+    talk(&mut caller, 2);
+    Phone::new(0xbad).send(flow.local(Side::A), 0, &[3; 160]);
+    talk(&mut caller, 4);
+    assert_eq!((flow.stats().a.packets_received, flow.stats().a.strangers), (3, 0));
+    let mut moved = Phone::new(0xa2);
+    flow.connect(Side::A, moved.remote(&[PCMU])).unwrap();
+    settle(&pool, &flow);
+    caller.send(flow.local(Side::A), 0, &[5; 160]);
+    until(|| flow.stats().a.strangers == 1);
+    talk(&mut moved, 6);
+}
+
+#[test]
 fn a_side_on_hold_is_neither_heard_nor_sent_to() {
     let (pool, _threads) = running(config());
     let (flow, mut caller, mut callee, _events) = call(&pool, &[PCMU], &[PCMU]);
