@@ -39,6 +39,9 @@
 //!   second `recv` only to see that nothing is left: a system call a packet. With levels one read a report is enough; a socket
 //!   that is reported in two wakes in a row has a backlog, and only then more than one packet is read, at most
 //!   `BURST_MAX` a wake so that it cannot starve others.
+//! - *A busy worker gathers.* One that woke for several sockets, or again within half a millisecond, sleeps until half a
+//!   millisecond after its last turn began, whatever comes: then it serves all of it at one wake. At a hundred calls that halves
+//!   the cost of a packet. A packet that comes alone is served at once.
 //! - *A pair belongs to one worker for as long as it is bound*, and its sockets stay in that worker's epoll: opening, connecting
 //!   and closing a flow costs no system call. A relay needs no wake either: its first packet wakes the worker, which reads its
 //!   commands before its packets.
