@@ -6,12 +6,13 @@
 #
 #   benches/relay.sh
 #
-#   ROUNDS=5 WINDOW_MS=2000   turns of each relay at each size, and how long a turn is; the figure is the median of turns
+#   ROUNDS=5 WINDOW_MS=1500   turns of each relay at each size, and how long a turn is; the figure is the median of turns
 #   FLOWS="500 100 1"         sizes
 #   BEFORE=target/release/deps/relay-0123   another build of this bench, whose pool takes turns with this one's
 #
 # connected: two connected sockets a flow, one epoll, recv and send: the least for a relay with a port a side
 # batched:   one socket for all, recvmmsg and sendmmsg: the physical limit
+# gathering: as connected, but it sleeps half a millisecond between two turns, as the pool does when it is busy
 # sleeps:    how often a packet found its relay asleep
 # memory:    what the process has grown by, a flow
 #

@@ -3,6 +3,7 @@
 
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
 
 /// Packets of one `recvmmsg`, and sockets of one `epoll_wait`.
 const BATCH: usize = 64;
@@ -16,9 +17,9 @@ fn port_of(socket: &UdpSocket) -> u16 {
     socket.local_addr().expect("bound").port()
 }
 
-/// Two connected sockets a flow and one epoll: what a relay with a port a side cannot do without. Returns its ports, and
-/// what to run.
-pub fn connected(phones: &[(u16, u16)]) -> (Vec<(u16, u16)>, impl FnOnce() + Send + use<>) {
+/// Two connected sockets a flow and one epoll: what a relay with a port a side cannot do without. With `gather` it begins no
+/// turn sooner than that after the last one, as our pool does when it is busy. Returns its ports, and what to run.
+pub fn connected(phones: &[(u16, u16)], gather: Duration) -> (Vec<(u16, u16)>, impl FnOnce() + Send + use<>) {
     let socket = |phone: u16| {
         let socket = UdpSocket::bind(loopback(0)).expect("a socket");
         socket.connect(loopback(phone)).expect("connected");
@@ -38,9 +39,14 @@ pub fn connected(phones: &[(u16, u16)]) -> (Vec<(u16, u16)>, impl FnOnce() + Sen
         }
         let mut ready = [libc::epoll_event { events: 0, u64: 0 }; BATCH];
         let mut buffer = [0; DATAGRAM_BYTES_MAX];
+        let mut began = Instant::now();
         loop {
+            if let Some(early) = gather.checked_sub(began.elapsed()) {
+                std::thread::sleep(early);
+            }
             // SAFETY: `ready` is ours and holds BATCH events.
             let count = unsafe { libc::epoll_wait(epoll, ready.as_mut_ptr(), BATCH as libc::c_int, -1) };
+            began = Instant::now();
             for event in &ready[..usize::try_from(count).unwrap_or(0)] {
                 let from = usize::try_from(event.u64).expect("a number of ours");
                 if let Ok(length) = sockets[from].recv(&mut buffer) {

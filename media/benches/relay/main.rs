@@ -20,6 +20,8 @@ use std::time::Duration;
 
 /// Flows of a run that is not told how many.
 const FLOWS: usize = 100;
+/// As long as a busy worker of the pool gathers.
+const GATHER_RELAY: Duration = Duration::from_micros(500);
 const WARM_UP: Duration = Duration::from_millis(300);
 
 fn main() {
@@ -44,7 +46,7 @@ fn rounds() -> u64 {
 }
 
 fn window() -> Duration {
-    Duration::from_millis(setting("WINDOW_MS", 2000))
+    Duration::from_millis(setting("WINDOW_MS", 1500))
 }
 
 fn heading() {
@@ -107,7 +109,7 @@ impl Under {
     /// Everything that is compared, with so many flows open.
     fn all(flows: usize) -> Vec<Under> {
         let this = std::env::current_exe().expect("this program");
-        let ours = ["connected", "batched", "strowger"].map(|kind| Under::ours(kind, kind, &this, flows));
+        let ours = ["connected", "batched", "gathering", "strowger"].map(|kind| Under::ours(kind, kind, &this, flows));
         let before =
             std::env::var("BEFORE").ok().map(|program| Under::ours("before", "strowger", program.as_ref(), flows));
         ours.into_iter().chain(before).chain(Under::rtpengine(flows)).collect()
@@ -218,8 +220,9 @@ fn serve(kind: &str) {
     let mut output = std::io::stdout().lock();
     match (&mut pool, kind) {
         (Some(pool), _) => write_ports(&mut output, &pool.open(&phones)),
-        (None, "connected") => {
-            let (ports, forward) = bare::connected(&phones);
+        (None, "connected" | "gathering") => {
+            let gather = if kind == "gathering" { GATHER_RELAY } else { Duration::ZERO };
+            let (ports, forward) = bare::connected(&phones, gather);
             std::thread::spawn(forward);
             write_ports(&mut output, &ports);
         }
