@@ -4,7 +4,7 @@
 //!
 //! - **Rules**, which know no socket, clock or thread. [`rtp`] reads and rewrites packets in place and keeps the
 //!   statistics of RFC 3550; [`rtcp`] reads and writes reports; [`codec`] turns samples into bytes and back; [`dtmf`]
-//!   reads telephone-events; [`tone`] makes a sine and measures one; [`prompt`] holds the recordings that ship inside the
+//!   reads telephone-events; [`srtp`] protects and opens packets; [`tone`] makes a sine and measures one; [`prompt`] holds the recordings that ship inside the
 //!   program. They take bytes and `now` (a [`std::time::Duration`] since any fixed point) and return values.
 //! - **Wires**: [`pool`], the RTP pool. Its worker threads own every media socket of the switch, and nothing outside that
 //!   folder touches one.
@@ -20,6 +20,7 @@ pub mod pool;
 pub mod prompt;
 pub mod rtcp;
 pub mod rtp;
+pub mod srtp;
 pub mod tone;
 
 pub use codec::{Codec, Payload};
