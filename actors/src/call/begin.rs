@@ -117,7 +117,8 @@ impl Work<'_> {
 
     fn can_carry(&self, offer: &Session) -> bool {
         let policy = super::media::relay_policy();
-        offer.media.iter().any(|section| policy.carries(offer, section))
+        let keys = sip::sdp::OurKeys::default();
+        offer.media.iter().any(|section| policy.carries(offer, section) && keys.takes(section))
     }
 
     /// The media path, opened when it is first needed. False when the pool has no room; then the call must be refused.

@@ -2,7 +2,7 @@
 
 use media::codec::{Codec, Payload};
 use media::{Flow, Remote, Side, Source};
-use sip::sdp::{AgreedMedia, LocalPort, MediaKind, OurMedia, RelayPolicy, Session, agreed};
+use sip::sdp::{AgreedMedia, LocalPort, MediaKind, OurKeys, OurMedia, RelayPolicy, Session, agreed};
 use smallvec::SmallVec;
 use std::net::SocketAddr;
 
@@ -18,7 +18,7 @@ pub fn ours(flow: &Flow, side: Side, session_id: u64, shape: Option<&Session>) -
     let audio_at =
         shape.and_then(|s| s.media.iter().position(|m| m.kind == MediaKind::Audio && m.port != 0)).unwrap_or(0);
     let ports = (0..=audio_at).map(|line| (line == audio_at).then_some(port)).collect();
-    OurMedia { username: "strowger".into(), session_id, version: 1, address: rtp.ip(), ports }
+    OurMedia { username: "strowger".into(), session_id, version: 1, address: rtp.ip(), ports, keys: OurKeys::default() }
 }
 
 /// What a leg's audio came to.

@@ -26,6 +26,7 @@ use crate::{Method, Status};
 use bytes::Bytes;
 use lexer::{HeaderSpan, Headers, Lexed, Span, StartSpan};
 use std::borrow::Cow;
+use std::fmt;
 
 /// Longest message that is read: what a UDP datagram can carry.
 pub const MESSAGE_BYTES_MAX: usize = 65_535;
@@ -34,11 +35,20 @@ pub const LINE_BYTES_MAX: usize = 16_384;
 /// Most header lines of a message.
 pub const HEADERS_MAX: usize = 256;
 
-/// A message that is whole and has the five headers that all messages have.
-#[derive(Clone, Debug)]
+/// A message that is whole and has the five headers that all messages have. Its debug form shows the first line, the Call-ID
+/// and the length of the body: credentials and media keys (RFC 4568) stand in the rest.
+#[derive(Clone)]
 pub struct Message {
     raw: Bytes,
     lexed: std::sync::Arc<Spans>,
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let first = self.raw.split(|byte| *byte == b'\r' || *byte == b'\n').next().unwrap_or_default();
+        let (first, call_id) = (String::from_utf8_lossy(first), String::from_utf8_lossy(self.call_id()));
+        write!(f, "Message({first}, Call-ID {call_id}, body of {} bytes)", self.body().len())
+    }
 }
 
 #[derive(Clone, Debug)]

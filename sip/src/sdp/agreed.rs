@@ -4,6 +4,7 @@ use smol_str::SmolStr;
 use std::net::SocketAddr;
 
 use super::codec::{formats, pairs};
+use super::crypto::{AgreedKeys, agreed_keys};
 use super::session::{Media, MediaKind, Session};
 
 /// A stream that both sides want.
@@ -19,6 +20,8 @@ pub struct AgreedMedia {
     pub remote_rtcp: Option<SocketAddr>,
     /// Whether RTCP shares the RTP port in both directions (RFC 5761).
     pub rtcp_mux: bool,
+    /// What protects it, if anything does (RFC 4568).
+    pub keys: Option<AgreedKeys>,
     /// Whether we send.
     pub send: bool,
     /// Whether we receive.
@@ -68,7 +71,7 @@ impl AgreedPayload {
 }
 
 /// The streams of a leg, given the two descriptions in force; it does not matter which was the offer. Sections that
-/// either side refused, whose kinds differ, that are not plain RTP, or that share no codec are left out.
+/// either side refused, whose kinds differ, that are no RTP, that demand keys and have none in common, or that share no codec are left out.
 pub fn agreed(local: &Session, remote: &Session) -> Vec<AgreedMedia> {
     let pairs = local.media.iter().zip(&remote.media).enumerate();
     pairs.filter_map(|(line, (ours, theirs))| agreed_section(line, local, ours, remote, theirs)).collect()
@@ -99,9 +102,10 @@ fn wants<'a>(local: &'a Session, stream: &AgreedMedia) -> (Option<u16>, Vec<(u8,
 
 fn agreed_section(line: usize, local: &Session, ours: &Media, remote: &Session, theirs: &Media) -> Option<AgreedMedia> {
     let wanted = ours.port != 0 && theirs.port != 0 && ours.kind == theirs.kind;
-    if !wanted || !ours.is_plain_rtp() || !theirs.is_plain_rtp() {
+    if !wanted || !ours.is_rtp() || !theirs.is_rtp() {
         return None;
     }
+    let keys = agreed_keys(ours, theirs).ok()?;
     let known = formats(ours);
     let mut payloads: Vec<AgreedPayload> = Vec::new();
     let mut telephone_event = Vec::new();
@@ -127,6 +131,7 @@ fn agreed_section(line: usize, local: &Session, ours: &Media, remote: &Session, 
         remote_rtp: remote.rtp_target(theirs)?,
         remote_rtcp: if rtcp_mux { None } else { remote.rtcp_target(theirs) },
         rtcp_mux,
+        keys,
         send: mine.sends() && their.receives(),
         receive: mine.receives() && their.sends(),
         payloads,

@@ -7,8 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use super::parse::number;
 use super::session::{Media, Session};
 
-/// An `a=` line (RFC 8866 section 5.13).
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An `a=` line (RFC 8866 section 5.13). Its debug form shows no keys.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Attribute {
     /// What stands before the first colon; never empty. Case matters (RFC 8866 section 6).
     pub name: SmolStr,
@@ -260,6 +260,16 @@ impl RtpMap {
     pub fn is_codec(&self) -> bool {
         let helpers = ["telephone-event", "CN", "red", "rtx", "ulpfec", "flexfec", "tone"];
         !helpers.iter().any(|helper| self.encoding.eq_ignore_ascii_case(helper))
+    }
+}
+
+impl fmt::Debug for Attribute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = match self.name.as_str() {
+            "crypto" | "key-mgmt" => Some("(secret)"),
+            _ => self.value.as_deref(),
+        };
+        f.debug_struct("Attribute").field("name", &self.name).field("value", &value).finish()
     }
 }
 

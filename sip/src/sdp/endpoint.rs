@@ -25,7 +25,7 @@ pub struct Answered {
 
 /// No audio section of the offer can be carried in a codec that we know: answer 488 (RFC 3261 section 21.4.26).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no audio stream over plain RTP in a codec that is known here")]
+#[error("no audio stream over RTP or SRTP in a codec that is known here")]
 pub struct NoCommonCodec;
 
 /// Answers `offer` as an end point with one audio stream: the first section that can be carried, the offerer's
@@ -42,7 +42,7 @@ pub fn answer(
         let port = our.port(line)?;
         let carried = offered.port != 0
             && offered.kind == MediaKind::Audio
-            && offered.is_plain_rtp()
+            && our.keys.takes(offered)
             && offer.rtp_target(offered).is_some();
         if !carried {
             return None;
@@ -60,6 +60,7 @@ pub fn answer(
     let codec = CodecSpec { map, fmtp: spec.fmtp.clone() };
     let ptime_ms = offered.ptime_ms();
     let mut ours = stream(&offered.protocol, std::iter::once(&codec).chain(events.as_ref()), ptime_ms);
+    let _taken = our.keys.write_answer(offered, &mut ours);
     let direction = offer.direction_of(offered).answered_with(wanted);
     port.write(&mut ours, direction, offered.rtcp_mux());
     let mut media: Vec<Media> = offer.media.iter().map(Media::rejected).collect();
@@ -81,6 +82,7 @@ pub fn answer(
 /// A later offer in the same dialog goes through [`super::revise`].
 pub fn offer(capabilities: &[CodecSpec], our: &OurMedia, direction: Direction, ptime_ms: u16) -> Session {
     let mut media = stream("RTP/AVP", capabilities.iter(), ptime_ms.clamp(PTIME_MIN_MS, PTIME_MAX_MS));
+    our.keys.write_offer(&mut media);
     match our.port(0) {
         Some(port) => port.write(&mut media, direction, true),
         None => media = media.rejected(),

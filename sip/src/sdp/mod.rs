@@ -9,12 +9,16 @@
 //! - [`agreed`] turns the two descriptions in force into what the media pool is told, and [`same_agreement`] says whether
 //!   another description of ours would come to the same.
 //!
+//! SRTP is agreed on each leg by itself: [`OurMedia::keys`] has our policy and keys ([`Crypto`], RFC 4568), and the transport of
+//! a leg follows from them alone.
+//!
 //! The law: a media section's position is its identity, so no function here ever adds, drops or moves one in an
-//! answer; and no address of one leg is ever seen by the other.
+//! answer; and no address or key of one leg is ever seen by the other.
 
 mod agreed;
 mod attribute;
 mod codec;
+mod crypto;
 mod endpoint;
 mod exchange;
 mod ours;
@@ -26,6 +30,9 @@ mod session;
 pub use agreed::{AgreedMedia, AgreedPayload, agreed, same_agreement};
 pub use attribute::{Attribute, Direction, PTIME_DEFAULT_MS, PTIME_MAX_MS, PTIME_MIN_MS, RtpMap};
 pub use codec::{BadPattern, CodecPattern, CodecSpec};
+pub use crypto::{
+    AgreedKeys, BadCrypto, CRYPTOS_MAX, Crypto, CryptoSuite, KeyAndSalt, MKI_BYTES_MAX, Mki, OurKeys, Srtp,
+};
 pub use endpoint::{Answered, NoCommonCodec, answer, offer};
 pub use exchange::{Carrier, Meaning, OfferAnswer, Refusal, Side, State};
 pub use ours::{LocalPort, OurMedia, hold, redirect, resume, revise};

@@ -4,6 +4,7 @@ use smol_str::{SmolStr, format_smolstr};
 use std::net::SocketAddr;
 
 use super::attribute::{Attribute, Direction};
+use super::crypto::OurKeys;
 use super::session::{Connection, Line, Media, Origin, Session};
 
 /// Our side of a description: everything in it that is not about codecs.
@@ -19,6 +20,8 @@ pub struct OurMedia {
     pub address: std::net::IpAddr,
     /// For each media section, in order, our port; `None` (or past the end) for a section that we do not carry.
     pub ports: Vec<Option<LocalPort>>,
+    /// What we do about SRTP towards the party that gets the description.
+    pub keys: OurKeys,
 }
 
 /// Where we take the media of one section.

@@ -34,12 +34,10 @@ impl Default for RelayPolicy {
 }
 
 impl RelayPolicy {
-    /// Whether a section can be carried at all: a kind that we carry, RTP without keys, an address literal to send to.
+    /// Whether a section can be carried at all: a kind that we carry, RTP or SRTP with keys in the description, an
+    /// address literal to send to.
     pub fn carries(&self, session: &Session, media: &Media) -> bool {
-        media.port != 0
-            && self.kinds.contains(&media.kind)
-            && media.is_plain_rtp()
-            && session.rtp_target(media).is_some()
+        media.port != 0 && self.kinds.contains(&media.kind) && media.is_rtp() && session.rtp_target(media).is_some()
     }
 
     /// The formats of `media` that may cross, the preferred first; nothing when no codec is left.
@@ -75,6 +73,7 @@ pub fn relay_offer(received: &Session, our: &OurMedia, policy: &RelayPolicy) -> 
         let kept: Vec<Kept<'_>> =
             kept.iter().map(|(format, map)| Kept { theirs: *format, map, fmtp: format.fmtp }).collect();
         let mut ours = crossing(theirs, &kept, policy);
+        our.keys.write_offer(&mut ours);
         let direction = received.direction_of(theirs);
         port.write(&mut ours, policy.direction.unwrap_or(direction), true);
         ours
@@ -117,8 +116,9 @@ fn answered_section(
         return None;
     }
     let mut ours = crossing(answered, &kept, policy);
-    // The transport of the answer is the offer's (RFC 3264 section 6.1), whatever the other leg wrote.
-    ours.protocol.clone_from(&offered.protocol);
+    if !our.keys.write_answer(offered, &mut ours) {
+        return None;
+    }
     let wanted = answer.direction_of(answered).and(policy.direction.unwrap_or_default());
     port.write(&mut ours, offer.direction_of(offered).answered_with(wanted), offered.rtcp_mux());
     Some(ours)
