@@ -22,6 +22,10 @@ pub struct MediaFigures {
     pub jitter_ms: f64,
     /// Packets dropped because they came from a stranger.
     pub strangers: u64,
+    /// Packets dropped because the party's key had not made them.
+    pub forged: u64,
+    /// Encrypted packets dropped because they came before.
+    pub replayed: u64,
 }
 
 /// A call detail record.

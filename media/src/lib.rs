@@ -26,6 +26,6 @@ pub mod tone;
 pub use codec::{Codec, Payload};
 pub use pool::{
     Dropped, Flow, FlowCheckpoint, FlowId, FlowSpec, FlowStats, MediaEvent, OpenError, Owner, Pool, PoolBusy,
-    PoolConfig, Remote, Repeat, Side, SideStats, Source, WorkerEnd, WorkerHealth, WorkerThread,
+    PoolConfig, Remote, Repeat, Secure, Side, SideStats, Source, WorkerEnd, WorkerHealth, WorkerThread,
 };
 pub use prompt::Audio;

@@ -83,6 +83,8 @@ fn media(shared: &Shared) {
             ("strangers", dropped.strangers),
             ("early", dropped.early),
             ("malformed", dropped.malformed),
+            ("forged", dropped.forged),
+            ("replayed", dropped.replayed),
             ("held", dropped.held),
             ("unmapped", dropped.unmapped),
             ("send_failed", dropped.send_failed),

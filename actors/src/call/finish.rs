@@ -153,5 +153,7 @@ fn figures(side: &SideStats) -> MediaFigures {
         lost: side.lost,
         jitter_ms: side.jitter_ms,
         strangers: side.strangers,
+        forged: side.forged,
+        replayed: side.replayed,
     }
 }

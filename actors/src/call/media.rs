@@ -56,6 +56,7 @@ pub fn audio(local: &Session, remote: &Session, seen: SocketAddr) -> Option<Audi
             send: stream.receive,
             payloads: payloads(&stream),
             ptime_ms: u8::try_from(stream.ptime_ms).unwrap_or(20),
+            secure: None,
         },
         codec,
         party_hears: stream.send,

@@ -48,5 +48,6 @@ fn remote(port: u16) -> Remote {
             .into_iter()
             .collect(),
         ptime_ms: 20,
+        secure: None,
     }
 }

@@ -39,6 +39,8 @@ pub(super) struct SideCounters {
     pub strangers: Counter,
     pub early: Counter,
     pub malformed: Counter,
+    pub forged: Counter,
+    pub replayed: Counter,
     pub held: Counter,
     pub unmapped: Counter,
     pub send_failed: Counter,
@@ -61,6 +63,10 @@ pub struct Dropped {
     pub early: u64,
     /// Neither RTP nor RTCP.
     pub malformed: u64,
+    /// SRTP or SRTCP that is not what the side's key would have made.
+    pub forged: u64,
+    /// SRTP or SRTCP that came before.
+    pub replayed: u64,
     /// From a side that should not send.
     pub held: u64,
     /// A payload that was not negotiated, or that the other side does not have.
@@ -97,6 +103,10 @@ pub struct SideStats {
     pub early: u64,
     /// Datagrams that are neither RTP nor RTCP: dropped.
     pub malformed: u64,
+    /// Packets of the side's address that are not what its key would have made, plain ones too: dropped.
+    pub forged: u64,
+    /// SRTP packets that came before, or so late that nobody can tell: dropped.
+    pub replayed: u64,
     /// Packets from the side while it should not send: dropped.
     pub held: u64,
     /// Packets whose payload was not negotiated or that the other side does not have: dropped.
@@ -136,6 +146,8 @@ impl SideCounters {
             strangers: self.strangers.get(),
             early: self.early.get(),
             malformed: self.malformed.get(),
+            forged: self.forged.get(),
+            replayed: self.replayed.get(),
             held: self.held.get(),
             unmapped: self.unmapped.get(),
             send_failed: self.send_failed.get(),
@@ -159,6 +171,8 @@ pub(super) struct Vitals {
     pub strangers: Counter,
     pub early: Counter,
     pub malformed: Counter,
+    pub forged: Counter,
+    pub replayed: Counter,
     pub held: Counter,
     pub unmapped: Counter,
     pub send_failed: Counter,
@@ -170,6 +184,8 @@ impl Vitals {
             strangers: self.strangers.get(),
             early: self.early.get(),
             malformed: self.malformed.get(),
+            forged: self.forged.get(),
+            replayed: self.replayed.get(),
             held: self.held.get(),
             unmapped: self.unmapped.get(),
             send_failed: self.send_failed.get(),

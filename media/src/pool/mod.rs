@@ -29,7 +29,8 @@
 //! # Who may send
 //!
 //! A side accepts packets only from its negotiated address. If it is behind a NAT its port is learned once, from the first
-//! valid packet that comes from the signalled IP address, and never again until the call negotiates another address. At the
+//! valid packet that comes from the signalled IP address, and never again until the call negotiates another address; where a
+//! side has keys ([`Remote::secure`]), only a packet that authenticates is valid. At the
 //! first packet the socket is connected to its peer: from then on the kernel itself drops strangers. Packets that were queued
 //! before still pass the check here. A stranger gets not one byte back and changes nothing but a counter.
 //!
@@ -64,7 +65,7 @@ pub use counters::{Dropped, FlowStats, SideStats};
 pub use flow::Flow;
 pub use vocabulary::{
     FlowCheckpoint, FlowId, FlowSpec, MediaEvent, OpenError, Owner, PAYLOADS_MAX, PoolBusy, PoolConfig, Remote, Repeat,
-    Side, Sides, Source,
+    Secure, Side, Sides, Source,
 };
 pub use worker::{WorkerEnd, WorkerThread};
 
@@ -317,7 +318,8 @@ impl Pool {
 
 /// A fresh identity for generated media: SSRC, first sequence number and timestamp are random (RFC 3550 section 5.1).
 fn new_marks() -> Marks {
-    let stream = u64::from(rand::random::<u16>()) << 32 | u64::from(rand::random::<u32>());
+    // In the lower half, so that the first packet that arrives is before the first roll-over (RFC 3711 section 3.3.1).
+    let stream = u64::from(rand::random::<u16>() >> 1) << 32 | u64::from(rand::random::<u32>());
     Marks { ssrc: rand::random(), stream: AtomicU64::new(stream), ..Marks::default() }
 }
 

@@ -68,6 +68,7 @@ fn payloads_past_the_bound_are_not_looked_at() {
         send: true,
         payloads,
         ptime_ms: 20,
+        secure: None,
     };
     let lanes = worker::Lanes::new(&remote, None);
     assert!(lanes.find(50 + 15).is_some() && lanes.find(50 + 16).is_none());

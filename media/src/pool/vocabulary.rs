@@ -2,6 +2,7 @@
 
 use crate::codec::Payload;
 use crate::prompt::Audio;
+use crate::srtp;
 use smallvec::SmallVec;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -178,7 +179,27 @@ pub struct Remote {
     pub payloads: SmallVec<[Payload; 4]>,
     /// Packet length of what the pool generates, 10 to 60 ms.
     pub ptime_ms: u8,
+    /// Its keys: all of its media is SRTP then, and nothing else passes.
+    pub secure: Option<Secure>,
 }
+
+/// The keys of one side. A key that a side keeps, or comes back to, must be the same [`srtp::Key`] again: it knows which packets
+/// were protected with it.
+#[derive(Clone, Debug)]
+pub struct Secure {
+    /// Opens what the side sends.
+    pub open: Arc<srtp::Key>,
+    /// Seals what the side is sent.
+    pub seal: Arc<srtp::Key>,
+}
+
+impl PartialEq for Secure {
+    fn eq(&self, other: &Secure) -> bool {
+        Arc::ptr_eq(&self.open, &other.open) && Arc::ptr_eq(&self.seal, &other.seal)
+    }
+}
+
+impl Eq for Secure {}
 
 /// What a side hears.
 #[derive(Clone, Debug)]

@@ -111,6 +111,14 @@ pub fn set_marker(packet: &mut [u8]) {
     }
 }
 
+/// Replaces the sequence number.
+#[inline]
+pub fn set_sequence(packet: &mut [u8], sequence: u16) {
+    if let Some(field) = packet.get_mut(2..4) {
+        field.copy_from_slice(&sequence.to_be_bytes());
+    }
+}
+
 /// Replaces the synchronisation source.
 #[inline]
 pub fn set_ssrc(packet: &mut [u8], ssrc: u32) {

@@ -3,7 +3,7 @@
 //! A [`Key`] is one direction of one party: its master key, and how far each source under it has come. A [`Sealer`] and an
 //! [`Opener`] are that key at work: session keys derived, ciphers keyed once. What must never be forgotten, because a
 //! packet index that is used twice gives away what it protects, lies in the [`Key`] as atomics: who works with it may die and
-//! a successor goes on from there. A key belongs to one worker at a time.
+//! a successor goes on from there.
 //!
 //! The laws, and the attacks that they exclude:
 //!

@@ -7,7 +7,9 @@ pub const WINDOW_PACKETS: u64 = 64;
 /// Sources that may send under one key; further ones are refused.
 pub const SOURCES_MAX: usize = 32;
 
-/// The sources under one key. One thread writes, through atomics that another can go on from; nothing is locked.
+/// The sources under one key, in atomics that another thread can go on from; nothing is locked. A source is written by one
+/// thread at a time; while a party moves from call to call, two workers have its key for a moment, so a place and an SRTCP
+/// index are claimed in one step.
 #[derive(Default)]
 pub struct Sources {
     slots: [Source; SOURCES_MAX],
@@ -56,20 +58,14 @@ impl Sources {
 
     /// Gives a new source a place; `None` when there are as many as may be.
     pub fn add(&self, ssrc: u32) -> Option<usize> {
-        let at = self.count.load(Relaxed);
+        let at = self.count.fetch_update(Relaxed, Relaxed, |at| (at < SOURCES_MAX).then_some(at + 1)).ok()?;
         self.slots.get(at)?.ssrc.store(ssrc, Relaxed);
-        self.count.store(at + 1, Relaxed);
         Some(at)
     }
 
     /// The index of the next SRTCP packet to send; `None` when the key has had all 2^31 (RFC 3711 section 9.2).
     pub fn next_report(&self) -> Option<u32> {
-        let index = self.reports.load(Relaxed);
-        if index >= 1 << 31 {
-            return None;
-        }
-        self.reports.store(index + 1, Relaxed);
-        Some(index)
+        self.reports.fetch_update(Relaxed, Relaxed, |index| (index < 1 << 31).then_some(index + 1)).ok()
     }
 }
 

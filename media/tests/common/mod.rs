@@ -77,6 +77,7 @@ impl Phone {
             send: true,
             payloads: payloads.iter().copied().collect(),
             ptime_ms: 20,
+            secure: None,
         }
     }
 

@@ -3,13 +3,14 @@
 use super::super::book::FlowRecord;
 use super::super::ports::PortPair;
 use super::super::sys;
-use super::super::vocabulary::{MediaEvent, Side, Sides};
-use super::entry::{Entry, Lanes, Route, SideState, Stream, Voice};
+use super::super::vocabulary::{MediaEvent, Secure, Side, Sides};
+use super::entry::{Entry, Guard, Lanes, Route, SideState, Stream, Voice};
 use super::play::{Playing, note_progress};
 use super::{BURST_MAX, Place, Token, Worker};
 use crate::dtmf::EventReceiver;
 use crate::prompt;
 use crate::rtp::Reception;
+use crate::srtp::{Opener, Sealer};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -97,9 +98,9 @@ impl Worker<'_> {
         record.wanted.lock().closed = true;
         let slot = record.id.slot as usize;
         let mine = |entry: &mut Box<Entry>| entry.record.id == record.id;
-        if let Some(entry) = self.flows.get_mut(slot).and_then(|place| place.take_if(mine)) {
+        if let Some(mut entry) = self.flows.get_mut(slot).and_then(|place| place.take_if(mine)) {
             for side in [Side::A, Side::B] {
-                self.say_goodbye(&entry, side, now);
+                self.say_goodbye(&mut entry, side, now);
             }
             if entry.listed {
                 self.playing.retain(|playing| *playing != record.id.slot);
@@ -131,6 +132,7 @@ fn new_side(record: &FlowRecord, side: Side, pair: Arc<PortPair>, now: Duration)
     SideState {
         pair,
         route: None,
+        guard: None,
         remote_serial: 0,
         source_serial: 0,
         lanes: Lanes::ANY,
@@ -140,6 +142,7 @@ fn new_side(record: &FlowRecord, side: Side, pair: Arc<PortPair>, now: Duration)
             ssrc: marks.ssrc,
             next_sequence: u16::from_be_bytes([s0, s1]),
             next_timestamp: u32::from_be_bytes([t0, t1, t2, t3]),
+            echo_ahead: 0,
             clock_hz: prompt::RATE_HZ,
             credit_ms: 0,
             last: None,
@@ -184,6 +187,10 @@ fn negotiate(entry: &mut Entry, now: Duration) {
         if before.is_none() {
             state.next_report = now + crate::rtcp::next_interval(rand::random());
         }
+        if !secure(state, remote.secure.as_ref()) {
+            tracing::error!(flow = ?entry.record.id, ?side, "the keys of a side are refused: it hears and says nothing");
+            (route.send, route.receive) = (false, false);
+        }
         state.route = Some(route);
         state.voice = Voice::choose(remote);
         state.remote_serial = wish.remote_serial;
@@ -197,6 +204,21 @@ fn negotiate(entry: &mut Entry, now: Duration) {
         entry.sides.b.lanes = b.map_or(Lanes::ANY, |mine| Lanes::new(mine, a));
         entry.timed_out = false;
     }
+}
+
+/// Puts a side's keys to work, unless they are already; false if that fails.
+fn secure(state: &mut SideState, wanted: Option<&Secure>) -> bool {
+    let Some(wanted) = wanted else {
+        state.guard = None;
+        return true;
+    };
+    let same =
+        |guard: &Guard| Arc::ptr_eq(guard.opener.key(), &wanted.open) && Arc::ptr_eq(guard.sealer.key(), &wanted.seal);
+    if !state.guard.as_deref().is_some_and(same) {
+        let keyed = Opener::new(&wanted.open).zip(Sealer::new(&wanted.seal));
+        state.guard = keyed.map(|(opener, sealer)| Box::new(Guard { opener, sealer }));
+    }
+    state.guard.is_some()
 }
 
 /// Takes over the sources that changed.

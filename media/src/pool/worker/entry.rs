@@ -5,11 +5,13 @@ use super::super::counters::{SideCounters, Vitals};
 use super::super::ports::PortPair;
 use super::super::sys;
 use super::super::vocabulary::{PAYLOADS_MAX, Remote, Sides};
+use super::DATAGRAM_BYTES_MAX;
 use super::play::Playing;
 use crate::codec::Codec;
 use crate::codec::g711::Law;
 use crate::dtmf::EventReceiver;
 use crate::rtp::{HEADER_BYTES, Reception};
+use crate::srtp::{OVERHEAD_BYTES_MAX, Opener, Refused, Sealer};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,6 +32,8 @@ pub struct SideState {
     pub pair: Arc<PortPair>,
     /// Absent until the side is connected.
     pub route: Option<Route>,
+    /// Its keys at work; without them its media is plain.
+    pub guard: Option<Box<Guard>>,
     pub remote_serial: u32,
     pub source_serial: u32,
     pub lanes: Lanes,
@@ -48,6 +52,12 @@ pub struct SideState {
     /// The same of the last SR from the side.
     pub report_in: Option<(u32, Duration)>,
     pub last_wake: u32,
+}
+
+/// A side's keys at work.
+pub struct Guard {
+    pub opener: Opener,
+    pub sealer: Sealer,
 }
 
 /// Where a side is.
@@ -198,6 +208,8 @@ pub struct Stream {
     pub ssrc: u32,
     pub next_sequence: u16,
     pub next_timestamp: u32,
+    /// What an echo adds to the numbers of what it echoes.
+    pub echo_ahead: u16,
     pub clock_hz: u32,
     /// Milliseconds of sound that are due but fill no packet yet.
     pub credit_ms: u32,
@@ -210,17 +222,27 @@ pub struct Stream {
 }
 
 impl SideState {
-    /// Sends an RTP packet to the side and counts it; nothing waits if the kernel has no room.
+    /// Sends the RTP packet in the first `length` bytes of a buffer to the side and counts it; nothing waits if the kernel has
+    /// no room. The buffer has room behind the packet for what SRTP adds, and is not a packet any more afterwards.
     #[inline]
-    pub fn send(&mut self, packet: &[u8], counters: &SideCounters, vitals: &Vitals) {
+    pub fn send(&mut self, buffer: &mut [u8], length: usize, counters: &SideCounters, vitals: &Vitals) {
         let Some(route) = &self.route else { return };
-        match send(&self.pair, route, packet) {
-            Ok(_) => {
+        let sealed = match &mut self.guard {
+            None => Ok(length),
+            Some(guard) => match guard.sealer.rtp(buffer, length) {
+                // The peer of this side has doubled it, or delayed it past all memory: its keystream is used.
+                Err(Refused::Replayed) => return,
+                sealed => sealed,
+            },
+        };
+        let packet = sealed.ok().and_then(|sealed| buffer.get(..sealed));
+        match packet.map(|packet| send(&self.pair, route, packet)) {
+            Some(Ok(_)) => {
                 counters.packets_sent.add(1);
-                counters.bytes_sent.add(packet.len() as u64);
+                counters.bytes_sent.add(length as u64);
                 vitals.packets_out.add(1);
             }
-            Err(_) => {
+            Some(Err(_)) | None => {
                 counters.send_failed.add(1);
                 vitals.send_failed.add(1);
             }
@@ -228,17 +250,37 @@ impl SideState {
     }
 
     /// Sends a packet of our own stream, counting it for the SRs.
-    pub fn send_own(&mut self, packet: &[u8], timestamp: u32, now: Duration, counters: &SideCounters, vitals: &Vitals) {
+    pub fn send_own(
+        &mut self,
+        buffer: &mut [u8],
+        length: usize,
+        timestamp: u32,
+        now: Duration,
+        counters: &SideCounters,
+        vitals: &Vitals,
+    ) {
         self.own.last = Some((timestamp, now));
         self.own.packets = self.own.packets.wrapping_add(1);
-        let payload_bytes = u32::try_from(packet.len().saturating_sub(HEADER_BYTES)).unwrap_or(0);
+        let payload_bytes = u32::try_from(length.saturating_sub(HEADER_BYTES)).unwrap_or(0);
         self.own.octets = self.own.octets.wrapping_add(payload_bytes);
-        self.send(packet, counters, vitals);
+        self.send(buffer, length, counters, vitals);
     }
 
     /// Sends an RTCP packet to the side; what the kernel does not take is lost, as RTCP may be.
-    pub fn send_rtcp(&self, packet: &[u8]) {
+    pub fn send_rtcp(&mut self, packet: &[u8]) {
         let Some(route) = &self.route else { return };
+        let mut buffer = [0; DATAGRAM_BYTES_MAX + OVERHEAD_BYTES_MAX];
+        let packet = match &mut self.guard {
+            None => packet,
+            Some(guard) => {
+                let Some(place) = buffer.get_mut(..packet.len()) else { return };
+                place.copy_from_slice(packet);
+                match guard.sealer.rtcp(&mut buffer, packet.len()) {
+                    Ok(sealed) => buffer.get(..sealed).unwrap_or_default(),
+                    Err(_) => return,
+                }
+            }
+        };
         let _lost =
             if route.rtcp_mux { send(&self.pair, route, packet) } else { self.pair.rtcp.send_to(packet, route.rtcp) };
     }

@@ -28,7 +28,7 @@ impl Worker<'_> {
     }
 
     /// BYE to a side that heard something of our own.
-    pub(super) fn say_goodbye(&self, entry: &Entry, side: Side, now: Duration) {
+    pub(super) fn say_goodbye(&self, entry: &mut Entry, side: Side, now: Duration) {
         let state = entry.sides.get(side);
         if state.own.packets == 0 {
             return;
@@ -37,7 +37,7 @@ impl Worker<'_> {
         let report = Report { ssrc: state.own.ssrc, sender, block: None, cname: &self.pool.cname, bye: true };
         let mut packet = [0; REPORT_BYTES_MAX];
         if let Some(length) = report.write(&mut packet) {
-            state.send_rtcp(packet.get(..length).unwrap_or_default());
+            entry.sides.get_mut(side).send_rtcp(packet.get(..length).unwrap_or_default());
         }
     }
 }

@@ -11,6 +11,7 @@ use super::book::{Command, Seat};
 use super::ports::PortPair;
 use super::sys::{self, Epoll, Metronome, Ready};
 use super::vocabulary::{MediaEvent, Side};
+use crate::srtp::OVERHEAD_BYTES_MAX;
 use entry::Entry;
 #[cfg(test)]
 pub use entry::Lanes;
@@ -196,7 +197,8 @@ impl<'a> Worker<'a> {
 
     fn turn(&mut self) -> io::Result<WorkerEnd> {
         let mut ready = [Ready::EMPTY; READY_MAX];
-        let mut datagram = [0; DATAGRAM_BYTES_MAX];
+        // Room for what SRTP adds when it goes on.
+        let mut datagram = [0; DATAGRAM_BYTES_MAX + OVERHEAD_BYTES_MAX];
         let mut began = Duration::ZERO;
         let mut busy = false;
         loop {

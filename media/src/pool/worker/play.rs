@@ -8,6 +8,7 @@ use super::{BEAT, Worker};
 use crate::codec::l16;
 use crate::prompt::{self, Audio};
 use crate::rtp::{HEADER_BYTES, Header, reception::in_clock_units};
+use crate::srtp::OVERHEAD_BYTES_MAX;
 use crate::tone::Sine;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -221,7 +222,7 @@ fn send_frame(
     let mut samples = [0; SAMPLES_MAX];
     let samples = samples.get_mut(..count as usize).unwrap_or_default();
     let ended = state.playing.fill(samples);
-    let mut packet = [0; HEADER_BYTES + 2 * SAMPLES_MAX];
+    let mut packet = [0; HEADER_BYTES + 2 * SAMPLES_MAX + OVERHEAD_BYTES_MAX];
     let (head, payload) = packet.split_at_mut(HEADER_BYTES);
     let payload_bytes = match voice.format {
         Format::G711(law) => law.encode(samples, payload),
@@ -241,8 +242,7 @@ fn send_frame(
     }
     state.own.next_sequence = header.sequence.wrapping_add(1);
     state.own.next_timestamp = header.timestamp.wrapping_add(count);
-    let packet = packet.get(..header.payload_end).unwrap_or_default();
-    state.send_own(packet, header.timestamp, now, record.counters.get(side), vitals);
+    state.send_own(&mut packet, header.payload_end, header.timestamp, now, record.counters.get(side), vitals);
     ended
 }
 

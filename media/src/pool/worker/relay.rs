@@ -6,9 +6,10 @@ use super::super::sys;
 use super::super::vocabulary::{MediaEvent, Side};
 use super::entry::{Entry, SideState};
 use super::play::Playing;
-use super::{BURST_MAX, Token, Worker, nanos};
+use super::{BURST_MAX, DATAGRAM_BYTES_MAX, Token, Worker, nanos};
 use crate::rtcp::{self, Part};
 use crate::rtp::{self, Arrival, Header};
+use crate::srtp::{OVERHEAD_BYTES_MAX, Refused};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::Ordering::Relaxed;
@@ -39,23 +40,20 @@ impl Worker<'_> {
         for _ in 0..share {
             let pair = &entry.sides.get(side).pair;
             let socket = if token.is_rtcp() { &pair.rtcp } else { &pair.rtp };
+            let Some(room) = datagram.get_mut(..DATAGRAM_BYTES_MAX) else { return };
             // Where the kernel lets nobody else in, it need not say who it was.
             let route = entry.sides.get(side).route.as_ref().filter(|route| route.sealed && !token.is_rtcp());
             let received = match route {
-                Some(route) => sys::receive(socket, datagram).map(|length| (length, route.rtp)),
-                None => socket.recv_from(datagram),
+                Some(route) => sys::receive(socket, room).map(|length| (length, route.rtp)),
+                None => socket.recv_from(room),
             };
             match received {
                 Ok((length, from)) => {
-                    let cut = length == datagram.len();
-                    let Some(packet) = datagram.get_mut(..length) else {
-                        return;
-                    };
                     let mut hands = Hands { vitals, side, now };
-                    match (cut, token.is_rtcp()) {
+                    match (length == DATAGRAM_BYTES_MAX, token.is_rtcp()) {
                         (true, _) => hands.malformed(entry, from),
-                        (false, true) => hands.rtcp(entry, packet, from),
-                        (false, false) => hands.rtp(entry, packet, from),
+                        (false, true) => hands.rtcp(entry, datagram, length, from),
+                        (false, false) => hands.rtp(entry, datagram, length, from),
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -107,8 +105,20 @@ impl Hands<'_> {
         }
     }
 
+    /// A packet of the side's address that its key does not open.
+    fn refused(&self, counters: &SideCounters, why: Refused) {
+        if why == Refused::Replayed {
+            counters.replayed.add(1);
+            self.vitals.replayed.add(1);
+        } else {
+            counters.forged.add(1);
+            self.vitals.forged.add(1);
+        }
+    }
+
+    /// The packet lies in the first `length` bytes of the buffer, behind which there is room for what SRTP adds.
     #[inline]
-    fn rtp(&mut self, entry: &mut Entry, packet: &mut [u8], from: SocketAddr) {
+    fn rtp(&mut self, entry: &mut Entry, buffer: &mut [u8], length: usize, from: SocketAddr) {
         let record = &*entry.record;
         let counters = record.counters.get(self.side);
         let (me, other) = entry.sides.split_mut(self.side);
@@ -118,9 +128,17 @@ impl Hands<'_> {
         if !route.accepts(from) {
             return self.stranger(counters, true);
         }
+        let Some(packet) = buffer.get_mut(..length) else { return };
         if route.rtcp_mux && rtp::is_rtcp(packet) {
-            return self.rtcp(entry, packet, from);
+            return self.rtcp(entry, buffer, length, from);
         }
+        // Before anything in it is believed, and before anything follows from where it came from.
+        let length = match me.guard.as_mut().map(|guard| guard.opener.rtp(packet)) {
+            None => length,
+            Some(Ok(opened)) => opened,
+            Some(Err(why)) => return self.refused(counters, why),
+        };
+        let Some(packet) = buffer.get_mut(..length) else { return };
         let Ok(header) = Header::parse(packet) else {
             return self.malformed(entry, from);
         };
@@ -144,6 +162,10 @@ impl Hands<'_> {
         counters.last_packet_ns.set(nanos(self.now));
         self.vitals.packets_in.add(1);
         match me.reception.packet(header.ssrc, header.sequence) {
+            // A stream of ours goes on where it was, whatever the party's does: under SRTP a number is never used again.
+            Arrival::Restarted if me.own.last.is_some() => {
+                me.own.echo_ahead = me.own.next_sequence.wrapping_sub(header.sequence);
+            }
             Arrival::Late => counters.late.add(1),
             Arrival::Duplicate => counters.duplicate.add(1),
             Arrival::InOrder | Arrival::Restarted | Arrival::Suspect => {}
@@ -160,28 +182,40 @@ impl Hands<'_> {
             counters.jitter_units.set(me.reception.jitter().into());
             counters.clock_hz.store(lane.clock_hz, Relaxed);
         }
+        let relayed = matches!(other.playing, Playing::Peer) && other.route.is_some_and(|route| route.receive);
         if matches!(me.playing, Playing::Echo) && me.route.is_some_and(|route| route.receive) {
+            let mut copy = [0; DATAGRAM_BYTES_MAX + OVERHEAD_BYTES_MAX];
+            let buffer = if relayed {
+                if let Some(place) = copy.get_mut(..length) {
+                    place.copy_from_slice(packet);
+                }
+                &mut copy[..]
+            } else {
+                &mut *buffer
+            };
             // Its own SSRC would look like a loop to it (RFC 3550 section 8.2).
-            rtp::set_ssrc(packet, me.own.ssrc);
-            mark_if_due(me, packet);
+            rtp::set_ssrc(buffer, me.own.ssrc);
+            let sequence = header.sequence.wrapping_add(me.own.echo_ahead);
+            rtp::set_sequence(buffer, sequence);
+            mark_if_due(me, buffer);
             me.own.clock_hz = lane.clock_hz;
             // What may be generated for it later goes on from here.
-            me.own.next_sequence = header.sequence.wrapping_add(1);
-            me.send_own(packet, header.timestamp, self.now, counters, self.vitals);
+            me.own.next_sequence = sequence.wrapping_add(1);
+            me.send_own(buffer, length, header.timestamp, self.now, counters, self.vitals);
         }
-        if matches!(other.playing, Playing::Peer) && other.route.is_some_and(|route| route.receive) {
+        if relayed {
             let Some(across) = lane.across else {
                 counters.unmapped.add(1);
                 self.vitals.unmapped.add(1);
                 return;
             };
-            rtp::set_payload_type(packet, across);
-            mark_if_due(other, packet);
-            other.send(packet, record.counters.get(self.side.other()), self.vitals);
+            rtp::set_payload_type(buffer, across);
+            mark_if_due(other, buffer);
+            other.send(buffer, length, record.counters.get(self.side.other()), self.vitals);
         }
     }
 
-    fn rtcp(&mut self, entry: &mut Entry, packet: &[u8], from: SocketAddr) {
+    fn rtcp(&mut self, entry: &mut Entry, buffer: &mut [u8], length: usize, from: SocketAddr) {
         let record = &*entry.record;
         let counters = record.counters.get(self.side);
         let (me, other) = entry.sides.split_mut(self.side);
@@ -192,6 +226,13 @@ impl Hands<'_> {
         if !(route.accepts_rtcp(from) || route.rtcp_mux && route.accepts(from)) {
             return self.stranger(counters, true);
         }
+        let Some(packet) = buffer.get_mut(..length) else { return };
+        let length = match me.guard.as_mut().map(|guard| guard.opener.rtcp(packet)) {
+            None => length,
+            Some(Ok(opened)) => opened,
+            Some(Err(why)) => return self.refused(counters, why),
+        };
+        let packet = buffer.get(..length).unwrap_or_default();
         let Ok(compound) = rtcp::parse(packet) else {
             return self.malformed(entry, from);
         };
