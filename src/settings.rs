@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use actors::directory as to;
-use actors::settings::{AdmissionSettings, AuthSettings, MessageSettings, RegistrarSettings, Settings, SipSettings};
+use actors::settings::{
+    AdmissionSettings, AuthSettings, MessageSettings, RegistrarSettings, Settings, SipSettings, SrtpSettings,
+};
 use sip::Protocol;
 
 use crate::config::{self as from, Config};
@@ -49,6 +51,7 @@ pub fn settings(config: &Config, data: &Path) -> Settings {
         },
         messages: MessageSettings { expires: config.store.message_expires },
         media: media(&config.media),
+        srtp: SrtpSettings { default: srtp(config.media.srtp), over_plain_sip: config.media.srtp_over_plain_sip },
         users: config.users.iter().map(user).collect(),
         gateways: config.gateways.iter().map(gateway).collect(),
         services: config.services.iter().map(service).collect(),
@@ -127,6 +130,15 @@ fn user(user: &from::User) -> to::User {
         secret: secret(user),
         contacts_max: user.contacts_max,
         max_calls: Some(user.max_calls),
+        srtp: user.srtp.map(srtp),
+    }
+}
+
+fn srtp(policy: from::Srtp) -> sip::sdp::Srtp {
+    match policy {
+        from::Srtp::Require => sip::sdp::Srtp::Require,
+        from::Srtp::Prefer => sip::sdp::Srtp::Prefer,
+        from::Srtp::Never => sip::sdp::Srtp::Never,
     }
 }
 

@@ -23,6 +23,8 @@ pub struct User {
     pub contacts_max: Option<usize>,
     /// Calls at once; `None` is no bound of its own.
     pub max_calls: Option<usize>,
+    /// Whether its media is encrypted, where it differs from the default.
+    pub srtp: Option<sip::sdp::Srtp>,
 }
 
 /// A neighbour that is trusted by its address.

@@ -29,6 +29,8 @@ pub struct Settings {
     pub messages: MessageSettings,
     /// Media pool.
     pub media: media::PoolConfig,
+    /// Encryption of media.
+    pub srtp: SrtpSettings,
     /// Users.
     pub users: Vec<User>,
     /// Gateways.
@@ -60,6 +62,15 @@ pub struct SipSettings {
     pub ring_step: Duration,
     /// Most contacts that one INVITE is forked to.
     pub max_forks: usize,
+}
+
+/// Encryption of media (RFC 3711, keys by RFC 4568).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SrtpSettings {
+    /// The policy for parties that have none of their own.
+    pub default: sip::sdp::Srtp,
+    /// Keys may travel in SIP that is not encrypted itself.
+    pub over_plain_sip: bool,
 }
 
 /// Bounds of registrations (RFC 3261 section 10.3).

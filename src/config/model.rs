@@ -14,6 +14,9 @@ use super::kind::{
 };
 use super::schema::section;
 
+/// The words for [`Srtp`].
+const SRTP: OneOf<Srtp> = OneOf(&[("require", Srtp::Require), ("prefer", Srtp::Prefer), ("never", Srtp::Never)]);
+
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -137,6 +140,17 @@ pub enum VerifyClient {
     Optional,
     /// Without a valid one the handshake fails.
     Required,
+}
+
+/// Whether media is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Srtp {
+    /// Or there is no call.
+    Require,
+    /// Where the phone can.
+    Prefer,
+    /// Not.
+    Never,
 }
 
 /// The transport of a gateway.
@@ -307,6 +321,12 @@ section! {
         workers: usize = Count::new(0, 256), default "0";
         /// After how long without a packet from either side a call ends.
         timeout: Duration = Period(SECOND..=DAY), default "\"60s\"";
+        /// Whether media is encrypted (SRTP) towards users that do not say otherwise, gateways and strangers: always, where the
+        /// phone can, or not.
+        srtp: Srtp = SRTP, default "\"prefer\"";
+        /// Whether keys of SRTP are offered in SIP over UDP or TCP, where anybody on the way reads them; without it a user that
+        /// requires SRTP needs TLS.
+        srtp_over_plain_sip: bool = Flag, default "false";
     }
 }
 
@@ -369,6 +389,9 @@ section! {
         max_calls: usize = Count::new(1, 10_000), default "8";
         /// How many contacts the user may register, where `[registrar]` does not fit.
         contacts_max: Option<usize> = Optional(Count::new(1, 64)), optional "2";
+        /// Whether the user's media is encrypted, where `[media]` does not fit. What is required and cannot be had is refused
+        /// with 488.
+        srtp: Option<Srtp> = Optional(SRTP), optional "\"require\"";
     }
 }
 

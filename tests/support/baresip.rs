@@ -47,13 +47,22 @@ impl Baresip {
     /// Starts a phone that plays this tone, registers it as a lab user (`alice`) over `udp`, `tcp` or `tls`, and waits for
     /// the 200.
     pub fn registered(switch: &Switch, user: &str, transport: &str, hz: u16) -> Self {
+        Self::registered_with(switch, user, transport, hz, "")
+    }
+
+    /// As [`Baresip::registered`], with encryption of media as its `mediaenc` names it: `srtp`, `srtp-mand` or `srtp-mandf`.
+    pub fn with_srtp(switch: &Switch, user: &str, transport: &str, hz: u16, encryption: &str) -> Self {
+        Self::registered_with(switch, user, transport, hz, &format!(";mediaenc={encryption}"))
+    }
+
+    fn registered_with(switch: &Switch, user: &str, transport: &str, hz: u16, parameters: &str) -> Self {
         let mut phone = Self::start(user, hz);
         let registrar = switch.sip(transport);
         phone.ask(
             "uanew",
             &format!(
                 "<sip:{user}@{DOMAIN};transport={transport}>;auth_pass={user}-secret;\
-                 outbound=\"sip:{registrar};transport={transport}\";regint=300"
+                 outbound=\"sip:{registrar};transport={transport}\";regint=300{parameters}"
             ),
         );
         let registered = phone
@@ -73,7 +82,7 @@ impl Baresip {
             "sip_listen 127.0.0.1:0\nnet_interface 127.0.0.1\nrtp_ports {}-{}\n\
              audio_source aufile,{}\naudio_player aubridge,ear\nsnd_path {folder}\n\
              ausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\n\
-             module_path {}\nmodule g711.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\n\
+             module_path {}\nmodule g711.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\nmodule srtp.so\n\
              module_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{}\n",
             rtp.start(),
             rtp.end(),

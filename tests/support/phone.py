@@ -370,10 +370,13 @@ class Phone:
         session_timers="optional",
         prack="optional",
         direct=False,
+        srtp="off",
+        suites=(),
     ):
         """Makes the phone's account; registrar is "ip:port". The event `registered` or `unregistered` follows.
 
-        A phone that is `direct` sends its requests where their URI points, and not through the registrar.
+        A phone that is `direct` sends its requests where their URI points, and not through the registrar. SRTP is `off`,
+        `optional` or `required`, with all of PJSIP's suites or the named ones, by SDES.
         """
         target = f"sip:{registrar};transport={transport}"
         config = pj.AccountConfig()
@@ -390,7 +393,18 @@ class Phone:
         config.natConfig.sdpNatRewriteUse = 0
         config.natConfig.sipOutboundUse = 0
         config.natConfig.iceEnabled = False
-        config.mediaConfig.srtpUse = pj.PJMEDIA_SRTP_DISABLED
+        config.mediaConfig.srtpUse = {
+            "off": pj.PJMEDIA_SRTP_DISABLED,
+            "optional": pj.PJMEDIA_SRTP_OPTIONAL,
+            "required": pj.PJMEDIA_SRTP_MANDATORY,
+        }[srtp]
+        # What may travel where is the switch's to say here.
+        config.mediaConfig.srtpSecureSignaling = 0
+        config.mediaConfig.srtpOpt.keyings.append(pj.PJMEDIA_SRTP_KEYING_SDES)
+        for name in suites:
+            crypto = pj.SrtpCrypto()
+            crypto.name = name
+            config.mediaConfig.srtpOpt.cryptos.append(crypto)
         config.mediaConfig.transportConfig.port = 0
         config.mediaConfig.transportConfig.boundAddress = "127.0.0.1"
         config.callConfig.prackUse = {
@@ -487,6 +501,10 @@ class Phone:
             "duplicated": rtcp.rxStat.dup,
             "reordered": rtcp.rxStat.reorder,
         }
+
+    def do_describe(self, call=None):
+        """PJSIP's account of the call, with the state of its SRTP."""
+        return {"text": self.find(call).dump(True, "")}
 
     def buddy(self, uri, **options):
         if uri not in self.buddies:

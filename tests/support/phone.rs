@@ -115,6 +115,23 @@ impl Phone {
         phone
     }
 
+    /// As [`Phone::registered`], with SRTP `optional` or `required` in these suites of PJSIP's; none names all.
+    pub fn with_srtp(switch: &Switch, user: &str, transport: &str, srtp: &str, suites: &[&str]) -> Self {
+        let mut phone = Self::start(user);
+        phone.register(&json!({
+            "user": user,
+            "password": format!("{user}-secret"),
+            "registrar": switch.sip(transport).to_string(),
+            "domain": DOMAIN,
+            "transport": transport,
+            "srtp": srtp,
+            "suites": suites,
+        }));
+        let registered = phone.next_of(&["registered", "unregistered"]);
+        assert!(registered["code"] == 200, "{user} could not register: {registered}\n{}", phone.log_tail());
+        phone
+    }
+
     /// Makes the account, with the fields of phone.py's `do_register`; the events `registered` or `unregistered` follow.
     pub fn register(&mut self, fields: &Value) {
         self.ask("register", fields);
@@ -246,6 +263,14 @@ impl Phone {
     /// RTP counters of a call: `sent`, `received`, `lost`, `duplicated`, `reordered`.
     pub fn statistics(&mut self, call: u64) -> Value {
         self.ask("statistics", &json!({ "call": call }))
+    }
+
+    /// The crypto suite that a call's media goes by in both directions; nothing where it is plain.
+    pub fn suite(&mut self, call: u64) -> Option<String> {
+        let answer = self.ask("describe", &json!({ "call": call }));
+        let text = answer["text"].as_str().expect("a text");
+        let line = text.lines().find(|line| line.contains("SRTP status: Active"))?;
+        line.rsplit_once("Crypto-suite: ").map(|(_, suite)| suite.trim().to_owned())
     }
 
     /// Waits for an event of a kind that fits, and takes it out of the row; those before it stay. Panics with what came

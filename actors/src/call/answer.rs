@@ -160,7 +160,9 @@ impl Work<'_> {
             // Answered in a reliable 18x.
             return caller.exchange.local().cloned();
         };
-        let our = audio::ours(flow, Side::A, caller.session_id, Some(offer));
+        // Where it was to be SRTP and is not, nothing is agreed.
+        self.state.leg(from)?.agreement()?;
+        let our = audio::ours(flow, caller, Some(offer));
         let answer = relay_answer(offer, &theirs, &our, &audio::relay_policy());
         answer.has_active_media().then_some(answer)
     }
@@ -174,11 +176,7 @@ impl Work<'_> {
         let offer = self.state.leg(id).and_then(|leg| leg.exchange.pending_offer().cloned());
         let offer =
             offer.zip(self.state.flow.as_ref()).zip(self.state.leg(LegId::CALLER)).map(|((offer, flow), caller)| {
-                relay_offer(
-                    &offer,
-                    &audio::ours(flow, Side::A, caller.session_id, Some(&offer)),
-                    &audio::relay_policy(),
-                )
+                relay_offer(&offer, &audio::ours(flow, caller, Some(&offer)), &audio::relay_policy())
             });
         let Some(offer) = offer.filter(Session::has_active_media) else {
             self.acknowledge_and_end(client, id, response);
@@ -237,10 +235,12 @@ impl Work<'_> {
 
     /// The answer to the offer of `to`, made from what `from` has said.
     pub fn answer_from(&self, from: LegId, to: LegId) -> Option<Session> {
-        let theirs = self.state.leg(from)?.their_description()?;
+        let theirs = self.state.leg(from)?;
+        theirs.agreement()?;
+        let theirs = theirs.their_description()?;
         let leg = self.state.leg(to)?;
         let offer = leg.exchange.pending_offer()?;
-        let our = audio::ours(self.state.flow.as_ref()?, leg.side, leg.session_id, Some(offer));
+        let our = audio::ours(self.state.flow.as_ref()?, leg, Some(offer));
         let answer = relay_answer(offer, theirs, &our, &audio::relay_policy());
         let answer = match leg.exchange.local() {
             Some(before) => revise(before, answer),
@@ -281,18 +281,23 @@ impl Work<'_> {
 
     /// Tells the pool where a leg's media is, from the descriptions in force or previewed.
     pub fn connect_side(&mut self, id: LegId) {
-        let Some(leg) = self.state.leg(id) else { return };
-        let remote = leg.exchange.remote().or_else(|| leg.exchange.preview());
-        let local = leg.exchange.local().or_else(|| leg.exchange.pending_offer());
-        let (Some(local), Some(remote), Some(flow)) = (local, remote, self.state.flow.as_ref()) else { return };
-        let Some(agreement) = audio::audio(local, remote, leg.hop.remote) else {
+        let Some(flow) = self.state.flow.clone() else { return };
+        let Some(leg) = self.state.leg_mut(id).filter(|leg| leg.their_description().is_some()) else { return };
+        let side = leg.side;
+        let Some(agreement) = leg.agreement() else {
             return self.note(Some(id), What::Media { what: "no audio in common".into() });
         };
-        audio::connect(flow, leg.side, &agreement);
+        let secure = agreement.keys.as_ref().and_then(|keys| leg.keys.secure(keys));
+        if agreement.keys.is_some() && secure.is_none() {
+            // Never plain where it was to be SRTP.
+            return self.note(Some(id), What::Media { what: "its keys are of no use".into() });
+        }
+        audio::connect(&flow, side, &agreement, secure);
         let what = format!(
-            "{} at {}{}",
+            "{} at {}{}{}",
             agreement.codec,
             agreement.remote.rtp,
+            agreement.keys.as_ref().map(|keys| format!(", {}", keys.local.suite.name())).unwrap_or_default(),
             match (agreement.party_sends, agreement.party_hears) {
                 (true, true) => "",
                 (true, false) => ", sends only",
@@ -302,7 +307,7 @@ impl Work<'_> {
         );
         self.note(Some(id), What::Media { what: what.into() });
         let mut facts = self.file.facts.borrow_mut();
-        match leg.side {
+        match side {
             Side::A => facts.codec_a = Some(agreement.codec),
             Side::B => facts.codec_b = Some(agreement.codec),
         }

@@ -1,7 +1,7 @@
 //! The INVITE that begins a call: what it asks for, who asks, where it leads.
 
 use media::{FlowSpec, Owner, Side};
-use sip::sdp::{Carrier, Meaning, Session};
+use sip::sdp::{Carrier, Meaning, Session, Srtp};
 use sip::transaction::ServerId;
 use sip::{Hop, Message, Name, Status};
 
@@ -53,8 +53,16 @@ impl Work<'_> {
         let directory = self.core.shared.directory();
         let Ok(uri) = invite.uri() else { return self.refuse(Status::BAD_REQUEST, None, 96) };
         let dialled = uri.user_text().unwrap_or_default();
+        if let Some(why) = offer.as_ref().map_or_else(|| self.exposed(LegId::CALLER), |o| self.unfit(LegId::CALLER, o))
+        {
+            self.decided(Some(LegId::CALLER), why);
+            let warning = format!("399 {} \"{why}\"", self.core.own_name(&hop));
+            return self.refuse_with(Status::NOT_ACCEPTABLE_HERE, Some("SRTP Policy"), 88, |writer| {
+                writer.header(Name::Warning, warning);
+            });
+        }
         if let Some(offer) = &offer
-            && !self.can_carry(offer)
+            && !offer.media.iter().any(|section| super::media::relay_policy().carries(offer, section))
         {
             self.decided(Some(LegId::CALLER), "no audio section that can be carried");
             return self.refuse(Status::NOT_ACCEPTABLE_HERE, None, 88);
@@ -115,10 +123,28 @@ impl Work<'_> {
         taken
     }
 
-    fn can_carry(&self, offer: &Session) -> bool {
-        let policy = super::media::relay_policy();
-        let keys = sip::sdp::OurKeys::default();
-        offer.media.iter().any(|section| policy.carries(offer, section) && keys.takes(section))
+    /// Why an offer that could be carried may not be: what its party's policy says about SRTP.
+    pub fn unfit(&self, id: LegId, offer: &Session) -> Option<&'static str> {
+        if let Some(why) = self.exposed(id) {
+            return Some(why);
+        }
+        let leg = self.state.leg(id)?;
+        let (policy, keys) = (super::media::relay_policy(), leg.keys.ours(Some(offer), leg.savp));
+        let mut carried = offer.media.iter().filter(|section| policy.carries(offer, section)).peekable();
+        carried.peek()?;
+        match carried.any(|section| keys.takes(section)) {
+            true => None,
+            false if leg.keys.srtp() == Srtp::Never => Some("SRTP is switched off for this user"),
+            false if leg.keys.srtp() == Srtp::Require => {
+                Some("SRTP is required of this user: offer RTP/SAVP with a=crypto")
+            }
+            false => Some("none of the crypto suites offered is known here"),
+        }
+    }
+
+    fn exposed(&self, id: LegId) -> Option<&'static str> {
+        let exposed = self.state.leg(id).is_some_and(|leg| leg.keys.exposed());
+        exposed.then_some("SRTP is required of this user, and its keys may not travel in plain SIP: use TLS")
     }
 
     /// The media path, opened when it is first needed. False when the pool has no room; then the call must be refused.

@@ -25,6 +25,9 @@ use crate::shard::{ALLOW, RequestId, SUPPORTED, Unanswered, Way};
 /// answer only the caller can give (RFC 3262 section 5), and in its ACK.
 const SUPPORTED_WITHOUT_OFFER: &str = "replaces, timer, norefersub";
 
+/// Why a phone whose media must be encrypted is not called over SIP that is not.
+pub const NEEDS_TLS: &str = "SRTP Needs SIP Over TLS";
+
 impl Work<'_> {
     /// Rings every contact of an address of record, or the one instance that a GRUU names (RFC 5627 section 3.3).
     pub fn ring(&mut self, aor: &str, instance: Option<&str>, offer: Option<&Session>) {
@@ -43,6 +46,9 @@ impl Work<'_> {
         }
         self.decided(None, format!("{aor} has {} contacts of {} q", self.state.forks, groups.len()));
         if !self.ring_groups(groups) {
+            if let Some((status, _)) = self.state.best {
+                return self.all_refused(status);
+            }
             return self.refuse(Status::SERVICE_UNAVAILABLE, None, 41);
         }
         // The caller may set its INVITE a time (RFC 3261 section 13.3.1); ours is the longest.
@@ -59,8 +65,12 @@ impl Work<'_> {
         let (side, theirs) = self.place();
         let Some(id) = self.state.new_leg() else { return };
         let leg = Leg::outgoing(self.core, id, side, contact, aor.to_owned());
+        if leg.keys.exposed() {
+            self.decided(None, format!("{aor} at {} is not rung: its SRTP keys would travel in plain SIP", leg.hop));
+            return self.weigh(Status::NOT_ACCEPTABLE_HERE, NEEDS_TLS.into());
+        }
         let ours = self.state.flow.as_ref().zip(theirs).map(|(flow, theirs)| {
-            let our = audio::ours(flow, side, leg.session_id, Some(&theirs));
+            let our = audio::ours(flow, &leg, Some(&theirs));
             relay_offer(&theirs, &our, &audio::relay_policy())
         });
         self.state.legs.push(leg);
@@ -350,6 +360,9 @@ impl Work<'_> {
         if matches!(status.code(), 300..=399) && in_turn && self.redirected(id, response) {
             return;
         }
+        if matches!(status.code(), 488 | 606) && in_turn && self.retry_with_keys_demanded(id) {
+            return;
+        }
         // A phone that declines for all of its owner's phones (6xx) ends the ringing of the others, before its refusal
         // is weighed: it is the last one then.
         if status.code() >= 600 {
@@ -416,6 +429,22 @@ impl Work<'_> {
         leg.call_id = call_id;
         self.invite_again(id, &invite, offer, Some(raised));
         true
+    }
+
+    /// A phone that refuses `RTP/AVP` with keys may be one that takes keys in `RTP/SAVP` alone: once more with that.
+    fn retry_with_keys_demanded(&mut self, id: LegId) -> bool {
+        let Some(leg) = self.state.leg_mut(id) else { return false };
+        let offer = leg.exchange.pending_offer();
+        let Some(offer) = offer.and_then(sip::sdp::demand_keys).filter(|_| !leg.savp) else { return false };
+        let Some(invite) = leg.invite.take() else { return false };
+        leg.savp = true;
+        leg.exchange.failed();
+        let call_id = self.core.new_call_id();
+        self.core.remove_dialog(leg.call_id.as_bytes(), leg.tag.as_bytes());
+        leg.call_id = call_id;
+        self.decided(Some(id), "refuses keys in RTP/AVP: the INVITE goes once more, with RTP/SAVP");
+        self.invite_again(id, &invite, Some(offer), None);
+        self.state.leg(id).is_some_and(|leg| leg.state == LegState::Early)
     }
 
     /// There is no connection to a party whose INVITE is too long for a datagram: it goes by UDP all the same (the

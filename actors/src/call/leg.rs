@@ -10,6 +10,8 @@ use sip::transaction::ServerId;
 use sip::{Hop, Message, Method, Name, Status, Writer};
 
 use super::begin::description;
+use super::keys::{Keyring, is_private};
+use super::media::{self as audio, AudioAgreement};
 use super::record::{Said, What};
 use super::{CallKey, Work};
 use crate::location::Contact;
@@ -106,6 +108,10 @@ pub struct Leg {
     pub server: Option<(ServerId, Message)>,
     /// Offer and answer.
     pub exchange: OfferAnswer,
+    /// Keys of its media.
+    pub keys: Keyring,
+    /// Its phone takes keys in `RTP/SAVP` alone: it has refused them in `RTP/AVP`.
+    pub savp: bool,
     /// Session id of our descriptions (RFC 8866 section 5.2).
     pub session_id: u64,
     /// The party has put us on hold.
@@ -181,6 +187,11 @@ impl Leg {
         hop: Hop,
         (party, identity): (String, &Identity),
     ) -> Self {
+        let user = match identity {
+            Identity::User(user) => Some(&**user),
+            Identity::Gateway(_) | Identity::Anybody => None,
+        };
+        let keys = Keyring::new(&core.shared.settings().srtp, user, is_private(&hop));
         let abilities = Abilities::of(&invite);
         let reliable_sent = Sent::new(invite.cseq(), outside::random());
         let secure = invite.request_uri().starts_with(b"sips:");
@@ -204,6 +215,8 @@ impl Leg {
             client: None,
             server: Some((server, invite)),
             exchange: OfferAnswer::new(),
+            keys,
+            savp: false,
             session_id: u64::from(outside::random::<u32>()),
             holds: false,
             ack_due: false,
@@ -228,6 +241,12 @@ impl Leg {
             // An errand sees to that itself.
             Way::Named(named) => (Some(Box::new(named)), false),
         };
+        let directory = core.shared.directory();
+        let user = party.split('@').next().and_then(|name| directory.user(name));
+        // A name may lead to any transport that its URI leaves open.
+        let says_tls = |uri: &str| uri.starts_with("sips:") || uri.to_ascii_lowercase().contains(";transport=tls");
+        let private = is_private(&hop) && (named.is_none() || says_tls(&contact.uri));
+        let keys = Keyring::new(&core.shared.settings().srtp, user.map(|user| &**user), private);
         let too_long = if connects { TooLong::ByStream } else { TooLong::ByDatagram };
         Self {
             id,
@@ -249,6 +268,8 @@ impl Leg {
             client: None,
             server: None,
             exchange: OfferAnswer::new(),
+            keys,
+            savp: false,
             session_id: u64::from(outside::random::<u32>()),
             holds: false,
             ack_due: false,
@@ -296,6 +317,13 @@ impl Leg {
             exchange
         };
         Some(EarlyDialog { dialog, exchange, reliable_received: Received::default() })
+    }
+
+    /// What its audio comes to by the descriptions in force, previewed or offered.
+    pub fn agreement(&self) -> Option<AudioAgreement> {
+        let remote = self.exchange.remote().or_else(|| self.exchange.preview())?;
+        let local = self.exchange.local().or_else(|| self.exchange.pending_offer())?;
+        audio::audio(local, remote, self.hop.remote)
     }
 
     /// The description of the party that is in force or, before that, previewed or offered.

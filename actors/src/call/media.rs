@@ -1,30 +1,41 @@
 //! From what two descriptions agree on to what the pool is told.
 
 use media::codec::{Codec, Payload};
-use media::{Flow, Remote, Side, Source};
-use sip::sdp::{AgreedMedia, LocalPort, MediaKind, OurKeys, OurMedia, RelayPolicy, Session, agreed};
+use media::{Flow, Remote, Secure, Side, Source};
+use sip::sdp::{AgreedKeys, AgreedMedia, LocalPort, MediaKind, OurKeys, OurMedia, RelayPolicy, Session, agreed};
 use smallvec::SmallVec;
 use std::net::SocketAddr;
+
+use super::leg::Leg;
 
 /// The policy of a relayed call: audio in whatever both phones speak; nothing else yet.
 pub fn relay_policy() -> RelayPolicy {
     RelayPolicy::default()
 }
 
-/// Our side of a description towards the party on `side` of `flow`: its port for the first audio section of `shape`.
-pub fn ours(flow: &Flow, side: Side, session_id: u64, shape: Option<&Session>) -> OurMedia {
+/// Our side of a description for the party of a leg: its port of `flow` for the first audio section of `shape`, and its keys.
+pub fn ours(flow: &Flow, leg: &Leg, shape: Option<&Session>) -> OurMedia {
+    // Its offer that waits for this, else what it has said last.
+    let theirs = leg.exchange.pending_offer().or_else(|| leg.their_description());
+    ours_at(flow, leg.side, leg.session_id, leg.keys.ours(theirs, leg.savp), shape)
+}
+
+/// As [`ours`], for a party that has no leg yet.
+pub fn ours_at(flow: &Flow, side: Side, session_id: u64, keys: OurKeys, shape: Option<&Session>) -> OurMedia {
     let rtp = flow.local(side);
     let port = LocalPort { rtp, rtcp: flow.local_rtcp(side), rtcp_mux: true };
     let audio_at =
         shape.and_then(|s| s.media.iter().position(|m| m.kind == MediaKind::Audio && m.port != 0)).unwrap_or(0);
     let ports = (0..=audio_at).map(|line| (line == audio_at).then_some(port)).collect();
-    OurMedia { username: "strowger".into(), session_id, version: 1, address: rtp.ip(), ports, keys: OurKeys::default() }
+    OurMedia { username: "strowger".into(), session_id, version: 1, address: rtp.ip(), ports, keys }
 }
 
 /// What a leg's audio came to.
 pub struct AudioAgreement {
     /// For the pool.
     pub remote: Remote,
+    /// The keys, where the party's media is SRTP.
+    pub keys: Option<AgreedKeys>,
     /// Name of the codec.
     pub codec: String,
     /// Whether the party wants to hear us; false while it holds.
@@ -58,6 +69,7 @@ pub fn audio(local: &Session, remote: &Session, seen: SocketAddr) -> Option<Audi
             ptime_ms: u8::try_from(stream.ptime_ms).unwrap_or(20),
             secure: None,
         },
+        keys: stream.keys,
         codec,
         party_hears: stream.send,
         party_sends: stream.receive,
@@ -89,8 +101,8 @@ fn payloads(stream: &AgreedMedia) -> SmallVec<[Payload; 4]> {
 
 /// Tells the pool where the party on `side` is. A refusal (the worker's queue is full) is logged: the pool's counters
 /// show it, and the next change repeats it.
-pub fn connect(flow: &Flow, side: Side, agreement: &AudioAgreement) {
-    if flow.connect(side, agreement.remote.clone()).is_err() {
+pub fn connect(flow: &Flow, side: Side, agreement: &AudioAgreement, secure: Option<Secure>) {
+    if flow.connect(side, Remote { secure, ..agreement.remote.clone() }).is_err() {
         tracing::warn!(flow = ?flow.id(), "the media worker is too busy to connect a side");
     }
 }

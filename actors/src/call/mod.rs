@@ -13,6 +13,7 @@
 //! | `cancel` | ringing that ends without an answer: CANCEL, time, refusals |
 //! | `answer` | the callee has answered: media connected, 200 to the caller |
 //! | `service` | numbers that the switch answers itself |
+//! | `keys` | SRTP: our keys for a leg, and those of its party |
 //! | `inside` | requests inside the dialogs: BYE, INFO, PRACK, OPTIONS … |
 //! | `modify` | re-INVITE and UPDATE: hold, resume, moves, session timers |
 //! | `retell` | a party is offered anew what the other has come to speak |
@@ -29,6 +30,7 @@ mod finish;
 mod fork;
 mod groups;
 mod inside;
+mod keys;
 mod leg;
 mod media;
 mod modify;

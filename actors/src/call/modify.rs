@@ -100,9 +100,11 @@ impl Work<'_> {
             Meaning::Offer => match self.counter(id) {
                 Some(answer) => Some(answer),
                 None => {
+                    let offer = self.state.leg(id)?.exchange.pending_offer();
+                    let unfit = offer.and_then(|offer| self.unfit(id, offer));
                     self.state.leg_mut(id)?.exchange = before;
-                    self.decided(Some(id), "the new offer has no codec that the other party has");
-                    return refuse(self, Status::NOT_ACCEPTABLE_HERE, None);
+                    self.decided(Some(id), unfit.unwrap_or("the new offer has no codec that the other party has"));
+                    return refuse(self, Status::NOT_ACCEPTABLE_HERE, unfit.map(|_| "SRTP Policy"));
                 }
             },
             // Without an offer we offer what is in force, and that both may talk: only so can a phone on hold come back
@@ -144,7 +146,7 @@ impl Work<'_> {
         let offer = leg.exchange.pending_offer()?;
         let answer = match self.opposite(id) {
             Some(theirs) => {
-                let our = audio::ours(self.state.flow.as_ref()?, leg.side, leg.session_id, Some(offer));
+                let our = audio::ours(self.state.flow.as_ref()?, leg, Some(offer));
                 relay_answer(offer, &theirs, &our, &audio::relay_policy())
             }
             None if self.state.service.is_some() => self.own_description(id)?,
@@ -263,7 +265,8 @@ impl Work<'_> {
             if met.is_ok() {
                 self.connect_side(id);
             }
-            self.transfer_reinvited(id, met.is_ok());
+            let agreed = self.state.leg(id).is_some_and(|leg| leg.agreement().is_some());
+            self.transfer_reinvited(id, met.is_ok() && agreed);
             return self.retold(id, met.is_ok());
         }
         leg.exchange.failed();

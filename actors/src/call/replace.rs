@@ -3,7 +3,7 @@
 use media::Side;
 use sip::dialog::Dialog;
 use sip::dialog::replaces::Replaces;
-use sip::sdp::{Carrier, Direction, OfferAnswer, Session, redirect, relay_answer};
+use sip::sdp::{Carrier, Direction, Session, redirect, relay_answer};
 use sip::transaction::ServerId;
 use sip::{Hop, Message, Method, Status};
 
@@ -44,22 +44,16 @@ impl Work<'_> {
         let who = (party.clone(), &identity);
         let mut newcomer = Leg::incoming(self.core, id, side, server, invite.clone(), hop, who);
         let body = description(&invite).ok().flatten();
+        let mut stands = newcomer.exchange.received(Carrier::Invite, body.clone()).is_ok();
         let theirs = other.and_then(|o| self.state.leg(o)).and_then(|l| l.their_description().cloned());
         let answer = body.as_ref().zip(theirs).zip(self.state.flow.as_ref()).map(|((offer, theirs), flow)| {
             let theirs = redirect(&theirs, |_| Direction::SendRecv);
-            relay_answer(
-                offer,
-                &theirs,
-                &audio::ours(flow, side, newcomer.session_id, Some(offer)),
-                &audio::relay_policy(),
-            )
+            relay_answer(offer, &theirs, &audio::ours(flow, &newcomer, Some(offer)), &audio::relay_policy())
         });
         let Some(answer) = answer.filter(Session::has_active_media) else {
             return refuse(self, Status::NOT_ACCEPTABLE_HERE);
         };
-        newcomer.exchange = OfferAnswer::new();
-        let stands = newcomer.exchange.received(Carrier::Invite, body).is_ok()
-            && newcomer.exchange.sent(Carrier::InviteOk, Some(answer.clone())).is_ok();
+        stands = stands && newcomer.exchange.sent(Carrier::InviteOk, Some(answer.clone())).is_ok();
         let Some(dialog) = Dialog::of_server(&invite, &newcomer.tag).ok().filter(|_| stands) else {
             return refuse(self, Status::BAD_REQUEST);
         };

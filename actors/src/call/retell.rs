@@ -119,7 +119,7 @@ impl Work<'_> {
         let (local, remote) = (leg.exchange.local()?, leg.exchange.remote()?);
         let theirs = resumed(self.state.leg(self.state.other(id)?)?.exchange.remote()?);
         let flow = self.state.flow.as_ref()?;
-        let our = |shape| audio::ours(flow, leg.side, leg.session_id, Some(shape));
+        let our = |shape| audio::ours(flow, leg, Some(shape));
         let mut now = relay_answer(remote, &theirs, &our(remote), &audio::relay_policy());
         if !now.has_active_media() {
             now = relay_offer(&theirs, &our(&theirs), &audio::relay_policy());

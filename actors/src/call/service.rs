@@ -47,11 +47,11 @@ impl Work<'_> {
         let (leg, flow) = (self.state.leg(id)?, self.state.flow.as_ref()?);
         match leg.exchange.pending_offer() {
             Some(theirs) => {
-                let our = audio::ours(flow, leg.side, leg.session_id, Some(theirs));
+                let our = audio::ours(flow, leg, Some(theirs));
                 answer(theirs, &capabilities(), &our, Direction::SendRecv).ok().map(|answered| answered.session)
             }
             None => {
-                let our = audio::ours(flow, leg.side, leg.session_id, None);
+                let our = audio::ours(flow, leg, None);
                 Some(offer(&capabilities(), &our, Direction::SendRecv, PTIME_MS))
             }
         }

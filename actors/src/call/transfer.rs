@@ -8,7 +8,7 @@
 use media::{Side, Source};
 use sip::dialog::refer::{Refer, Report, SIPFRAG};
 use sip::dialog::replaces::Replaces;
-use sip::sdp::{Carrier, Session, relay_offer, revise};
+use sip::sdp::{Carrier, OurKeys, Session, relay_offer, revise};
 use sip::transaction::ServerId;
 use sip::value::Scheme;
 use sip::{Message, Method, Name, Status};
@@ -20,7 +20,6 @@ use super::modify::resumed;
 use super::record::What;
 use super::{CallKey, CallTimer, Work, media as audio};
 use crate::directory::Destination;
-use crate::outside;
 use crate::registrar::gruu;
 use crate::shard::{RequestId, SignallingMsg, home_of};
 
@@ -114,7 +113,7 @@ impl Work<'_> {
         };
         let aor = directory.aor(&user);
         let longest = self.core.shared.settings().sip.max_ringing;
-        if self.transferor_side().and_then(|side| self.offer_for(side)).is_none() {
+        if self.transferor_side().and_then(|side| self.offer_for(side, None)).is_none() {
             return self.transfer_failed(Status::NOT_ACCEPTABLE_HERE);
         }
         self.state.forks = 0;
@@ -138,10 +137,14 @@ impl Work<'_> {
     }
 
     /// An offer for whoever comes to `side`: what the party that stays has agreed to, at our port.
-    fn offer_for(&self, side: Side) -> Option<Session> {
+    fn offer_for(&self, side: Side, leg: Option<&Leg>) -> Option<Session> {
         let stays = self.state.leg(self.state.transfer.as_ref()?.stays)?;
         let theirs = resumed(stays.their_description()?);
-        let our = audio::ours(self.state.flow.as_ref()?, side, u64::from(outside::random::<u32>()), Some(&theirs));
+        let flow = self.state.flow.as_ref()?;
+        let our = match leg {
+            Some(leg) => audio::ours(flow, leg, Some(&theirs)),
+            None => audio::ours_at(flow, side, 0, OurKeys::default(), Some(&theirs)),
+        };
         let offer = relay_offer(&theirs, &our, &audio::relay_policy());
         offer.has_active_media().then_some(offer)
     }
@@ -225,7 +228,7 @@ impl Work<'_> {
         leg.id = id;
         leg.side = side;
         let before = leg.exchange.local().cloned();
-        let offer = self.offer_for(side).map(|offer| match &before {
+        let offer = self.offer_for(side, Some(&leg)).map(|offer| match &before {
             Some(before) => revise(before, offer),
             None => offer,
         });
@@ -253,9 +256,9 @@ impl Work<'_> {
         if self.state.transfer.as_ref().is_none_or(|t| t.step != Step::Joining(id)) {
             return false;
         }
-        let side = self.state.leg(id).map(|leg| leg.side);
+        let offer = self.state.leg(id).and_then(|leg| self.offer_for(leg.side, Some(leg)));
         let before = self.state.leg(id).and_then(|leg| leg.exchange.local().cloned());
-        match (side.and_then(|side| self.offer_for(side)), before) {
+        match (offer, before) {
             (Some(offer), Some(before)) => self.reinvite(id, revise(&before, offer)),
             _ => self.joined(id, false),
         }
@@ -293,7 +296,8 @@ impl Work<'_> {
         let met = self.state.leg_mut(id).map(|leg| leg.exchange.received(Carrier::InviteOk, body));
         self.send_ack(client, id, response, None);
         self.cancel_losers(id);
-        if matches!(met, Some(Ok(_))) {
+        let agreed = self.state.leg(id).is_some_and(|leg| leg.agreement().is_some());
+        if agreed && matches!(met, Some(Ok(_))) {
             self.transfer_succeeded(id);
         } else {
             self.hang_up(id, Some("SIP;cause=488"));

@@ -286,6 +286,7 @@ fn settings() -> Settings {
         secret: sip::auth::Secret::Password(format!("{name}-secret")),
         contacts_max: None,
         max_calls: Some(10),
+        srtp: None,
     };
     Settings {
         node: "simulated".to_owned(),
@@ -327,6 +328,7 @@ fn settings() -> Settings {
         },
         messages: MessageSettings { expires: Duration::from_secs(86_400) },
         media: media_config(),
+        srtp: actors::settings::SrtpSettings::default(),
         users: USERS.iter().map(user).collect(),
         gateways: Vec::new(),
         services: Vec::new(),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::attribute::Attribute;
 use super::parse::number;
-use super::session::Media;
+use super::session::{Media, Session};
 
 /// Lines of a section beyond this many are not looked at.
 pub const CRYPTOS_MAX: usize = 16;
@@ -295,6 +295,18 @@ impl OurKeys {
             ours.attributes.extend(self.keys.iter().map(Crypto::to_attribute));
         }
     }
+}
+
+/// An offer whose keys stand in `RTP/AVP` (RFC 8643), with `RTP/SAVP` instead; `None` where it has none such.
+pub fn demand_keys(offer: &Session) -> Option<Session> {
+    let mut next = offer.clone();
+    let mut changed = false;
+    for media in next.media.iter_mut().filter(|media| media.is_plain_rtp() && media.attribute(CRYPTO).is_some()) {
+        let feedback = media.protocol.to_ascii_uppercase().ends_with("AVPF");
+        media.protocol = SmolStr::new_static(if feedback { "RTP/SAVPF" } else { "RTP/SAVP" });
+        changed = true;
+    }
+    changed.then_some(next)
 }
 
 /// The keys of a stream: which of the lines of two sections in force belong together. `Err` where one of them demands keys

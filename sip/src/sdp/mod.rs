@@ -31,7 +31,7 @@ pub use agreed::{AgreedMedia, AgreedPayload, agreed, same_agreement};
 pub use attribute::{Attribute, Direction, PTIME_DEFAULT_MS, PTIME_MAX_MS, PTIME_MIN_MS, RtpMap};
 pub use codec::{BadPattern, CodecPattern, CodecSpec};
 pub use crypto::{
-    AgreedKeys, BadCrypto, CRYPTOS_MAX, Crypto, CryptoSuite, KeyAndSalt, MKI_BYTES_MAX, Mki, OurKeys, Srtp,
+    AgreedKeys, BadCrypto, CRYPTOS_MAX, Crypto, CryptoSuite, KeyAndSalt, MKI_BYTES_MAX, Mki, OurKeys, Srtp, demand_keys,
 };
 pub use endpoint::{Answered, NoCommonCodec, answer, offer};
 pub use exchange::{Carrier, Meaning, OfferAnswer, Refusal, Side, State};

@@ -1,0 +1,303 @@
+//! Real phones with SRTP (keys by SDES, RFC 4568): they hear each other, phones without it, and the switch itself; whoever must
+//! be encrypted and cannot be is refused in words.
+
+mod support;
+
+use support::baresip::Baresip;
+use support::config::{Config, USERS};
+use support::phone::Phone;
+use support::switch::Switch;
+use support::{PATIENCE, until};
+
+use serde_json::json;
+
+const ALICE_HZ: u16 = 440;
+const BOB_HZ: u16 = 900;
+const CAROL_HZ: u16 = 1_300;
+
+/// Every suite that PJSIP has as it is packed for Python; baresip has AES-GCM.
+const SUITES: [&str; 4] =
+    ["AES_256_CM_HMAC_SHA1_80", "AES_256_CM_HMAC_SHA1_32", "AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32"];
+
+/// The lab, with a policy for some users; the others have the default.
+fn lab(policies: &[(&str, &str)]) -> Config {
+    let mut config = Config::bare().service("5500", "echo").service("5501", "tone").service("5503", "music");
+    for (name, extension) in USERS {
+        let policy = policies.iter().find(|(of, _)| *of == name);
+        let policy = policy.map(|(_, policy)| format!("srtp = {policy:?}\n")).unwrap_or_default();
+        config = config.entry(&format!(
+            "[[user]]\nname = {name:?}\npassword = \"{name}-secret\"\nextension = {extension:?}\n{policy}"
+        ));
+    }
+    config
+}
+
+/// Two phones in a standing call, each with its tone.
+fn talk(alice: &mut Phone, bob: &mut Phone) -> (u64, u64) {
+    let from = alice.call("1002");
+    let at = bob.pick_up();
+    alice.expect_state(from, "confirmed");
+    alice.expect_media(from, "active");
+    bob.expect_media(at, "active");
+    alice.play_tone(from, ALICE_HZ);
+    bob.play_tone(at, BOB_HZ);
+    bob.hears_tone(at, f64::from(ALICE_HZ));
+    alice.hears_tone(from, f64::from(BOB_HZ));
+    (from, at)
+}
+
+#[test]
+fn a_phone_with_srtp_and_a_phone_without_hear_each_other_whoever_calls() {
+    let switch = Switch::start(lab(&[]));
+    let mut alice = Phone::with_srtp(&switch, "alice", "tls", "required", &[]);
+    let mut bob = Phone::registered(&switch, "bob", "udp");
+
+    let (from, at) = talk(&mut alice, &mut bob);
+    assert!(alice.suite(from).is_some() && bob.suite(at).is_none());
+    alice.hang_up(from);
+    bob.expect_state(at, "disconnected");
+
+    // The other way the switch offers: RTP/AVP with keys first, which this phone refuses, then RTP/SAVP.
+    let from = bob.call("1001");
+    let at = alice.pick_up();
+    bob.expect_media(from, "active");
+    alice.expect_media(at, "active");
+    alice.play_tone(at, ALICE_HZ);
+    bob.play_tone(from, BOB_HZ);
+    bob.hears_tone(from, f64::from(ALICE_HZ));
+    alice.hears_tone(at, f64::from(BOB_HZ));
+    assert!(alice.suite(at).is_some() && bob.suite(from).is_none());
+}
+
+#[test]
+fn two_phones_with_other_suites_hear_each_other_by_their_own_keys() {
+    let switch = Switch::start(lab(&[("alice", "require"), ("bob", "require")]));
+    for (one, other) in SUITES.iter().zip(SUITES.iter().skip(2).chain(&SUITES[..2])) {
+        let mut alice = Phone::with_srtp(&switch, "alice", "tls", "required", &[one]);
+        let mut bob = Phone::with_srtp(&switch, "bob", "tls", "required", &[other]);
+
+        let (from, at) = talk(&mut alice, &mut bob);
+
+        assert_eq!((alice.suite(from).as_deref(), bob.suite(at).as_deref()), (Some(*one), Some(*other)));
+        bob.hang_up(at);
+        alice.expect_state(from, "disconnected");
+        alice.unregister();
+        alice.next_of(&["unregistered"]);
+        bob.unregister();
+        bob.next_of(&["unregistered"]);
+    }
+}
+
+#[test]
+fn phones_that_would_have_srtp_get_it_over_tls_and_plain_rtp_over_udp() {
+    let switch = Switch::start(lab(&[]));
+    let mut alice = Phone::with_srtp(&switch, "alice", "tls", "optional", &[]);
+    let mut bob = Phone::with_srtp(&switch, "bob", "tls", "optional", &[]);
+    let mut carol = Phone::with_srtp(&switch, "carol", "udp", "optional", &[]);
+
+    let (from, at) = talk(&mut alice, &mut bob);
+    assert_eq!(alice.suite(from), bob.suite(at));
+    assert!(alice.suite(from).is_some());
+    bob.hang_up(at);
+    alice.expect_state(from, "disconnected");
+
+    let from = alice.call("1003");
+    let at = carol.pick_up();
+    alice.expect_media(from, "active");
+    carol.expect_media(at, "active");
+    carol.play_tone(at, CAROL_HZ);
+    alice.hears_tone(from, f64::from(CAROL_HZ));
+    assert!(alice.suite(from).is_some() && carol.suite(at).is_none());
+}
+
+#[test]
+fn service_numbers_are_heard_in_srtp() {
+    let switch = Switch::start(lab(&[("alice", "require")]));
+    let mut alice = Phone::with_srtp(&switch, "alice", "tls", "required", &[]);
+    let tone = alice.call("5501");
+    alice.expect_media(tone, "active");
+    alice.hears(tone, "1,000 Hz at -10 dBm0", |heard| heard.is_tone(1_000.0) && (heard.dbm0 + 10.0).abs() < 0.5);
+    assert!(alice.suite(tone).is_some());
+    alice.hang_up(tone);
+    alice.expect_state(tone, "disconnected");
+
+    let music = alice.call("5503");
+    alice.expect_media(music, "active");
+    alice.hears(music, "music", |heard| heard.dbm0 > -40.0);
+    alice.hang_up(music);
+    alice.expect_state(music, "disconnected");
+
+    let echo = alice.call("5500");
+    alice.expect_media(echo, "active");
+    alice.play_tone(echo, ALICE_HZ);
+    alice.hears_tone(echo, f64::from(ALICE_HZ));
+}
+
+#[test]
+fn a_call_in_srtp_is_held_with_music_and_resumed() {
+    let switch = Switch::start(lab(&[("alice", "require"), ("bob", "require")]));
+    let mut alice = Phone::with_srtp(&switch, "alice", "tls", "required", &[]);
+    let mut bob = Phone::with_srtp(&switch, "bob", "tls", "required", &[]);
+    let (from, at) = talk(&mut alice, &mut bob);
+    for _ in 0..2 {
+        alice.hold(from);
+        alice.expect_media(from, "local_hold");
+        bob.hears(at, "music", |heard| !heard.is_tone(f64::from(ALICE_HZ)) && heard.dbm0 > -40.0);
+
+        alice.unhold(from);
+        alice.expect_media(from, "active");
+        bob.hears_tone(at, f64::from(ALICE_HZ));
+        alice.hears_tone(from, f64::from(BOB_HZ));
+    }
+    assert!(alice.suite(from).is_some() && bob.suite(at).is_some());
+}
+
+#[test]
+fn a_blind_transfer_goes_from_srtp_to_rtp_and_the_two_hear_each_other() {
+    let switch = Switch::start(lab(&[("bob", "require")]));
+    let mut alice = Phone::registered(&switch, "alice", "udp");
+    let mut bob = Phone::with_srtp(&switch, "bob", "tls", "required", &[]);
+    let mut carol = Phone::with_srtp(&switch, "carol", "tls", "optional", &[]);
+    let (from, at) = talk(&mut alice, &mut bob);
+
+    alice.blind_transfer(from, "1003");
+    let at_carol = carol.pick_up();
+    alice.expect("transfer", |event| event["final"] == true && event["code"] == 200);
+
+    carol.play_tone(at_carol, CAROL_HZ);
+    carol.hears_tone(at_carol, f64::from(BOB_HZ));
+    bob.hears_tone(at, f64::from(CAROL_HZ));
+    assert!(carol.suite(at_carol).is_some() && bob.suite(at).is_some());
+}
+
+#[test]
+fn an_attended_transfer_takes_keys_and_counts_along() {
+    let switch = Switch::start(lab(&[]));
+    let mut alice = Phone::with_srtp(&switch, "alice", "tls", "required", &["AES_CM_128_HMAC_SHA1_80"]);
+    let mut bob = Phone::with_srtp(&switch, "bob", "tls", "required", &["AES_256_CM_HMAC_SHA1_80"]);
+    let mut carol = Phone::with_srtp(&switch, "carol", "tls", "required", &["AES_CM_128_HMAC_SHA1_32"]);
+    let (from, at) = talk(&mut alice, &mut bob);
+    alice.hold(from);
+    alice.expect_media(from, "local_hold");
+    let asked = alice.call("1003");
+    let at_carol = carol.pick_up();
+    alice.expect_state(asked, "confirmed");
+    carol.play_tone(at_carol, CAROL_HZ);
+
+    alice.attended_transfer(from, asked);
+    alice.expect("transfer", |event| event["final"] == true && event["code"] == 200);
+
+    carol.hears_tone(at_carol, f64::from(BOB_HZ));
+    bob.hears_tone(at, f64::from(CAROL_HZ));
+    assert_eq!(bob.suite(at).as_deref(), Some("AES_256_CM_HMAC_SHA1_80"));
+    assert_eq!(carol.suite(at_carol).as_deref(), Some("AES_CM_128_HMAC_SHA1_32"));
+}
+
+#[test]
+fn who_must_be_encrypted_is_refused_a_plain_call_in_words() {
+    let switch = Switch::start(lab(&[("alice", "require"), ("bob", "require"), ("dave", "never")]));
+    let refused = |phone: &mut Phone, to: &str| {
+        let call = phone.call(to);
+        let end = phone.expect_state(call, "disconnected");
+        (end["code"].as_u64().unwrap_or(0), end["reason"].as_str().unwrap_or_default().to_owned())
+    };
+    let policy = (488, "SRTP Policy".to_owned());
+    // An offer without keys, from the one who requires them.
+    let mut alice = Phone::registered(&switch, "alice", "tls");
+    assert_eq!(refused(&mut alice, "5501"), policy);
+    // Keys that anybody on the way could read.
+    let mut exposed = Phone::with_srtp(&switch, "alice", "udp", "required", &[]);
+    assert_eq!(refused(&mut exposed, "5501"), policy);
+    // A callee that requires them and is only to be had over UDP.
+    let mut carol = Phone::registered(&switch, "carol", "udp");
+    let _bob = Phone::with_srtp(&switch, "bob", "udp", "required", &[]);
+    assert_eq!(refused(&mut carol, "1002"), (488, "SRTP Needs SIP Over TLS".to_owned()));
+    // Keys from one for whom they are switched off.
+    let mut dave = Phone::with_srtp(&switch, "dave", "tls", "required", &[]);
+    assert_eq!(refused(&mut dave, "5501"), policy);
+}
+
+#[test]
+fn a_callee_that_must_be_encrypted_and_answers_plain_has_no_call() {
+    let switch = Switch::start(lab(&[("bob", "require")]));
+    let mut alice = Phone::registered(&switch, "alice", "udp");
+    // It knows no SRTP: it refuses RTP/SAVP by itself.
+    let _bob = Phone::registered(&switch, "bob", "tls");
+    let from = alice.call("1002");
+    assert_eq!(alice.expect_state(from, "disconnected")["code"], 488);
+}
+
+#[test]
+fn keys_in_plain_sip_are_the_operators_to_permit() {
+    let config = lab(&[("alice", "require"), ("bob", "require")]).set("media", "srtp_over_plain_sip", "true");
+    let switch = Switch::start(config);
+    let mut alice = Phone::with_srtp(&switch, "alice", "udp", "required", &[]);
+    let mut bob = Phone::with_srtp(&switch, "bob", "tcp", "required", &[]);
+
+    let (from, at) = talk(&mut alice, &mut bob);
+
+    assert!(alice.suite(from).is_some() && bob.suite(at).is_some());
+}
+
+#[test]
+fn a_call_in_srtp_is_heard_on_when_its_media_workers_die() {
+    let config = lab(&[("alice", "require")]).set("admin", "allow_faults", "true").set("media", "workers", "1");
+    let switch = Switch::start(config);
+    let mut alice = Phone::with_srtp(&switch, "alice", "tls", "required", &[]);
+    let mut bob = Phone::registered(&switch, "bob", "udp");
+    let (from, at) = talk(&mut alice, &mut bob);
+
+    for death in 1..=3 {
+        let fault = json!({ "path": "/switch/media/worker-0", "how": "panic" });
+        assert_eq!(switch.post("/api/kill", &fault).0, 200);
+        let metrics = || switch.get("/metrics").1.to_string();
+        let counted = format!("strowger_media_restarts_total{{worker=\\\"0\\\"}} {death}");
+        assert!(until(PATIENCE, || metrics().contains(&counted).then_some(())).is_some(), "{}", metrics());
+        bob.hears_tone(at, f64::from(ALICE_HZ));
+        alice.hears_tone(from, f64::from(BOB_HZ));
+    }
+}
+
+#[test]
+fn baresip_with_srtp_and_pjsip_without_hear_each_other() {
+    let switch = Switch::start(lab(&[]).set("auth", "algorithms", r#"["MD5"]"#));
+    for encryption in ["srtp", "srtp-mand"] {
+        let mut alice = Baresip::with_srtp(&switch, "alice", "tls", ALICE_HZ, encryption);
+        let mut bob = Phone::registered(&switch, "bob", "udp");
+        let from = bob.call("1001");
+        alice.pick_up();
+        bob.expect_media(from, "active");
+        bob.play_tone(from, BOB_HZ);
+        alice.hears_tone(BOB_HZ);
+        bob.hears_tone(from, f64::from(ALICE_HZ));
+        bob.hang_up(from);
+        alice.expect("CALL_CLOSED");
+
+        alice.dial("1002");
+        let at = bob.pick_up();
+        bob.expect_media(at, "active");
+        bob.play_tone(at, BOB_HZ);
+        bob.hears_tone(at, f64::from(ALICE_HZ));
+        alice.hears_tone(BOB_HZ);
+    }
+}
+
+#[test]
+fn baresip_phones_hear_each_other_in_aes_gcm_and_no_key_is_in_the_calls_record_or_the_log() {
+    let switch = Switch::start(lab(&[("alice", "require")]).set("auth", "algorithms", r#"["MD5"]"#));
+    let mut alice = Baresip::with_srtp(&switch, "alice", "tls", ALICE_HZ, "srtp-mand");
+    let mut bob = Baresip::with_srtp(&switch, "bob", "tls", BOB_HZ, "srtp");
+
+    alice.dial("1002");
+    bob.pick_up();
+    bob.hears_tone(ALICE_HZ);
+    alice.hears_tone(BOB_HZ);
+
+    let (_, calls) = switch.get("/api/calls");
+    let id = calls["calls"][0]["id"].as_str().expect("a call").to_owned();
+    let record = switch.get(&format!("/api/calls/{id}")).1.to_string();
+    assert!(record.contains("AEAD_AES_256_GCM"), "{record}");
+    assert!(!record.contains("inline") && !switch.log().contains("inline"));
+    alice.hang_up();
+    bob.expect("CALL_CLOSED");
+}
