@@ -22,6 +22,7 @@ pub mod rtcp;
 pub mod rtp;
 pub mod srtp;
 pub mod tone;
+pub mod wav;
 
 pub use codec::{Codec, Payload};
 pub use pool::{

@@ -1,7 +1,14 @@
 //! Recordings: what the pool can play to a side.
 //!
 //! Those that ship inside the program lie beside this file as raw µ-law at 8 kHz; `README.md` there says how they were
-//! made. They are decoded once, on first use.
+//! made. They are decoded once, on first use. [`Prompts`] are the spoken words of every language, [`say`] the rules that join
+//! them to numbers, dates and sentences.
+
+pub mod say;
+mod set;
+
+pub use say::{Language, Say};
+pub use set::{BadPrompt, BadPromptWhy, Prompts};
 
 use crate::codec::g711::Law;
 use std::sync::{Arc, LazyLock};
