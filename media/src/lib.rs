@@ -16,6 +16,7 @@
 
 pub mod codec;
 pub mod dtmf;
+pub mod mixer;
 pub mod pool;
 pub mod prompt;
 pub mod rtcp;
