@@ -19,6 +19,7 @@ pub mod dtmf;
 pub mod mixer;
 pub mod pool;
 pub mod prompt;
+pub mod recorder;
 pub mod rtcp;
 pub mod rtp;
 pub mod srtp;
