@@ -1,10 +1,19 @@
-//! Codecs: their names on the wire, the static payload types of RFC 3551, and the two that the pool itself speaks.
+//! Codecs: their names on the wire, the static payload types of RFC 3551, and what turns samples into bytes and back.
 //!
 //! [`Codec`] is the vocabulary that signalling and media share: signalling turns `a=rtpmap` lines into [`Payload`]s, the
-//! pool matches the payloads of two sides with it. [`g711`] and [`l16`] encode and decode.
+//! pool matches the payloads of two sides with it. [`Encoder`] and [`Decoder`] speak any of them that the switch speaks, each
+//! a value with the state of one stream; a codec is a file.
 
+mod decoder;
+mod encoder;
 pub mod g711;
+pub mod g722;
 pub mod l16;
+pub mod noise;
+pub mod opus;
+
+pub use decoder::{Decoder, PACKET_MS_MAX, Undecodable};
+pub use encoder::Encoder;
 
 #[cfg(test)]
 mod tests;
