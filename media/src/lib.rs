@@ -3,8 +3,8 @@
 //! Two halves, and the line between them is the law of the house (design.md, law 1):
 //!
 //! - **Rules**, which know no socket, clock or thread. [`rtp`] reads and rewrites packets in place and keeps the
-//!   statistics of RFC 3550; [`rtcp`] reads and writes reports; [`codec`] turns samples into bytes and back; [`dtmf`]
-//!   reads telephone-events; [`srtp`] protects and opens packets; [`tone`] makes a sine and measures one; [`prompt`] holds the recordings that ship inside the
+//!   statistics of RFC 3550; [`rtcp`] reads and writes reports; [`codec`] turns samples into bytes and back; [`sound`] is
+//!   what lies between packets and samples: jitter, loss, rates; [`dtmf`] reads telephone-events; [`srtp`] protects and opens packets; [`tone`] makes a sine and measures one; [`prompt`] holds the recordings that ship inside the
 //!   program. They take bytes and `now` (a [`std::time::Duration`] since any fixed point) and return values.
 //! - **Wires**: [`pool`], the RTP pool. Its worker threads own every media socket of the switch, and nothing outside that
 //!   folder touches one.
@@ -22,6 +22,7 @@ pub mod prompt;
 pub mod recorder;
 pub mod rtcp;
 pub mod rtp;
+pub mod sound;
 pub mod srtp;
 pub mod tone;
 pub mod wav;
