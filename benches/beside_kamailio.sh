@@ -75,7 +75,7 @@ END
 }
 
 printf '%14s %8s %12s %12s %8s %8s %8s %10s %10s\n' what rate/s 'ours us' 'kamailio us' ratio failed failed 'KiB' 'KiB'
-for rate in ${REGISTRATION_RATES:-500 2000}; do
+for rate in ${REGISTRATION_RATES-500 2000}; do
     compare registrations.sh registration "$rate"
 done
 for rate in ${CALL_RATES:-100 500}; do

@@ -13,6 +13,7 @@ mod method;
 pub mod net;
 pub mod sdp;
 mod status;
+pub mod text;
 pub mod timer;
 pub mod transaction;
 pub mod value;

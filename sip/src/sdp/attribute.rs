@@ -1,11 +1,12 @@
 //! `a=` lines: kept as text, read as types on request.
 
-use smol_str::SmolStr;
+use smol_str::{SmolStr, SmolStrBuilder};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use super::parse::number;
+use super::parse::{number, split_once};
 use super::session::{Media, Session};
+use crate::text::Digits;
 
 /// An `a=` line (RFC 8866 section 5.13). Its debug form shows no keys.
 #[derive(Clone, PartialEq, Eq)]
@@ -63,7 +64,7 @@ impl Attribute {
 
     /// Reads what stands after `a=`; `None` when there is no name.
     pub(super) fn parse(text: &str) -> Option<Attribute> {
-        let (name, value) = match text.split_once(':') {
+        let (name, value) = match split_once(text, b':') {
             Some((name, value)) => (name, Some(SmolStr::new(value))),
             None => (text.trim_end(), None),
         };
@@ -72,8 +73,9 @@ impl Attribute {
 
     /// The payload type with which `rtpmap`, `fmtp` and `rtcp-fb` start, and the rest.
     pub fn payload_and_rest(&self) -> Option<(&str, &str)> {
-        let value = self.value.as_deref()?.trim_start();
-        Some(value.split_once([' ', '\t']).map_or((value, ""), |(payload, rest)| (payload, rest.trim_start())))
+        let value = self.value.as_deref()?.trim_ascii_start();
+        let Some(end) = value.bytes().position(|byte| byte == b' ' || byte == b'\t') else { return Some((value, "")) };
+        Some((value.get(..end)?, value.get(end..)?.trim_ascii_start()))
     }
 }
 
@@ -202,14 +204,28 @@ impl Media {
 impl RtpMap {
     /// Reads `<encoding>/<clock>[/<channels>]`.
     pub(super) fn parse(payload: u8, text: &str) -> Option<RtpMap> {
-        let mut parts = text.trim().split('/');
-        let (encoding, clock) = (parts.next()?, parts.next()?);
-        let clock_hz = number(clock.trim()).filter(|clock| *clock > 0)?;
-        let channels = match parts.next() {
-            Some(count) => number(count.trim()).filter(|count| *count > 0)?,
+        let (encoding, rest) = split_once(text.trim_ascii(), b'/')?;
+        let (clock, rest) = split_once(rest, b'/').map_or((rest, None), |(clock, rest)| (clock, Some(rest)));
+        let clock_hz = number(clock.trim_ascii()).filter(|clock| *clock > 0)?;
+        let channels = match rest {
+            Some(rest) => {
+                let count = split_once(rest, b'/').map_or(rest, |(count, _)| count);
+                number(count.trim_ascii()).filter(|count| *count > 0)?
+            }
             None => 1,
         };
         (!encoding.is_empty()).then(|| RtpMap { payload, encoding: encoding.into(), clock_hz, channels })
+    }
+
+    /// Writes `<encoding>/<clock>[/<channels>]`.
+    pub(super) fn write(&self, out: &mut SmolStrBuilder) {
+        out.push_str(&self.encoding);
+        out.push('/');
+        out.push_str(Digits::of(self.clock_hz.into()).as_str());
+        if self.channels > 1 {
+            out.push('/');
+            out.push_str(Digits::of(self.channels.into()).as_str());
+        }
     }
 
     /// The static assignments of RFC 3551 section 6.
@@ -270,13 +286,5 @@ impl fmt::Debug for Attribute {
             _ => self.value.as_deref(),
         };
         f.debug_struct("Attribute").field("name", &self.name).field("value", &value).finish()
-    }
-}
-
-impl fmt::Display for RtpMap {
-    /// The value of its `a=rtpmap` line.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}/{}", self.payload, self.encoding, self.clock_hz)?;
-        if self.channels > 1 { write!(f, "/{}", self.channels) } else { Ok(()) }
     }
 }

@@ -1,13 +1,14 @@
 //! What we can code ourselves, and which codecs a policy lets pass.
 
 use smallvec::SmallVec;
-use smol_str::{SmolStr, ToSmolStr, format_smolstr};
+use smol_str::{SmolStr, SmolStrBuilder};
 use std::fmt;
 use std::str::FromStr;
 
 use super::attribute::{Attribute, RtpMap};
 use super::parse::number;
 use super::session::Media;
+use crate::text::Digits;
 
 /// A codec that this switch can send and receive as an end point.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -218,7 +219,17 @@ const SELECTORS: &[(&str, &str, &str)] = &[
 
 /// The `a=rtpmap` line, and the `a=fmtp` line when there are parameters.
 pub(super) fn describe(map: &RtpMap, fmtp: Option<&str>) -> impl Iterator<Item = Attribute> {
-    let parameters = fmtp.filter(|text| !text.is_empty());
-    let fmtp = parameters.map(|text| Attribute::value("fmtp", format_smolstr!("{} {text}", map.payload)));
-    std::iter::once(Attribute::value("rtpmap", map.to_smolstr())).chain(fmtp)
+    let payload = Digits::of(map.payload.into());
+    let mut rtpmap = SmolStrBuilder::new();
+    rtpmap.push_str(payload.as_str());
+    rtpmap.push(' ');
+    map.write(&mut rtpmap);
+    let parameters = fmtp.filter(|text| !text.is_empty()).map(|text| {
+        let mut fmtp = SmolStrBuilder::new();
+        fmtp.push_str(payload.as_str());
+        fmtp.push(' ');
+        fmtp.push_str(text);
+        Attribute::value("fmtp", fmtp.finish())
+    });
+    std::iter::once(Attribute::value("rtpmap", rtpmap.finish())).chain(parameters)
 }

@@ -1,11 +1,12 @@
 //! What the switch writes about itself: who it is, where its media ports are, and which version of a description it is.
 
-use smol_str::{SmolStr, format_smolstr};
+use smol_str::SmolStr;
 use std::net::SocketAddr;
 
 use super::attribute::{Attribute, Direction};
 use super::crypto::OurKeys;
 use super::session::{Connection, Line, Media, Origin, Session};
+use crate::text::Append;
 
 /// Our side of a description: everything in it that is not about codecs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,11 +77,13 @@ impl LocalPort {
         media.port_count = None;
         media.connection = Some(Connection::Ip(self.rtp.ip()));
         if Some(self.rtcp.port()) != self.rtp.port().checked_add(1) || self.rtcp.ip() != self.rtp.ip() {
-            let address = match self.rtcp.ip() == self.rtp.ip() {
-                true => String::new(),
-                false => format!(" {}", Connection::Ip(self.rtcp.ip())),
-            };
-            media.attributes.push(Attribute::value("rtcp", format_smolstr!("{}{address}", self.rtcp.port())));
+            let mut value = String::new();
+            value.push_number(self.rtcp.port().into());
+            if self.rtcp.ip() != self.rtp.ip() {
+                value.push(' ');
+                Connection::Ip(self.rtcp.ip()).write(&mut value);
+            }
+            media.attributes.push(Attribute::value("rtcp", value));
         }
         if mux && self.rtcp_mux {
             media.attributes.push(Attribute::flag("rtcp-mux"));

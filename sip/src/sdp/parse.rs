@@ -6,6 +6,7 @@
 //! that is never sent on).
 
 use smol_str::SmolStr;
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::attribute::Attribute;
@@ -69,10 +70,16 @@ impl Session {
         if body.len() > BODY_BYTES_MAX {
             return Err(ParseError::TooLarge { what: "bytes", limit: BODY_BYTES_MAX });
         }
-        let text = String::from_utf8_lossy(body);
+        let text = match std::str::from_utf8(body) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(body),
+        };
         let mut builder = Builder::default();
-        for (index, raw) in text.split('\n').enumerate() {
-            let line = index.saturating_add(1);
+        let (mut rest, mut line) = (&*text, 0_usize);
+        while !rest.is_empty() {
+            let (raw, behind) = split_once(rest, b'\n').unwrap_or((rest, ""));
+            rest = behind;
+            line += 1;
             if line > LINES_MAX {
                 return Err(ParseError::TooLarge { what: "lines", limit: LINES_MAX });
             }
@@ -102,12 +109,13 @@ struct Builder {
 
 impl Builder {
     fn line(&mut self, line: usize, content: &str) -> Result<(), ParseError> {
-        let mut chars = content.chars();
-        let (Some(letter), Some('=')) = (chars.next(), chars.next()) else {
+        let (Some((&[letter, b'='], _)), Some(value)) = (content.as_bytes().split_first_chunk(), content.get(2..)) else {
             return Err(ParseError::NotALine { line });
         };
-        let value = chars.as_str();
-        if !letter.is_ascii_alphabetic() || value.chars().any(|c| c.is_ascii_control() && c != '\t') {
+        let letter = char::from(letter);
+        // No early end: so the compiler looks at many bytes at once.
+        let controls = value.bytes().fold(false, |seen, byte| seen | (byte.is_ascii_control() & (byte != b'\t')));
+        if !letter.is_ascii_alphabetic() || controls {
             return Err(ParseError::NotALine { line });
         }
         let bad = |expected| ParseError::Value { line, letter, expected };
@@ -229,6 +237,13 @@ fn address<'a>(words: &mut impl Iterator<Item = &'a str>) -> Option<Connection> 
         Ok(ip) => Connection::Ip(ip),
         Err(_) => Connection::Other { family, text: text.into() },
     })
+}
+
+/// What stands before and behind the first `at`, an ASCII character. The texts of descriptions are too short for a search
+/// that prepares itself, as the one of `str` does.
+pub(super) fn split_once(text: &str, at: u8) -> Option<(&str, &str)> {
+    let place = text.bytes().position(|byte| byte == at)?;
+    Some((text.get(..place)?, text.get(place + 1..)?))
 }
 
 /// A decimal number without sign.

@@ -4,13 +4,14 @@
 //! first ([`relay_answer`]). Media sections keep number and order, because position is identity (RFC 3264 section 6).
 //! Payload type numbers cross unchanged in the offer; in the answer they are mapped back to the offerer's.
 
-use smol_str::{ToSmolStr, format_smolstr};
+use smol_str::{SmolStr, format_smolstr};
 
 use super::attribute::{Attribute, Direction, RtpMap};
 use super::codec::{CodecPattern, Format, describe, formats, pairs};
 use super::ours::OurMedia;
 use super::rules::{Rule, rule_for};
 use super::session::{Line, Media, MediaKind, Session};
+use crate::text::Digits;
 
 /// What may cross from leg to leg.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,7 +152,7 @@ fn crossing(source: &Media, kept: &[Kept<'_>], policy: &RelayPolicy) -> Media {
         port: 0,
         port_count: None,
         protocol: source.protocol.clone(),
-        formats: kept.iter().map(|format| format.map.payload.to_smolstr()).collect(),
+        formats: kept.iter().map(|format| SmolStr::new(Digits::of(format.map.payload.into()).as_str())).collect(),
         connection: None,
         lines: source.lines.iter().filter(|line| line.letter == 'b' && is_stream_bandwidth(line)).cloned().collect(),
         attributes,

@@ -1,10 +1,11 @@
 //! A session description as data: what `o=`, `c=`, `m=` and `a=` say, in the order in which they stood.
 
 use smol_str::SmolStr;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::net::IpAddr;
 
 use super::attribute::Attribute;
+use crate::text::Append;
 
 /// A whole session description (RFC 8866 section 5).
 ///
@@ -118,8 +119,17 @@ impl Session {
     /// The description as it goes on the wire, in one allocation where it is of usual length.
     pub fn print(&self) -> String {
         let mut out = String::with_capacity(USUAL_BYTES);
-        // Writing to a string does not fail.
-        let _ = write!(out, "{self}");
+        self.origin.write(&mut out);
+        out.push_str("s=");
+        out.push_str(&self.name);
+        out.push_str("\r\n");
+        write_lines(&mut out, &self.lines, |line| rank(line.letter) == 0);
+        write_connection(&mut out, self.connection.as_ref());
+        write_lines(&mut out, &self.lines, |line| rank(line.letter) != 0);
+        write_attributes(&mut out, &self.attributes);
+        for media in &self.media {
+            media.write(&mut out);
+        }
         out
     }
 
@@ -218,69 +228,88 @@ pub(super) fn rank(letter: char) -> u8 {
 
 impl fmt::Display for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let origin = &self.origin;
-        write!(f, "v=0\r\no={} {} {} ", origin.username, origin.session_id, origin.version)?;
-        write!(f, "{}\r\ns={}\r\n", origin.address, self.name)?;
-        print_lines(f, self.lines.iter().filter(|line| rank(line.letter) == 0))?;
-        if let Some(connection) = &self.connection {
-            write!(f, "c={connection}\r\n")?;
-        }
-        print_lines(f, self.lines.iter().filter(|line| rank(line.letter) != 0))?;
-        print_attributes(f, &self.attributes)?;
-        self.media.iter().try_for_each(|media| media.fmt(f))
+        f.write_str(&self.print())
     }
 }
 
-impl fmt::Display for Media {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "m={} {}", self.kind.as_str(), self.port)?;
+impl Origin {
+    fn write(&self, out: &mut String) {
+        out.push_str("v=0\r\no=");
+        out.push_str(&self.username);
+        out.push(' ');
+        out.push_number(self.session_id);
+        out.push(' ');
+        out.push_number(self.version);
+        out.push(' ');
+        self.address.write(out);
+        out.push_str("\r\n");
+    }
+}
+
+impl Media {
+    fn write(&self, out: &mut String) {
+        out.push_str("m=");
+        out.push_str(self.kind.as_str());
+        out.push(' ');
+        out.push_number(self.port.into());
         if let Some(count) = self.port_count {
-            write!(f, "/{count}")?;
+            out.push('/');
+            out.push_number(count.into());
         }
-        write!(f, " {}", self.protocol)?;
+        out.push(' ');
+        out.push_str(&self.protocol);
         for format in &self.formats {
-            f.write_str(" ")?;
-            f.write_str(format)?;
+            out.push(' ');
+            out.push_str(format);
         }
-        f.write_str("\r\n")?;
-        print_lines(f, self.lines.iter().filter(|line| line.letter == 'i'))?;
-        if let Some(connection) = &self.connection {
-            write!(f, "c={connection}\r\n")?;
-        }
-        print_lines(f, self.lines.iter().filter(|line| line.letter != 'i'))?;
-        print_attributes(f, &self.attributes)
+        out.push_str("\r\n");
+        write_lines(out, &self.lines, |line| line.letter == 'i');
+        write_connection(out, self.connection.as_ref());
+        write_lines(out, &self.lines, |line| line.letter != 'i');
+        write_attributes(out, &self.attributes);
     }
 }
 
-impl fmt::Display for Connection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Connection {
+    /// Family and address, as they stand in `c=` and `o=`.
+    pub(super) fn write(&self, out: &mut String) {
+        let family = match self {
+            Connection::Ip(IpAddr::V4(_)) | Connection::Other { family: Family::Ip4, .. } => "IN IP4 ",
+            Connection::Ip(IpAddr::V6(_)) | Connection::Other { family: Family::Ip6, .. } => "IN IP6 ",
+        };
+        out.push_str(family);
         match self {
-            Connection::Ip(IpAddr::V4(ip)) => write!(f, "IN IP4 {ip}"),
-            Connection::Ip(IpAddr::V6(ip)) => write!(f, "IN IP6 {ip}"),
-            Connection::Other { family: Family::Ip4, text } => write!(f, "IN IP4 {text}"),
-            Connection::Other { family: Family::Ip6, text } => write!(f, "IN IP6 {text}"),
+            Connection::Ip(ip) => out.push_ip(*ip),
+            Connection::Other { text, .. } => out.push_str(text),
         }
     }
 }
 
-fn print_attributes(f: &mut fmt::Formatter<'_>, attributes: &[Attribute]) -> fmt::Result {
+fn write_connection(out: &mut String, connection: Option<&Connection>) {
+    if let Some(connection) = connection {
+        out.push_str("c=");
+        connection.write(out);
+        out.push_str("\r\n");
+    }
+}
+
+fn write_attributes(out: &mut String, attributes: &[Attribute]) {
     for attribute in attributes {
-        f.write_str("a=")?;
-        f.write_str(&attribute.name)?;
+        out.push_str("a=");
+        out.push_str(&attribute.name);
         if let Some(value) = &attribute.value {
-            f.write_str(":")?;
-            f.write_str(value)?;
+            out.push(':');
+            out.push_str(value);
         }
-        f.write_str("\r\n")?;
+        out.push_str("\r\n");
     }
-    Ok(())
 }
 
-fn print_lines<'a>(f: &mut fmt::Formatter<'_>, mut lines: impl Iterator<Item = &'a Line>) -> fmt::Result {
-    lines.try_for_each(|line| {
-        f.write_char(line.letter)?;
-        f.write_str("=")?;
-        f.write_str(&line.value)?;
-        f.write_str("\r\n")
-    })
+fn write_lines(out: &mut String, lines: &[Line], wanted: impl Fn(&Line) -> bool) {
+    for line in lines.iter().filter(|line| wanted(line)) {
+        out.push(line.letter);
+        out.push('=');
+        out.push_str(&line.value);
+        out.push_str("\r\n");
+    }
 }
