@@ -148,7 +148,7 @@ impl Directory {
 
     /// The canonical address of record of a user.
     pub fn aor(&self, user: &User) -> String {
-        format!("{}@{}", user.name, self.domain())
+        sip::text![&user.name, "@", self.domain()]
     }
 
     /// The gateway that a request from this address belongs to.

@@ -4,7 +4,6 @@ use sip::dialog::Dialog;
 use sip::net::resolve::Target;
 use sip::value::{Host, NameAddr, Uri};
 use sip::{Hop, Message, Protocol};
-use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::location::{Contact, Source};
@@ -130,12 +129,9 @@ pub fn via(core: &Core, hop: &Hop, branch: &str) -> String {
 /// Our Contact towards `hop`, without the name of the far party (topology hidden). `user` leads back to the call; `secure`
 /// where the dialog is one of `sips` addresses.
 pub fn contact(core: &Core, hop: &Hop, secure: bool, user: &str) -> String {
-    let scheme = if secure { "sips" } else { "sip" };
-    let mut out = format!("<{scheme}:{user}@{}", core.own_name(hop));
+    let scheme = if secure { "<sips:" } else { "<sip:" };
     // TLS is what `sips` means over streams; for a `sip` address it must be said, or the party would take UDP.
-    if !(hop.protocol == Protocol::Udp || secure && hop.protocol == Protocol::Tls) {
-        let _ = write!(out, ";transport={}", hop.protocol.uri());
-    }
-    out.push('>');
-    out
+    let said = hop.protocol == Protocol::Udp || secure && hop.protocol == Protocol::Tls;
+    let (transport, protocol) = if said { ("", "") } else { (";transport=", hop.protocol.uri()) };
+    sip::text![scheme, user, "@", &*core.own_name(hop), transport, protocol, ">"]
 }

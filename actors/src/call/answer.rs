@@ -293,18 +293,14 @@ impl Work<'_> {
             return self.note(Some(id), What::Media { what: "its keys are of no use".into() });
         }
         audio::connect(&flow, side, &agreement, secure);
-        let what = format!(
-            "{} at {}{}{}",
-            agreement.codec,
-            agreement.remote.rtp,
-            agreement.keys.as_ref().map(|keys| format!(", {}", keys.local.suite.name())).unwrap_or_default(),
-            match (agreement.party_sends, agreement.party_hears) {
-                (true, true) => "",
-                (true, false) => ", sends only",
-                (false, true) => ", hears only",
-                (false, false) => ", inactive",
-            }
-        );
+        let (comma, suite) = agreement.keys.as_ref().map_or(("", ""), |keys| (", ", keys.local.suite.name()));
+        let flows = match (agreement.party_sends, agreement.party_hears) {
+            (true, true) => "",
+            (true, false) => ", sends only",
+            (false, true) => ", hears only",
+            (false, false) => ", inactive",
+        };
+        let what = sip::text![&agreement.codec, " at ", agreement.remote.rtp, comma, suite, flows];
         self.note(Some(id), What::Media { what: what.into() });
         let mut facts = self.file.facts.borrow_mut();
         match side {

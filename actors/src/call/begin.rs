@@ -71,13 +71,13 @@ impl Work<'_> {
         match route.destination {
             Destination::Service(kind) => {
                 self.file.facts.borrow_mut().to = dialled;
-                self.decided(None, format!("the number is the {} service", kind.as_str()));
+                self.decided(None, sip::text!["the number is the ", kind.as_str(), " service"]);
                 self.serve(kind);
             }
             Destination::User(user) => {
                 let aor = directory.aor(&user);
                 self.file.facts.borrow_mut().to.clone_from(&aor);
-                self.decided(None, format!("{dialled} is {aor}"));
+                self.decided(None, sip::text![&dialled, " is ", &aor]);
                 if !self.take_line(&user, &aor) {
                     self.decided(None, "the callee has as many calls as it may have");
                     let reason = Some("Too Many Calls Of This User");
@@ -155,10 +155,8 @@ impl Work<'_> {
         let owner = Owner { key: self.key.0, events: std::sync::Arc::clone(&self.core.media_events) };
         match self.core.shared.pool.open(owner, FlowSpec::default()) {
             Ok(flow) => {
-                self.note(
-                    None,
-                    What::Media { what: format!("opened {} and {}", flow.local(Side::A), flow.local(Side::B)).into() },
-                );
+                let what = sip::text!["opened ", flow.local(Side::A), " and ", flow.local(Side::B)];
+                self.note(None, What::Media { what: what.into() });
                 self.state.flow = Some(flow);
                 true
             }

@@ -124,7 +124,7 @@ impl Work<'_> {
             stats.as_ref().map_or_else(MediaFigures::default, |s| figures(side(s)))
         };
         let detail = CallDetail {
-            id: self.key.to_string(),
+            id: self.key.name().into(),
             sip_call_id: facts.call_id.clone(),
             node: self.core.shared.settings().node.clone(),
             from: facts.from.clone(),

@@ -36,7 +36,7 @@ impl Work<'_> {
         let groups = self.groups_of(aor, instance);
         self.state.tried.push(aor.to_owned());
         if groups.is_empty() {
-            self.decided(None, format!("{aor} is not registered"));
+            self.decided(None, sip::text![aor, " is not registered"]);
             return self.refuse_with(Status::TEMPORARILY_UNAVAILABLE, None, 20, |writer| {
                 writer.header(Name::Reason, "Q.850;cause=20;text=\"not registered\"");
             });
@@ -44,7 +44,7 @@ impl Work<'_> {
         if offer.is_some() && !self.open_media() {
             return self.refuse(Status::SERVICE_UNAVAILABLE, Some("No Media Port Free"), 34);
         }
-        self.decided(None, format!("{aor} has {} contacts of {} q", self.state.forks, groups.len()));
+        self.decided(None, sip::text![aor, " has ", self.state.forks as u64, " contacts of ", groups.len() as u64, " q"]);
         if !self.ring_groups(groups) {
             if let Some((status, _)) = self.state.best {
                 return self.all_refused(status);
@@ -103,7 +103,7 @@ impl Work<'_> {
         let policy = self.session_policy();
         let Some(leg) = self.state.leg_mut(id) else { return };
         let branch = new_branch();
-        let from = format!("{from};tag={}", leg.tag);
+        let from = sip::text![&from, ";tag=", &leg.tag];
         let (interval, min_se) = session.unwrap_or(policy).offer();
         let body = offer.as_ref().map(Session::print);
         // Via and Contact are of the way that it goes; all else is the same on every way.
@@ -113,7 +113,7 @@ impl Work<'_> {
                 uri: target,
                 via: &outgoing::via(core, &leg.hop, &branch),
                 from: from.as_bytes(),
-                to: format!("<sip:{to}>").as_bytes(),
+                to: sip::text!["<sip:", to, ">"].as_bytes(),
                 call_id: leg.call_id.as_bytes(),
                 cseq: 1,
                 max_forwards: forwards,
@@ -172,7 +172,7 @@ impl Work<'_> {
         let (display, address) = match directory.user(user) {
             Some(user) => {
                 let number = user.extension.as_deref().unwrap_or(&user.name);
-                (user.display.clone(), format!("{number}@{}", directory.domain()))
+                (user.display.clone(), sip::text![number, "@", directory.domain()])
             }
             // A stranger's name is its own: nothing in it may leave the user part.
             None => match from.rsplit_once('@') {

@@ -6,8 +6,10 @@ use sip::dialog::Dialog;
 use sip::dialog::reliable::{Received, Sent};
 use sip::dialog::session_timer::SessionTimer;
 use sip::sdp::{Carrier, OfferAnswer, Session};
+use sip::text::Digits;
 use sip::transaction::ServerId;
 use sip::{Hop, Message, Method, Name, Status, Writer};
+use smol_str::{SmolStr, SmolStrBuilder};
 
 use super::begin::description;
 use super::keys::{Keyring, is_private};
@@ -351,9 +353,18 @@ impl Leg {
         }
     }
 
+    /// What leads back to the leg in a Contact of ours: the call and the leg's number.
+    fn contact_user(&self, key: CallKey) -> SmolStr {
+        let mut user = SmolStrBuilder::new();
+        user.push_str(&key.name());
+        user.push('-');
+        user.push_str(Digits::of(self.id.0.into()).as_str());
+        user.finish()
+    }
+
     /// Our Contact on this leg, towards `hop`: it names the call, not the other party (topology hidden).
     pub fn contact(&self, core: &Core, key: CallKey, hop: &Hop) -> String {
-        outgoing::contact(core, hop, self.secure, &format!("{key}-{}", self.id.0))
+        outgoing::contact(core, hop, self.secure, &self.contact_user(key))
     }
 }
 

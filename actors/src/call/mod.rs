@@ -52,6 +52,7 @@ pub use state::State;
 use sip::dialog::replaces::Replaces;
 use sip::transaction::{ServerEnd, ServerId};
 use sip::{Hop, Message};
+use smol_str::SmolStr;
 use std::fmt;
 use std::rc::Rc;
 
@@ -77,9 +78,19 @@ impl CallKey {
     }
 }
 
+impl CallKey {
+    /// The name of the call's actor, of its record and in its Contact: sixteen hexadecimal digits, kept in place.
+    pub fn name(self) -> SmolStr {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let digit = |half: u8| HEX.get(usize::from(half)).copied().unwrap_or(b'0');
+        let digits = self.0.to_be_bytes().map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+        SmolStr::new_inline(std::str::from_utf8(digits.as_flattened()).unwrap_or_default())
+    }
+}
+
 impl fmt::Display for CallKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        f.write_str(&self.name())
     }
 }
 
@@ -262,7 +273,7 @@ pub fn adopt(core: &Core) {
 /// The actor of a call, in its supervisor's care.
 fn seat(core: &Core, key: CallKey, file: &Rc<CallFile>) -> Result<Ref<Call>, StartError> {
     let (file, core_handle) = (Rc::clone(file), core.handle().ok_or(StartError::Dead)?);
-    let name = key.to_string();
+    let name = key.name();
     core.calls_supervisor.start_child(&name, Restart::Transient, move || Call {
         core: Rc::clone(&core_handle),
         key,

@@ -1,6 +1,7 @@
 //! A dialog as bytes and back: what a call that is rebuilt needs to go on where it was.
 
-use super::{Dialog, DialogError, ROUTES_MAX, State};
+use super::{Dialog, DialogError, Party, ROUTES_MAX, State};
+use crate::Name;
 
 /// First byte; counts up when the form changes.
 const VERSION: u8 = 1;
@@ -18,7 +19,7 @@ impl Dialog {
         );
         out.extend_from_slice(&self.local_cseq.to_be_bytes());
         out.extend_from_slice(&self.remote_cseq.unwrap_or(0).to_be_bytes());
-        let fixed = [&self.call_id, &self.local, &self.remote, &self.target];
+        let fixed = [&self.call_id, &self.local.value, &self.remote.value, &self.target];
         for part in fixed.into_iter().chain(self.routes.iter()) {
             // A part is a piece of one message, and messages are shorter than 2^16 bytes.
             let part = part.get(..usize::from(u16::MAX)).unwrap_or(part);
@@ -61,8 +62,8 @@ fn read(bytes: &[u8]) -> Option<Dialog> {
         caller: flags & 2 != 0,
         secure: flags & 4 != 0,
         call_id,
-        local,
-        remote,
+        local: Party::of(local, Name::From).ok()?,
+        remote: Party::of(remote, Name::To).ok()?,
         target,
         routes: routes.into(),
         local_cseq: u32::from_be_bytes(*local_cseq),

@@ -13,7 +13,7 @@ pub mod replaces;
 pub mod session_timer;
 pub mod subscription;
 
-use crate::message::RequestHead;
+use crate::message::{RequestHead, Span};
 use crate::value::{NameAddr, Uri};
 use crate::{Message, Method, Name, Writer};
 
@@ -65,15 +65,24 @@ pub struct Dialog {
     caller: bool,
     secure: bool,
     call_id: Box<[u8]>,
-    /// Our From (or To) value with its tag.
-    local: Box<[u8]>,
-    remote: Box<[u8]>,
+    local: Party,
+    remote: Party,
     target: Box<[u8]>,
     /// Route values from our side outward, each as it stands between commas.
     routes: Box<[Box<[u8]>]>,
     local_cseq: u32,
     remote_cseq: Option<u32>,
 }
+
+/// From or To as it stands in our requests, with the place of its tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Party {
+    value: Box<[u8]>,
+    tag: Span,
+}
+
+/// What our tag usually adds to a To.
+const TAG_BYTES: usize = 24;
 
 impl Dialog {
     /// Our side of the dialog that `response` (101 to 299) to our `request` sets up (section 12.1.2). Each To tag is a
@@ -88,8 +97,8 @@ impl Dialog {
             caller: true,
             secure: request.request_uri().starts_with(b"sips:"),
             call_id: request.call_id().into(),
-            local: value(request, Name::From)?,
-            remote: value(response, Name::To)?,
+            local: party(request, Name::From)?,
+            remote: party(response, Name::To)?,
             // An early dialog may have no Contact yet: requests then go where the first one went.
             target: target(response)
                 .or_else(|| (!confirmed).then(|| request.request_uri().into()))
@@ -110,7 +119,9 @@ impl Dialog {
     /// # Errors
     /// Without From, To or Contact, or with too many routes.
     pub fn of_server(request: &Message, local_tag: &str) -> Result<Self, DialogError> {
-        let mut local = value(request, Name::To)?.into_vec();
+        let to = request.all(Name::To).next().ok_or(DialogError::Header(Name::To))?.unfolded();
+        let mut local = Vec::with_capacity(to.len() + TAG_BYTES);
+        local.extend_from_slice(&to);
         if request.to_tag().is_none() {
             local.extend_from_slice(b";tag=");
             local.extend_from_slice(local_tag.as_bytes());
@@ -120,8 +131,8 @@ impl Dialog {
             caller: false,
             secure: request.request_uri().starts_with(b"sips:"),
             call_id: request.call_id().into(),
-            local: local.into(),
-            remote: value(request, Name::From)?,
+            local: Party::of(local.into(), Name::To)?,
+            remote: party(request, Name::From)?,
             target: target(request).ok_or(DialogError::Header(Name::Contact))?,
             routes: routes(request, false)?,
             local_cseq: 0,
@@ -175,32 +186,32 @@ impl Dialog {
 
     /// Our From value, tag included.
     pub fn local(&self) -> &[u8] {
-        &self.local
+        &self.local.value
     }
 
     /// The peer's To value, tag included.
     pub fn remote(&self) -> &[u8] {
-        &self.remote
+        &self.remote.value
     }
 
     /// Our tag.
     pub fn local_tag(&self) -> &[u8] {
-        tag(&self.local)
+        self.local.tag()
     }
 
     /// The peer's tag; empty when it speaks RFC 2543.
     pub fn remote_tag(&self) -> &[u8] {
-        tag(&self.remote)
+        self.remote.tag()
     }
 
     /// Our URI.
     pub fn local_uri(&self) -> &[u8] {
-        uri(&self.local)
+        uri(&self.local.value)
     }
 
     /// The peer's URI.
     pub fn remote_uri(&self) -> &[u8] {
-        uri(&self.remote)
+        uri(&self.remote.value)
     }
 
     /// The peer's Contact: where requests end.
@@ -276,8 +287,8 @@ impl Dialog {
             method,
             uri: strict.unwrap_or(&self.target),
             via,
-            from: &self.local,
-            to: &self.remote,
+            from: &self.local.value,
+            to: &self.remote.value,
             call_id: &self.call_id,
             cseq,
             max_forwards: MAX_FORWARDS,
@@ -292,11 +303,22 @@ impl Dialog {
     }
 }
 
-fn value(message: &Message, name: Name) -> Result<Box<[u8]>, DialogError> {
+fn party(message: &Message, name: Name) -> Result<Party, DialogError> {
     let header = message.all(name).next().ok_or(DialogError::Header(name))?;
-    let value = header.unfolded();
-    NameAddr::parse(&value).map_err(|_| DialogError::Header(name))?;
-    Ok(value.as_ref().into())
+    Party::of(header.unfolded().as_ref().into(), name)
+}
+
+impl Party {
+    /// Reads the value of From or To.
+    fn of(value: Box<[u8]>, name: Name) -> Result<Party, DialogError> {
+        let tag = NameAddr::parse(&value).map_err(|_| DialogError::Header(name))?.tag().unwrap_or_default();
+        let tag = Span::find(&value, tag);
+        Ok(Party { value, tag })
+    }
+
+    fn tag(&self) -> &[u8] {
+        self.tag.of(&self.value)
+    }
 }
 
 fn target(message: &Message) -> Option<Box<[u8]>> {
@@ -321,11 +343,6 @@ fn routes(message: &Message, reversed: bool) -> Result<Box<[Box<[u8]>]>, DialogE
         routes.reverse();
     }
     Ok(routes.into())
-}
-
-fn tag(value: &[u8]) -> &[u8] {
-    let address = NameAddr::parse(value).ok();
-    address.and_then(|a| a.tag()).unwrap_or_default()
 }
 
 fn uri(value: &[u8]) -> &[u8] {

@@ -1,5 +1,6 @@
 //! Session timers (RFC 4028): a session that nobody refreshes ends.
 
+use crate::text;
 use crate::value::{number, trim};
 use crate::{Message, Name};
 use std::time::Duration;
@@ -69,7 +70,7 @@ impl Policy {
     /// Values of Session-Expires and Min-SE of a request of ours that sets up a session (section 7.1).
     pub fn offer(self) -> (String, String) {
         let min_s = self.min_s.max(MIN_SE_S);
-        (self.interval_s.max(min_s).to_string(), min_s.to_string())
+        (text![self.interval_s.max(min_s)], text![min_s])
     }
 
     /// Answers the peer's INVITE or UPDATE (section 9). `current` is who refreshes already, in a refresh.
@@ -101,7 +102,7 @@ impl Policy {
             Refresher::Them => ("uac", true),
         };
         let timer = SessionTimer { interval_s, refresher, since: now };
-        Ok(Answer { timer, session_expires: format!("{interval_s};refresher={role}"), require })
+        Ok(Answer { timer, session_expires: text![interval_s, ";refresher=", role], require })
     }
 
     /// Reads the 2xx to a request of ours with [`Policy::offer`] (section 7.2). `None`: the session has no timer.
@@ -142,7 +143,7 @@ impl SessionTimer {
             Refresher::Us => "uac",
             Refresher::Them => "uas",
         };
-        format!("{};refresher={role}", self.interval_s)
+        text![self.interval_s, ";refresher=", role]
     }
 }
 

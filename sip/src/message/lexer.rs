@@ -48,6 +48,11 @@ impl Span {
         }
     }
 
+    /// From where another one starts to where this one ends.
+    pub(crate) const fn from(self, other: Span) -> Span {
+        Span { start: other.start, end: self.end }
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.start == self.end
     }

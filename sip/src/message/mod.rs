@@ -24,7 +24,8 @@ use crate::value::scan::{is_space, number};
 use crate::value::{CSeq, Malformed, NameAddr, Params, Uri, Via, split_commas};
 use crate::{Method, Status};
 use bytes::Bytes;
-use lexer::{HeaderSpan, Headers, Lexed, Span, StartSpan};
+pub(crate) use lexer::Span;
+use lexer::{HeaderSpan, Headers, Lexed, StartSpan};
 use std::borrow::Cow;
 use std::fmt;
 

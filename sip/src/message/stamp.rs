@@ -2,6 +2,7 @@
 
 use super::lexer::Span;
 use super::{MESSAGE_BYTES_MAX, Message, Start, ViaSpans};
+use crate::text;
 use crate::value::Host;
 use crate::{Hop, Name};
 use bytes::{Bytes, BytesMut};
@@ -17,8 +18,8 @@ impl Message {
             return self;
         };
         let ip = hop.remote.ip().to_canonical();
-        let port = rport_at.map(|at| (at, format!("={}", hop.remote.port())));
-        let received = received_at.map(|at| (at, format!(";received={ip}")));
+        let port = rport_at.map(|at| (at, text!["=", hop.remote.port()]));
+        let received = received_at.map(|at| (at, text![";received=", ip]));
         let mut inserts: [Option<(usize, String)>; 2] = [port, received];
         inserts.sort_by_key(|i| i.as_ref().map_or(usize::MAX, |(at, _)| *at));
         self.insert(&inserts)
@@ -89,9 +90,20 @@ impl Message {
         ] {
             insertions().for_each(|(at, by)| span.insert(at, by, false));
         }
-        // It was readable, and what was put in is well-formed.
-        if let Ok(via) = ViaSpans::read(&raw, &spans.headers) {
-            spans.via = via;
+        let via = &mut spans.via;
+        if via.params.is_empty() {
+            // It was readable, and what was put in is well-formed.
+            if let Ok(read) = ViaSpans::read(&raw, &spans.headers) {
+                *via = read;
+            }
+        } else {
+            // What is put in stands at the start of the parameters or in them: it is theirs.
+            let start = via.params;
+            insertions().for_each(|(at, by)| via.params.insert(at, by, true));
+            via.params = via.params.from(start);
+            if let Some(branch) = &mut via.branch {
+                insertions().for_each(|(at, by)| branch.insert(at, by, false));
+            }
         }
         Self { raw, lexed }
     }

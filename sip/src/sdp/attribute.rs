@@ -201,9 +201,23 @@ impl Media {
     }
 }
 
+/// The maps of nearly all descriptions, as they are written there; they need not be taken apart.
+const USUAL: &[(&str, &str, u32, u8)] = &[
+    ("PCMU/8000", "PCMU", 8000, 1),
+    ("PCMA/8000", "PCMA", 8000, 1),
+    ("telephone-event/8000", "telephone-event", 8000, 1),
+    ("G722/8000", "G722", 8000, 1),
+    ("opus/48000/2", "opus", 48_000, 2),
+    ("telephone-event/48000", "telephone-event", 48_000, 1),
+];
+
 impl RtpMap {
     /// Reads `<encoding>/<clock>[/<channels>]`.
     pub(super) fn parse(payload: u8, text: &str) -> Option<RtpMap> {
+        if let Some((_, encoding, clock_hz, channels)) = USUAL.iter().find(|(usual, ..)| *usual == text) {
+            let encoding = SmolStr::new_static(encoding);
+            return Some(RtpMap { payload, encoding, clock_hz: *clock_hz, channels: *channels });
+        }
         let (encoding, rest) = split_once(text.trim_ascii(), b'/')?;
         let (clock, rest) = split_once(rest, b'/').map_or((rest, None), |(clock, rest)| (clock, Some(rest)));
         let clock_hz = number(clock.trim_ascii()).filter(|clock| *clock > 0)?;

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::attribute::{Attribute, Direction};
 use super::crypto::OurKeys;
 use super::session::{Connection, Line, Media, Origin, Session};
-use crate::text::Append;
+use crate::text::Piece;
 
 /// Our side of a description: everything in it that is not about codecs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl LocalPort {
         media.connection = Some(Connection::Ip(self.rtp.ip()));
         if Some(self.rtcp.port()) != self.rtp.port().checked_add(1) || self.rtcp.ip() != self.rtp.ip() {
             let mut value = String::new();
-            value.push_number(self.rtcp.port().into());
+            self.rtcp.port().append(&mut value);
             if self.rtcp.ip() != self.rtp.ip() {
                 value.push(' ');
                 Connection::Ip(self.rtcp.ip()).write(&mut value);

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::attribute::Attribute;
-use crate::text::Append;
+use crate::text::Piece;
 
 /// A whole session description (RFC 8866 section 5).
 ///
@@ -237,9 +237,9 @@ impl Origin {
         out.push_str("v=0\r\no=");
         out.push_str(&self.username);
         out.push(' ');
-        out.push_number(self.session_id);
+        self.session_id.append(out);
         out.push(' ');
-        out.push_number(self.version);
+        self.version.append(out);
         out.push(' ');
         self.address.write(out);
         out.push_str("\r\n");
@@ -251,10 +251,10 @@ impl Media {
         out.push_str("m=");
         out.push_str(self.kind.as_str());
         out.push(' ');
-        out.push_number(self.port.into());
+        self.port.append(out);
         if let Some(count) = self.port_count {
             out.push('/');
-            out.push_number(count.into());
+            count.append(out);
         }
         out.push(' ');
         out.push_str(&self.protocol);
@@ -279,7 +279,7 @@ impl Connection {
         };
         out.push_str(family);
         match self {
-            Connection::Ip(ip) => out.push_ip(*ip),
+            Connection::Ip(ip) => ip.append(out),
             Connection::Other { text, .. } => out.push_str(text),
         }
     }
