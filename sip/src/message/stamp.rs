@@ -31,11 +31,11 @@ impl Message {
             return None;
         }
         let via = self.via();
-        let rport =
-            via.params.get(b"rport").filter(|p| p.value.is_none()).map(|p| Span::find(&self.raw, p.name).range().end);
+        let [rport, received] = via.params.check_for([b"rport", b"received"]).unwrap_or_default();
+        let rport = rport.filter(|p| p.value.is_none()).map(|p| Span::find(&self.raw, p.name).range().end);
         let same =
             matches!(Host::parse(via.host), Ok(Host::Ip(ip)) if ip.to_canonical() == hop.remote.ip().to_canonical());
-        let wanted = (!same || rport.is_some()) && !via.params.has(b"received");
+        let wanted = (!same || rport.is_some()) && received.is_none();
         // Directly behind sent-by: the first place that every Via has.
         let received = wanted.then(|| self.sent_by_end(&via)).flatten();
         (rport.is_some() || received.is_some()).then_some((rport, received))

@@ -12,9 +12,11 @@ pub fn response_hop(request: &Message, hop: &Hop) -> Hop {
         return *hop;
     }
     let sent_by_port = via.port.unwrap_or(Protocol::Udp.default_port());
-    let remote = match via.params.value(b"maddr").map(Host::parse) {
+    // The parameters of a parsed message are well-formed.
+    let [maddr, rport] = via.params.check_for([b"maddr", b"rport"]).unwrap_or_default();
+    let remote = match maddr.and_then(|maddr| maddr.value).map(Host::parse) {
         Some(Ok(Host::Ip(ip))) => SocketAddr::new(ip, sent_by_port),
-        _ if via.params.has(b"rport") => hop.remote,
+        _ if rport.is_some() => hop.remote,
         _ => SocketAddr::new(hop.remote.ip(), sent_by_port),
     };
     Hop { remote, ..*hop }

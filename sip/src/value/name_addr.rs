@@ -58,8 +58,8 @@ impl<'a> NameAddr<'a> {
             return Err(Malformed);
         }
         let params = Params(params);
-        let tag = params.check_for(b"tag")?;
-        Ok(Self { display, uri, params, tag })
+        let [tag] = params.check_for([b"tag"])?;
+        Ok(Self { display, uri, params, tag: tag.and_then(|tag| tag.value) })
     }
 
     /// The `tag` parameter (RFC 3261 section 19.3).

@@ -53,18 +53,23 @@ impl<'a> Params<'a> {
         self.iter().try_for_each(|p| p.map(|_| ()))
     }
 
-    /// Reads to the end, and gives the first value of `name` that it met: one pass for what every message asks.
-    pub(super) fn check_for(self, name: &[u8]) -> Result<Option<&'a [u8]>, Malformed> {
+    /// Reads to the end, and gives the first of each of `names` that it met: one pass for what every message asks.
+    pub(crate) fn check_for<const N: usize>(
+        self,
+        names: [&[u8]; N],
+    ) -> Result<[Option<Param<'a>>; N], Malformed> {
         let mut rest = trim(self.0);
-        let mut found = None;
+        let mut found = [None; N];
         while !rest.is_empty() {
             let (param, tail) = next(rest)?;
-            if found.is_none() && param.name.len() == name.len() && param.name.eq_ignore_ascii_case(name) {
-                found = Some(param.value);
+            for (name, found) in names.iter().zip(&mut found) {
+                if param.name.len() == name.len() && found.is_none() && param.name.eq_ignore_ascii_case(name) {
+                    *found = Some(param);
+                }
             }
             rest = tail;
         }
-        Ok(found.flatten())
+        Ok(found)
     }
 }
 

@@ -49,7 +49,8 @@ impl<'a> Via<'a> {
         let (sent_by, params) = split_at(rest, find(rest, b';').unwrap_or(rest.len()));
         let (host, port) = sent_by_parts(trim(sent_by))?;
         let params = Params(params);
-        let branch = params.check_for(b"branch")?;
+        let [branch] = params.check_for([b"branch"])?;
+        let branch = branch.and_then(|branch| branch.value);
         Ok(Self { transport, host, port, params, branch })
     }
 
