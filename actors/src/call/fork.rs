@@ -44,7 +44,10 @@ impl Work<'_> {
         if offer.is_some() && !self.open_media() {
             return self.refuse(Status::SERVICE_UNAVAILABLE, Some("No Media Port Free"), 34);
         }
-        self.decided(None, sip::text![aor, " has ", self.state.forks as u64, " contacts of ", groups.len() as u64, " q"]);
+        self.decided(
+            None,
+            sip::text![aor, " has ", self.state.forks as u64, " contacts of ", groups.len() as u64, " q"],
+        );
         if !self.ring_groups(groups) {
             if let Some((status, _)) = self.state.best {
                 return self.all_refused(status);

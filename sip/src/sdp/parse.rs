@@ -109,7 +109,8 @@ struct Builder {
 
 impl Builder {
     fn line(&mut self, line: usize, content: &str) -> Result<(), ParseError> {
-        let (Some((&[letter, b'='], _)), Some(value)) = (content.as_bytes().split_first_chunk(), content.get(2..)) else {
+        let (Some((&[letter, b'='], _)), Some(value)) = (content.as_bytes().split_first_chunk(), content.get(2..))
+        else {
             return Err(ParseError::NotALine { line });
         };
         let letter = char::from(letter);

@@ -54,10 +54,7 @@ impl<'a> Params<'a> {
     }
 
     /// Reads to the end, and gives the first of each of `names` that it met: one pass for what every message asks.
-    pub(crate) fn check_for<const N: usize>(
-        self,
-        names: [&[u8]; N],
-    ) -> Result<[Option<Param<'a>>; N], Malformed> {
+    pub(crate) fn check_for<const N: usize>(self, names: [&[u8]; N]) -> Result<[Option<Param<'a>>; N], Malformed> {
         let mut rest = trim(self.0);
         let mut found = [None; N];
         while !rest.is_empty() {
