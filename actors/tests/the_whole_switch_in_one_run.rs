@@ -12,10 +12,10 @@ use futures_util::future::join_all;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use simulated::phone::{Dialog, Phone, header, status};
+use simulated::phone::{Dialog, Phone, T1, header, status};
 use simulated::{SESSION_EXPIRES, World, both, run, seeds, switch_address};
 use sip::net::sim::{Sent, Weather};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 const ALICE_AT: &str = "192.0.2.11:5060";
 const BOB_AT: &str = "192.0.2.12:5060";
@@ -180,6 +180,34 @@ fn whichever_actor_panics_amid_a_call_the_call_goes_on() {
             let records = world.records();
             assert_eq!(records.len(), 1, "{actor} after {after:?}: {records:?}");
             assert_eq!(records[0]["sip_status"], 200, "{actor} after {after:?}: {records:?}");
+        });
+    }
+}
+
+#[test]
+fn what_waits_behind_the_fault_of_a_call_is_for_its_successor_and_need_not_be_said_again() {
+    // At the moment at which the BYE arrives, before or behind it.
+    for first in [false, true] {
+        run(1, Weather::FAIR, async move |world: &World| {
+            let (alice, bob) = alice_and_bob(world).await;
+            let (from, at) = talk(&alice, &bob).await;
+            sleep(Duration::from_secs(1)).await;
+            let nodes = world.tree.snapshot();
+            let call = nodes.iter().find(|node| node.path.starts_with("/switch/shard-0/calls/")).expect("a call");
+            let fault = async {
+                sleep(Weather::FAIR.latency_min).await;
+                assert!(world.hurt(&call.path), "it lives");
+            };
+            let begun = Instant::now();
+            let ends = async {
+                assert_eq!(alice.hang_up(&from).await, Some(200));
+                begun.elapsed()
+            };
+            let answered = if first { both(fault, ends).await.1 } else { both(ends, fault).await.0 };
+
+            bob.ended(&at).await;
+            assert!(answered < T1, "the BYE was said again: {answered:?}");
+            assert_eq!((alice.came("BYE"), bob.came("BYE")), (0, 1));
         });
     }
 }

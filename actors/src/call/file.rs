@@ -3,6 +3,7 @@
 use serde::Serialize;
 use sip::Message;
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::leg::{LegId, LegState};
@@ -19,14 +20,16 @@ pub struct CallFile {
     record: RefCell<Record>,
     /// What is known of the parties.
     pub facts: RefCell<Facts>,
-    /// What came while the actor was being rebuilt.
-    waiting: RefCell<Vec<CallMsg>>,
+    /// What came for the call and waits for its turn. It lies here and not in the actor, so that what waits behind a fault is
+    /// for the successor.
+    mail: RefCell<VecDeque<CallMsg>>,
     began: Duration,
     shard: usize,
 }
 
-/// Messages that wait for an actor that is being rebuilt: as many as its mailbox takes.
-const WAITING_MAX: usize = 64;
+/// Messages that wait for a call at the most: what others ask of it ends at the bound of its mailbox, and what is bounded by
+/// construction (answers, timers, ends of transactions) has room beyond it.
+const MAIL_MAX: usize = 256;
 
 /// Who talks with whom, since when.
 #[derive(Clone, Debug, Default)]
@@ -97,7 +100,7 @@ impl CallFile {
             state: RefCell::default(),
             record: RefCell::default(),
             facts: RefCell::new(facts),
-            waiting: RefCell::default(),
+            mail: RefCell::new(VecDeque::with_capacity(1)),
             began: core.now(),
             shard: core.shard,
         }
@@ -109,19 +112,19 @@ impl CallFile {
         self.record.borrow_mut().push(at_ms, leg.map(|l| l.0), what);
     }
 
-    /// Keeps a message for the actor that is being rebuilt; false past the bound.
-    pub fn keep(&self, msg: CallMsg) -> bool {
-        let mut waiting = self.waiting.borrow_mut();
-        let room = waiting.len() < WAITING_MAX;
+    /// Puts a message behind the others for the call's actor, whichever it is when their turn comes; false past the bound.
+    pub fn post(&self, msg: CallMsg) -> bool {
+        let mut mail = self.mail.borrow_mut();
+        let room = mail.len() < MAIL_MAX;
         if room {
-            waiting.push(msg);
+            mail.push_back(msg);
         }
         room
     }
 
-    /// What was kept, in order.
-    pub fn take_waiting(&self) -> Vec<CallMsg> {
-        self.waiting.take()
+    /// The oldest message.
+    pub fn next_mail(&self) -> Option<CallMsg> {
+        self.mail.borrow_mut().pop_front()
     }
 
     /// When the call began, on the shard's clock.

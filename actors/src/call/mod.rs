@@ -113,6 +113,9 @@ pub enum CallTimer {
     TransferDone,
 }
 
+/// Tells a call's actor that something lies in its file for it. A call that is rebuilt finds all of it there.
+pub struct Mail;
+
 /// What a call can be told.
 pub enum CallMsg {
     /// The INVITE that begins it.
@@ -253,9 +256,9 @@ pub fn start(
 ) -> Result<(), StartError> {
     let file = Rc::new(CallFile::new(core, &message));
     let seat = seat(core, key, &file)?;
-    core.add_call(key, seat.clone(), file);
+    core.add_call(key, seat, file);
     core.claim(server, Owner::Call(key, LegId::CALLER));
-    seat.send_reply(CallMsg::Begin { server, message, hop, identity });
+    core.tell_call(key, CallMsg::Begin { server, message, hop, identity });
     Ok(())
 }
 
@@ -282,38 +285,43 @@ fn seat(core: &Core, key: CallKey, file: &Rc<CallFile>) -> Result<Ref<Call>, Sta
 }
 
 impl Live for Call {
-    type Msg = CallMsg;
+    type Msg = Mail;
     const KIND: &'static str = "call";
     const MAILBOX: usize = 64;
 
     fn started(&mut self, cx: &mut Cx<'_, Self>) {
-        let (born, begun) = {
-            let mut state = self.file.state.borrow_mut();
-            (std::mem::replace(&mut state.born, true), state.begun)
-        };
-        if born && !begun {
-            // Its INVITE was in the mailbox of an actor that died: nobody else will answer it.
-            self.core.abandon(Owner::Call(self.key, LegId::CALLER));
-            self.core.forget_call(self.key);
-            return cx.stop();
+        if !std::mem::replace(&mut self.file.state.borrow_mut().born, true) {
+            return;
         }
+        let begun = self.file.state.borrow().begun;
         if begun {
             self.core.shared.counters.calls_rebuilt.increment(1);
             self.file.note(self.core.now(), None, What::Rebuilt);
             tracing::warn!(call = %self.key, "a call was rebuilt from its checkpoint");
         }
-        // What came meanwhile is not lost: only what is missing after it is put right.
-        for msg in self.file.take_waiting() {
-            self.handle(msg, cx);
+        // What has come is not lost: only what is missing after it is put right.
+        while let Some(msg) = self.file.next_mail() {
+            self.work(cx, |work| work.handle(msg));
         }
-        let over = self.file.state.borrow().over();
+        let (begun_now, over) = {
+            let state = self.file.state.borrow();
+            (state.begun, state.over())
+        };
+        if !begun_now {
+            // Its INVITE was what the actor before died of: nobody else will answer it.
+            self.core.abandon(Owner::Call(self.key, LegId::CALLER));
+            self.core.forget_call(self.key);
+            return cx.stop();
+        }
         if begun && !over {
             self.work(cx, |work| work.reconcile());
         }
     }
 
-    fn handle(&mut self, msg: CallMsg, cx: &mut Cx<'_, Self>) {
-        self.work(cx, |work| work.handle(msg));
+    fn handle(&mut self, Mail: Mail, cx: &mut Cx<'_, Self>) {
+        if let Some(msg) = self.file.next_mail() {
+            self.work(cx, |work| work.handle(msg));
+        }
     }
 
     fn stopping(&mut self, why: &StopReason, _: &mut Cx<'_, Self>) {

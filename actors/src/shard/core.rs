@@ -19,7 +19,7 @@ use super::errands::Errands;
 use super::gate::Gate;
 use super::request::RequestId;
 use crate::admission::Buckets;
-use crate::call::{Call, CallFile, CallKey, CallMsg, LegId, What};
+use crate::call::{Call, CallFile, CallKey, CallMsg, LegId, Mail, What};
 use crate::messages::MessageRelay;
 use crate::outside;
 use crate::records::{EndedCall, RecordsMsg};
@@ -441,15 +441,11 @@ impl Core {
     pub fn tell_call(&self, key: CallKey, msg: CallMsg) {
         let found = self.calls.borrow().get(&key).map(|slot| (slot.seat.clone(), Rc::clone(&slot.file)));
         let Some((seat, file)) = found else { return };
-        match seat.try_send(msg) {
-            Ok(()) => {}
-            Err(Refused::Full(msg)) => drop(seat.send_reply(msg)),
-            Err(Refused::Dead(msg)) => {
-                if !file.keep(msg) {
-                    tracing::warn!(call = %key, "too much came while the call was being rebuilt");
-                }
-            }
+        if !file.post(msg) {
+            tracing::warn!(call = %key, "a call has too much to do");
         }
+        // Nobody is there: who comes reads all of it.
+        seat.send_reply(Mail);
     }
 
     /// Notes something in the record of a call.
@@ -464,10 +460,9 @@ impl Core {
     pub fn ask_call(&self, key: CallKey, msg: CallMsg) -> bool {
         let found = self.calls.borrow().get(&key).map(|slot| (slot.seat.clone(), Rc::clone(&slot.file)));
         let Some((seat, file)) = found else { return false };
-        match seat.try_send(msg) {
-            Ok(()) => true,
-            Err(Refused::Full(_)) => false,
-            Err(Refused::Dead(msg)) => file.keep(msg),
+        match seat.try_send(Mail) {
+            Ok(()) | Err(Refused::Dead(Mail)) => file.post(msg),
+            Err(Refused::Full(Mail)) => false,
         }
     }
 

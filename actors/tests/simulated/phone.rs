@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use super::{DOMAIN, switch_address};
 
 /// RFC 3261 section 17.1.1.1.
-const T1: Duration = Duration::from_millis(500);
+pub const T1: Duration = Duration::from_millis(500);
 const T2: Duration = Duration::from_secs(4);
 /// 64 × T1: timers B, F and H.
 const GIVE_UP: Duration = Duration::from_secs(32);
