@@ -29,7 +29,8 @@ pub mod wav;
 
 pub use codec::{Codec, Payload};
 pub use pool::{
-    Dropped, Flow, FlowCheckpoint, FlowId, FlowSpec, FlowStats, MediaEvent, OpenError, Owner, Pool, PoolBusy,
-    PoolConfig, Remote, Repeat, Secure, Side, SideStats, Source, WorkerEnd, WorkerHealth, WorkerThread,
+    Dropped, Flow, FlowCheckpoint, FlowId, FlowSpec, FlowStats, MediaEvent, Member, OpenError, Owner, Pool, PoolBusy,
+    PoolConfig, Recorded, Recording, Remote, Repeat, Room, RoomFigures, RoomSounds, Secure, Side, SideStats, Source,
+    WorkerEnd, WorkerHealth, WorkerThread,
 };
 pub use prompt::Audio;

@@ -79,6 +79,8 @@ pub struct Room {
 struct Chair {
     taken: bool,
     muted: bool,
+    /// It takes part in no contest: whatever it says is heard.
+    house: bool,
     /// Its frame was filled for this turn.
     fresh: bool,
     /// Factor of its own gain.
@@ -95,11 +97,14 @@ struct Chair {
 impl Room {
     /// An empty room.
     pub fn new(spec: RoomSpec) -> Room {
-        let chairs = spec.participants_max.clamp(1, PARTICIPANTS_MAX);
+        let participants = spec.participants_max.clamp(1, PARTICIPANTS_MAX);
+        let chairs = participants + 1;
         let frame_samples = (spec.rate_hz.clamp(8000, 48_000) / (1000 / FRAME_MS)) as usize;
+        let house = Chair { taken: true, house: true, gain: 1.0, ..Chair::default() };
+        let empty = vec![Chair::default(); participants];
         Room {
             frame_samples,
-            chairs: vec![Chair::default(); chairs].into(),
+            chairs: empty.into_iter().chain([house]).collect(),
             frames: vec![0; chairs * frame_samples].into(),
             sum: vec![0; frame_samples].into(),
             rest: vec![0; frame_samples].into(),
@@ -129,9 +134,14 @@ impl Room {
         u16::try_from(at).ok().map(Seat)
     }
 
+    /// The seat of the room itself, whose tones and announcements all hear beside the loudest. It is no participant.
+    pub fn house(&self) -> Seat {
+        Seat(u16::try_from(self.chairs.len().saturating_sub(1)).unwrap_or(u16::MAX))
+    }
+
     /// Gives a seat back.
     pub fn leave(&mut self, seat: Seat) {
-        if let Some(chair) = self.chairs.get_mut(usize::from(seat.0)).filter(|chair| chair.taken) {
+        if let Some(chair) = self.chairs.get_mut(usize::from(seat.0)).filter(|chair| chair.taken && !chair.house) {
             *chair = Chair::default();
             self.selector.forget(seat);
             self.taken -= 1;
@@ -173,13 +183,13 @@ impl Room {
         self.selector.turn(
             level,
             self.chairs.iter().enumerate().filter_map(|(at, chair)| {
-                u16::try_from(at).ok().filter(|_| chair.taken && chair.talk.is_sounding()).map(Seat)
+                u16::try_from(at).ok().filter(|_| chair.taken && !chair.house && chair.talk.is_sounding()).map(Seat)
             }),
         );
         self.sum.fill(0);
         let frames = self.frames.chunks_exact(self.frame_samples);
         for ((at, chair), frame) in (0u16..).zip(self.chairs.iter_mut()).zip(frames) {
-            let chosen = chair.taken && !chair.muted && self.selector.has(Seat(at));
+            let chosen = chair.house || chair.taken && !chair.muted && self.selector.has(Seat(at));
             chair.faded_from = chair.faded_to;
             chair.faded_to = if chosen { chair.gain } else { 0.0 };
             chair.mixed = std::mem::take(&mut chair.fresh) && (chair.faded_from > 0.0 || chair.faded_to > 0.0);

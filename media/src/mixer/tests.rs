@@ -275,3 +275,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_room_itself_is_heard_by_all_beside_the_loudest_and_takes_nobodys_seat() {
+    let mut gathering = Gathering::new(16_000, 1);
+    gathering.join(500.0, -10.0);
+    gathering.join(900.0, -70.0);
+    let house = gathering.room.house();
+    let mut beep = Sine::new(1500.0, -30.0, 16_000);
+    let mut heard = vec![Vec::new(); 2];
+    for _ in 0..50 {
+        beep.fill(gathering.room.frame(house).unwrap());
+        gathering.turns(1);
+        for (party, heard) in gathering.parties.iter().zip(&mut heard) {
+            heard.extend_from_slice(&party.heard);
+        }
+    }
+    for heard in &heard {
+        assert!((level_at(heard, 1500.0, 16_000) + 30.0).abs() < 0.2);
+    }
+    assert!(level_at(&heard[1], 500.0, 16_000) > -11.0);
+    assert_eq!(gathering.room.participants(), 2);
+    gathering.room.leave(house);
+    assert!(gathering.room.frame(house).is_some());
+}

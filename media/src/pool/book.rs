@@ -3,7 +3,7 @@
 use super::counters::{SideCounters, Vitals};
 use super::ports::PortPair;
 use super::sys::Bell;
-use super::vocabulary::{FlowId, OpenError, Owner, PoolBusy, Remote, Side, Sides, Source};
+use super::vocabulary::{FlowId, OpenError, Owner, PoolBusy, Recording, Remote, Side, Sides, Source};
 use parking_lot::Mutex;
 use std::io;
 use std::net::SocketAddr;
@@ -201,6 +201,8 @@ pub const ENDED: u64 = u64::MAX;
 pub struct Wanted {
     pub closed: bool,
     pub sides: Sides<WantedSide>,
+    /// The recording that is to be made.
+    pub recording: Option<Recording>,
 }
 
 /// What the call wants of one side, and what the worker learned about it.

@@ -3,7 +3,7 @@
 use super::Inner;
 use super::book::{FlowRecord, Seat, Wanted};
 use super::counters::FlowStats;
-use super::vocabulary::{FlowCheckpoint, FlowId, PoolBusy, Remote, Side, Sides, Source};
+use super::vocabulary::{FlowCheckpoint, FlowId, PoolBusy, Recording, Remote, Side, Sides, Source};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -69,6 +69,19 @@ impl Flow {
             wanted.source = source;
             wanted.source_serial = wanted.source_serial.wrapping_add(1);
             urgent
+        })
+    }
+
+    /// Begins a recording of the flow, or ends the one that is made: its tape is then stopped.
+    ///
+    /// # Errors
+    /// [`PoolBusy`]: the worker's queue is full, and nothing was changed.
+    pub fn record(&self, recording: Option<Recording>) -> Result<(), PoolBusy> {
+        self.change(|wanted| {
+            if let Some(before) = std::mem::replace(&mut wanted.recording, recording) {
+                before.tape.stop();
+            }
+            true
         })
     }
 

@@ -57,15 +57,17 @@ mod book;
 mod counters;
 mod flow;
 mod ports;
+mod room;
 mod sys;
 mod vocabulary;
 mod worker;
 
 pub use counters::{Dropped, FlowStats, SideStats};
 pub use flow::Flow;
+pub use room::{Member, Room, RoomFigures, RoomSounds};
 pub use vocabulary::{
-    FlowCheckpoint, FlowId, FlowSpec, MediaEvent, OpenError, Owner, PAYLOADS_MAX, PoolBusy, PoolConfig, Remote, Repeat,
-    Secure, Side, Sides, Source,
+    FlowCheckpoint, FlowId, FlowSpec, MediaEvent, OpenError, Owner, PAYLOADS_MAX, PoolBusy, PoolConfig, Recorded,
+    Recording, Remote, Repeat, Secure, Side, Sides, Source,
 };
 pub use worker::{WorkerEnd, WorkerThread};
 
@@ -169,6 +171,15 @@ impl Pool {
         self.inner.seats.len()
     }
 
+    /// The worker that runs and has the fewest flows.
+    pub fn idlest_worker(&self) -> u16 {
+        self.idlest_seat().map_or(0, |seat| seat.number)
+    }
+
+    fn idlest_seat(&self) -> Option<&Arc<Seat>> {
+        self.inner.seats.iter().min_by_key(|seat| (!seat.running.load(Ordering::Relaxed), seat.book.lock().flows()))
+    }
+
     /// Starts worker `n`'s thread and opens every flow of its book, with the sockets and from the checkpoints it had. A thread
     /// that still sits there (a hung one) leaves as soon as it can.
     ///
@@ -199,12 +210,7 @@ impl Pool {
     pub fn open(&self, owner: Owner, spec: FlowSpec) -> Result<Flow, OpenError> {
         let seat = match spec.worker {
             Some(number) => self.inner.seats.get(usize::from(number)).ok_or(OpenError::NoSuchWorker(number))?,
-            None => self
-                .inner
-                .seats
-                .iter()
-                .min_by_key(|seat| (!seat.running.load(Ordering::Relaxed), seat.book.lock().flows()))
-                .ok_or(OpenError::NoSuchWorker(0))?,
+            None => self.idlest_seat().ok_or(OpenError::NoSuchWorker(0))?,
         };
         let pairs = self.lend_two(seat.number)?;
         let local = Sides { a: self.addresses(&pairs.a), b: self.addresses(&pairs.b) };
@@ -218,7 +224,7 @@ impl Pool {
             media_timeout: spec.media_timeout.unwrap_or(self.inner.config.media_timeout),
             local,
             pairs: Mutex::new(pairs.take()),
-            wanted: Mutex::new(Wanted { closed: false, sides: Sides::<WantedSide>::default() }),
+            wanted: Mutex::new(Wanted { closed: false, sides: Sides::<WantedSide>::default(), recording: None }),
             admitted: AtomicBool::new(false),
             dirty: AtomicBool::new(false),
             urgent: AtomicBool::new(false),

@@ -1,7 +1,9 @@
 //! The words that a call and the pool speak with each other.
 
+use super::room::Member;
 use crate::codec::Payload;
 use crate::prompt::Audio;
+use crate::recorder::Tape;
 use crate::srtp;
 use smallvec::SmallVec;
 use std::net::{IpAddr, SocketAddr};
@@ -221,6 +223,37 @@ pub enum Source {
     MusicOnHold,
     /// Itself.
     Echo,
+    /// The others of a room, who hear it.
+    Room(Member),
+}
+
+/// What of a flow is recorded: what its sides say, not what the pool plays to them. A side that is in a room is not heard; the
+/// room is recorded instead ([`super::Room::record`]).
+#[derive(Clone, Debug)]
+pub struct Recording {
+    /// Whom the recording hears.
+    pub of: Recorded,
+    /// Where it goes; a key that ends it is told to it.
+    pub tape: Arc<Tape>,
+}
+
+/// Whom a recording of a flow hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// One side.
+    One(Side),
+    /// Both, mixed.
+    Both,
+}
+
+impl Recorded {
+    /// Whether a side is heard.
+    pub fn hears(self, side: Side) -> bool {
+        match self {
+            Recorded::One(one) => one == side,
+            Recorded::Both => true,
+        }
+    }
 }
 
 /// How often a prompt is played.

@@ -61,7 +61,7 @@ pub struct BadPrompt {
 #[derive(Debug, thiserror::Error)]
 pub enum BadPromptWhy {
     /// It cannot be read.
-    #[error("{0}")]
+    #[error("cannot be read: {0}")]
     Io(#[from] io::Error),
     /// It is no WAV file that is understood.
     #[error("{0}")]

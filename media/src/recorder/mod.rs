@@ -231,9 +231,13 @@ impl Inner {
             }
             // Before the turn: what was put on a tape before the stop is written in it.
             let stopping = self.stopping.load(Ordering::SeqCst);
-            let ended: Vec<_> = now.iter().filter(|job| self.turn(job, stopping)).collect();
-            if !ended.is_empty() {
-                self.jobs.lock().retain(|job| !ended.iter().any(|ended| Arc::ptr_eq(job, ended)));
+            for job in &now {
+                if let Some(end) = self.turn(job, stopping) {
+                    self.jobs.lock().retain(|other| !Arc::ptr_eq(job, other));
+                    if let Some(on_end) = job.on_end.lock().take() {
+                        on_end(end);
+                    }
+                }
             }
             if stopping {
                 return WriterEnd::Stopped;
@@ -241,11 +245,11 @@ impl Inner {
         }
     }
 
-    /// Empties one tape; true when its recording has ended and that was told.
-    fn turn(&self, job: &Job, flush: bool) -> bool {
+    /// Empties one tape; how its recording has ended, if it has.
+    fn turn(&self, job: &Job, flush: bool) -> Option<RecordingEnd> {
         let mut work = job.work.lock();
         let (why, length) = match write(job, &mut work, flush) {
-            Ok((None, _)) => return false,
+            Ok((None, _)) => return None,
             Ok((Some(why), length)) => (why, length),
             Err(error) => {
                 tracing::error!(file = %job.spec.path.display(), %error, "a recording ends: its file cannot be written");
@@ -257,11 +261,7 @@ impl Inner {
         let lost_samples = job.tape.lost();
         self.figures.lost_samples.fetch_add(lost_samples, Ordering::Relaxed);
         let length = Duration::from_micros(length * 1_000_000 / u64::from(job.spec.rate_hz.max(1)));
-        let end = RecordingEnd { path: job.spec.path.clone(), length, why, lost_samples };
-        if let Some(on_end) = job.on_end.lock().take() {
-            on_end(end);
-        }
-        true
+        Some(RecordingEnd { path: job.spec.path.clone(), length, why, lost_samples })
     }
 }
 

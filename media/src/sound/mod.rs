@@ -18,7 +18,7 @@ mod queue;
 mod resample;
 
 pub use ear::{Ear, Heard};
-pub use mouth::{Mouth, Spoken};
+pub use mouth::{Mouth, PAYLOAD_BYTES_MAX, Spoken};
 pub use resample::Resampler;
 
 /// The rates that samples may have, in Hz: those of the codecs, and those of RFC 3551 section 4.5.11 that have whole samples in

@@ -11,6 +11,7 @@ use crate::dtmf::EventReceiver;
 use crate::prompt;
 use crate::rtp::Reception;
 use crate::srtp::{Opener, Sealer};
+use smallvec::SmallVec;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -36,8 +37,11 @@ impl Worker<'_> {
         if let Some(entry) = self.entry(record.id.slot) {
             negotiate(entry, now);
             choose_sources(entry);
+            choose_recording(entry);
         }
         self.list_if_playing(record.id.slot);
+        self.settle_rooms(record.id.slot, false);
+        self.settle_tape(record.id.slot);
     }
 
     /// Gives a record an entry and its sockets a place in epoll, unless it has them.
@@ -71,7 +75,14 @@ impl Worker<'_> {
         }
         if let Some(place) = self.flows.get_mut(slot) {
             let record = Arc::clone(record);
-            *place = Some(Box::new(Entry { record, sides, listed: false, timed_out: false }));
+            *place = Some(Box::new(Entry {
+                record,
+                sides,
+                listed: false,
+                timed_out: false,
+                in_room: false,
+                recording: None,
+            }));
         }
         Ok(())
     }
@@ -97,6 +108,10 @@ impl Worker<'_> {
     pub(super) fn close(&mut self, record: &Arc<FlowRecord>, now: Duration) {
         record.wanted.lock().closed = true;
         let slot = record.id.slot as usize;
+        if self.flows.get(slot).is_some_and(|entry| entry.as_ref().is_some_and(|e| e.record.id == record.id)) {
+            self.settle_rooms(record.id.slot, true);
+            self.taped.retain(|taped| *taped != record.id.slot);
+        }
         let mine = |entry: &mut Box<Entry>| entry.record.id == record.id;
         if let Some(mut entry) = self.flows.get_mut(slot).and_then(|place| place.take_if(mine)) {
             for side in [Side::A, Side::B] {
@@ -136,6 +151,9 @@ fn new_side(record: &FlowRecord, side: Side, pair: Arc<PortPair>, now: Duration)
         remote_serial: 0,
         source_serial: 0,
         lanes: Lanes::ANY,
+        payloads: SmallVec::new(),
+        ear: None,
+        eared: 0,
         voice: None,
         playing: Playing::Peer,
         own: Stream {
@@ -193,6 +211,7 @@ fn negotiate(entry: &mut Entry, now: Duration) {
         }
         state.route = Some(route);
         state.voice = Voice::choose(remote);
+        state.payloads.clone_from(&remote.payloads);
         state.remote_serial = wish.remote_serial;
         // A side that is expected to send gets its whole time-out from here.
         state.quiet_since = now;
@@ -237,11 +256,20 @@ fn choose_sources(entry: &mut Entry) {
         let playing = Playing::new(&wish.source, played);
         // From the other side to the other side is no new stream.
         state.marker_due |= !matches!((&state.playing, &playing), (Playing::Peer, Playing::Peer));
+        if matches!(state.playing, Playing::Room(_)) && !matches!(playing, Playing::Room(_)) {
+            (state.ear, state.eared) = (None, 0);
+        }
         state.playing = playing;
         state.source_serial = wish.source_serial;
         state.own.flowing = false;
         note_progress(&record, side, state);
     }
+}
+
+/// Takes over the recording that is wanted.
+fn choose_recording(entry: &mut Entry) {
+    let wanted = entry.record.wanted.lock().recording.clone();
+    entry.recording = wanted;
 }
 
 fn discard_leftovers(pair: &PortPair) {

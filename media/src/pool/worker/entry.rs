@@ -4,14 +4,16 @@ use super::super::book::FlowRecord;
 use super::super::counters::{SideCounters, Vitals};
 use super::super::ports::PortPair;
 use super::super::sys;
-use super::super::vocabulary::{PAYLOADS_MAX, Remote, Sides};
+use super::super::vocabulary::{PAYLOADS_MAX, Recording, Remote, Sides};
 use super::DATAGRAM_BYTES_MAX;
 use super::play::Playing;
-use crate::codec::Codec;
 use crate::codec::g711::Law;
+use crate::codec::{Codec, Payload};
 use crate::dtmf::EventReceiver;
 use crate::rtp::{HEADER_BYTES, Reception};
+use crate::sound::Ear;
 use crate::srtp::{OVERHEAD_BYTES_MAX, Opener, Refused, Sealer};
+use smallvec::SmallVec;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,6 +27,10 @@ pub struct Entry {
     pub listed: bool,
     /// The time-out was told, and no packet came since.
     pub timed_out: bool,
+    /// A side of it has a place in a room.
+    pub in_room: bool,
+    /// The recording that is made of it.
+    pub recording: Option<Recording>,
 }
 
 /// One side at work.
@@ -37,6 +43,12 @@ pub struct SideState {
     pub remote_serial: u32,
     pub source_serial: u32,
     pub lanes: Lanes,
+    /// What it speaks, for its ear and its mouth.
+    pub payloads: SmallVec<[Payload; 4]>,
+    /// Listens to it, while a room or a recording does.
+    pub ear: Option<Box<Ear>>,
+    /// The [`SideState::remote_serial`] that the ear of a recording is for.
+    pub eared: u32,
     pub voice: Option<Voice>,
     pub playing: Playing,
     pub own: Stream,

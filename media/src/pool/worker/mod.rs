@@ -4,7 +4,9 @@ mod control;
 mod entry;
 mod house;
 mod play;
+mod record;
 mod relay;
+mod room;
 
 use super::Inner;
 use super::book::{Command, Seat};
@@ -15,6 +17,7 @@ use crate::srtp::OVERHEAD_BYTES_MAX;
 use entry::Entry;
 #[cfg(test)]
 pub use entry::Lanes;
+use room::RoomAtWork;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::Ordering;
@@ -30,6 +33,8 @@ const READY_MAX: usize = 256;
 const DATAGRAM_BYTES_MAX: usize = 2048;
 /// The beat of generated media.
 const BEAT: Duration = Duration::from_millis(20);
+/// Beats that are made up for after a late wake; of what is older only the timestamps go on.
+const CATCH_UP_BEATS_MAX: u64 = 5;
 /// Time-outs, reports and the heartbeat are looked after this often.
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
 /// A worker that has more to do than a packet at a time begins its turns no more often than this, and serves what came
@@ -145,6 +150,12 @@ struct Worker<'a> {
     places: Vec<Place>,
     /// Slots in which a side hears something generated.
     playing: Vec<u32>,
+    /// Rooms that have a member.
+    rooms: Vec<RoomAtWork>,
+    /// Slots of which a recording is made.
+    taped: Vec<u32>,
+    /// The timer of generated media runs.
+    beating: bool,
     /// Commands taken from the queue; kept for its memory.
     commands: Vec<Command>,
     wake: u32,
@@ -162,6 +173,9 @@ impl<'a> Worker<'a> {
             flows: Vec::new(),
             places: Vec::new(),
             playing: Vec::new(),
+            rooms: Vec::new(),
+            taped: Vec::new(),
+            beating: false,
             commands: Vec::new(),
             wake: 0,
         };
@@ -242,6 +256,10 @@ impl<'a> Worker<'a> {
             }
             if beats > 0 {
                 self.play(beats, now);
+                let made_up = beats.min(CATCH_UP_BEATS_MAX);
+                self.turn_rooms(made_up, now);
+                self.record_tapes(made_up, now);
+                self.keep_beat();
             }
             if round {
                 self.keep_house(now);
@@ -267,6 +285,18 @@ impl<'a> Worker<'a> {
             }
         }
         self.commands = commands;
+    }
+
+    /// Runs the timer of generated media while somebody needs it.
+    fn keep_beat(&mut self) {
+        let needed = !(self.playing.is_empty() && self.rooms.is_empty() && self.taped.is_empty());
+        if needed == self.beating {
+            return;
+        }
+        match self.metronome.set(if needed { BEAT } else { Duration::ZERO }) {
+            Ok(()) => self.beating = needed,
+            Err(error) => tracing::error!(worker = self.seat.number, %error, "the media timer cannot be set"),
+        }
     }
 
     /// The entry of a slot, with its number noted for the blame.

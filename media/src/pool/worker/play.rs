@@ -2,9 +2,10 @@
 
 use super::super::book::{ENDED, FlowRecord};
 use super::super::counters::Vitals;
+use super::super::room::MemberRecord;
 use super::super::vocabulary::{MediaEvent, Repeat, Side, Source};
 use super::entry::{Entry, Format, SideState, Voice};
-use super::{BEAT, Worker};
+use super::{BEAT, CATCH_UP_BEATS_MAX, Worker};
 use crate::codec::l16;
 use crate::prompt::{self, Audio};
 use crate::rtp::{HEADER_BYTES, Header, reception::in_clock_units};
@@ -18,8 +19,6 @@ use std::time::Duration;
 const SAMPLES_MAX: usize = 480;
 /// Samples in a millisecond.
 const SAMPLES_PER_MS: u32 = 8;
-/// Beats that are made up for after a late wake; of what is older only the timestamps go on.
-const CATCH_UP_BEATS_MAX: u64 = 5;
 
 /// What a side hears, at work.
 pub enum Playing {
@@ -28,6 +27,8 @@ pub enum Playing {
     Silence,
     Tone(Sine),
     Audio(Player),
+    /// The others of a room: see `room`.
+    Room(Arc<MemberRecord>),
     /// A prompt that is over.
     Nothing,
 }
@@ -64,6 +65,7 @@ impl Playing {
             Source::Prompt(audio, Repeat::Once) => player(Arc::clone(audio), Some(1)),
             Source::Prompt(audio, Repeat::Times(times)) => player(Arc::clone(audio), Some((*times).max(1))),
             Source::Prompt(audio, Repeat::Forever) => player(Arc::clone(audio), None),
+            Source::Room(member) => Playing::Room(Arc::clone(&member.0)),
             Source::MusicOnHold => player(prompt::music_on_hold(), None),
         }
     }
@@ -78,7 +80,7 @@ impl Playing {
         match self {
             Playing::Tone(sine) => sine.fill(out),
             Playing::Audio(player) => return player.fill(out),
-            Playing::Silence | Playing::Peer | Playing::Echo | Playing::Nothing => out.fill(0),
+            Playing::Silence | Playing::Peer | Playing::Echo | Playing::Room(_) | Playing::Nothing => out.fill(0),
         }
         false
     }
@@ -122,7 +124,6 @@ impl Player {
 impl Worker<'_> {
     /// Puts a flow on the beat if one of its sides hears something generated.
     pub(super) fn list_if_playing(&mut self, slot: u32) {
-        let first = self.playing.is_empty();
         let Some(entry) = self.entry(slot) else {
             return;
         };
@@ -131,9 +132,7 @@ impl Worker<'_> {
         }
         entry.listed = true;
         self.playing.push(slot);
-        if first && let Err(error) = self.metronome.set(BEAT) {
-            tracing::error!(worker = self.seat.number, %error, "the media timer does not start");
-        }
+        self.keep_beat();
     }
 
     /// One wake of the timer, worth `beats` of 20 ms.
@@ -154,9 +153,6 @@ impl Worker<'_> {
                     self.playing.swap_remove(index);
                 }
             }
-        }
-        if self.playing.is_empty() {
-            let _beats_on_for_nothing = self.metronome.set(Duration::ZERO);
         }
     }
 }

@@ -175,12 +175,18 @@ impl Hands<'_> {
             // All packets of an event have the timestamp of its start, so they say nothing about jitter.
             let heard = me.events.packet(header.timestamp, header.payload(packet), lane.clock_hz, self.now);
             for heard in heard.into_iter().flatten() {
+                if let Some(recording) = &entry.recording {
+                    recording.tape.key(heard.digit);
+                }
                 record.tell(MediaEvent::Dtmf { side: self.side, digit: heard.digit, duration_ms: heard.duration_ms });
             }
         } else {
             me.reception.timing(header.timestamp, lane.clock_hz, self.now);
             counters.jitter_units.set(me.reception.jitter().into());
             counters.clock_hz.store(lane.clock_hz, Relaxed);
+        }
+        if let Some(ear) = &mut me.ear {
+            ear.packet(&header, header.payload(packet), self.now);
         }
         let relayed = matches!(other.playing, Playing::Peer) && other.route.is_some_and(|route| route.receive);
         if matches!(me.playing, Playing::Echo) && me.route.is_some_and(|route| route.receive) {
