@@ -66,6 +66,42 @@ pub struct Call {
     pub codec_b: Option<String>,
 }
 
+/// One conference, as `GET /api/conferences` says.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Conference {
+    /// Its number.
+    pub number: String,
+    /// Sample rate of the mix.
+    pub rate_hz: u32,
+    /// How many may be in it.
+    pub participants_max: usize,
+    /// The file of its recording.
+    pub recording: Option<String>,
+    /// Who is in.
+    pub participants: Vec<Participant>,
+}
+
+/// Somebody in a conference.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Participant {
+    /// Its number in the conference.
+    pub id: u32,
+    /// Who it is.
+    pub name: String,
+    /// Its call.
+    pub call: String,
+    /// How loud it is, dBm0.
+    pub level_dbm0: f64,
+    /// The others hear it at this moment.
+    pub talking: bool,
+    /// They are not to hear it.
+    pub muted: bool,
+    /// How much louder they hear it, dB.
+    pub gain_db: f64,
+}
+
 /// One binding, as `GET /api/registrations` says.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -191,6 +227,24 @@ impl AdminClient {
     /// See [`Self::tree`].
     pub fn record(&self, call: &str) -> anyhow::Result<Value> {
         self.get(&format!("/api/calls/{}", path_segment(call)))
+    }
+
+    /// The conferences that somebody is in: `{"conferences": [Conference]}`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`].
+    pub fn conferences(&self) -> anyhow::Result<Value> {
+        self.get("/api/conferences")
+    }
+
+    /// Has something done in a conference: `{"conference": Conference, "file": …}`; docs/http.md says what can be ordered.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`].
+    pub fn in_conference(&self, number: &str, order: &Value) -> anyhow::Result<Value> {
+        self.post(&format!("/api/conferences/{}", path_segment(number)), order)
     }
 
     /// The bindings: `{"registrations": [Registration]}`.

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::admin_client::{SWITCH_FILE, TOKEN_FILE};
 use crate::config::Secret;
+use crate::settings::RECORDINGS_FOLDER;
 
 /// Held locked by the switch that owns the folder; the kernel lets go of it however the process ends.
 const LOCK_FILE: &str = "switch.lock";
@@ -54,6 +55,30 @@ impl DataFolder {
         // What a killed switch left behind names ports that are no longer its own.
         folder.withdraw()?;
         Ok(folder)
+    }
+
+    /// Makes the folder of recordings, and has the recordings that a killed switch left behind count all that is in them.
+    ///
+    /// # Errors
+    /// The folder cannot be made or read.
+    pub fn recordings(&self) -> anyhow::Result<()> {
+        let folder = self.path.join(RECORDINGS_FOLDER);
+        let made = fs::DirBuilder::new().recursive(true).mode(OWNER_ONLY_FOLDER).create(&folder);
+        made.with_context(|| format!("the folder of recordings {} cannot be made", folder.display()))?;
+        let files = fs::read_dir(&folder).with_context(|| format!("{} cannot be read", folder.display()))?;
+        for path in files.flatten().map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "wav"))
+        {
+            match media::recorder::repair(&path) {
+                Ok(true) => {
+                    tracing::warn!(file = %path.display(), "a recording was cut off; what was recorded is there")
+                }
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(file = %path.display(), %error, "no recording of ours, or one without sound")
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Where it is, as an absolute path.

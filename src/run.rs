@@ -68,6 +68,7 @@ struct Ground {
     metrics: PrometheusHandle,
     store: store::Store,
     pool: media::Pool,
+    prompts: media::prompt::Prompts,
     network: Network,
     /// The certificate of SIP over TLS, where that is spoken.
     sip_pair: Option<Pair>,
@@ -85,6 +86,8 @@ impl Ground {
         let store = open_store(config, folder)?;
         let pool = media::Pool::new(settings::settings(config, folder.path()).media)
             .context("the media ports cannot be had: look at `media.ip` and `media.ports`")?;
+        let prompts = prompts(config);
+        folder.recordings()?;
         let sip_pair = match config.sip.tls.is_empty() {
             true => None,
             false => Some(tls::sip_pair(config, folder.path())?),
@@ -101,8 +104,18 @@ impl Ground {
             https = Some(certificate);
         }
         let listening = Listening::new(plain, secure, config.sip.max_connections);
-        Ok(Self { metrics, store, pool, network, sip_pair, https, http_address, https_address, listening })
+        Ok(Self { metrics, store, pool, prompts, network, sip_pair, https, http_address, https_address, listening })
     }
+}
+
+/// The prompts of the program, and of the folder that replaces them; `strowger check` has said what is wrong with a file there.
+fn prompts(config: &Config) -> media::prompt::Prompts {
+    let Some(folder) = &config.media.prompts else { return media::prompt::Prompts::shipped() };
+    let (prompts, bad) = media::prompt::Prompts::with_folder(folder);
+    for bad in bad {
+        tracing::error!(%bad, "a prompt is not used");
+    }
+    prompts
 }
 
 fn open_store(config: &Config, folder: &DataFolder) -> anyhow::Result<store::Store> {
@@ -268,8 +281,9 @@ fn plant(
     let tree = Tree::new();
     tree.allow_faults(config.admin.allow_faults);
     let handles = arbiters.iter().map(Arbiter::handle).collect();
-    let Ground { metrics, store, pool, network, sip_pair, https, http_address, https_address, listening } = ground;
-    let shared = Shared::new(settings, store, pool, network, tree.clone(), handles);
+    let Ground { metrics, store, pool, prompts, network, sip_pair, https, http_address, https_address, listening } =
+        ground;
+    let shared = Shared::new(settings, store, pool, prompts, network, tree.clone(), handles);
     let (restored, unreadable) = shared.restore_locations();
     if unreadable > 0 {
         tracing::error!(unreadable, "bindings in the store cannot be read: their phones must register again");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use actors::directory as to;
 use actors::settings::{
@@ -12,6 +13,8 @@ use sip::Protocol;
 
 use crate::config::{self as from, Config};
 
+/// The folder of recordings in the data folder.
+pub const RECORDINGS_FOLDER: &str = "recordings";
 /// The file of call records in the data folder, a JSON line each.
 pub const CALLS_FILE: &str = "calls.jsonl";
 /// Port pairs that are bound before the first call: enough for a hundred calls to begin at once.
@@ -55,6 +58,8 @@ pub fn settings(config: &Config, data: &Path) -> Settings {
         users: config.users.iter().map(user).collect(),
         gateways: config.gateways.iter().map(gateway).collect(),
         services: config.services.iter().map(service).collect(),
+        conferences: config.conferences.iter().map(|plan| Arc::new(conference(plan))).collect(),
+        recordings: Some(data.join(RECORDINGS_FOLDER)),
     }
 }
 
@@ -181,6 +186,20 @@ fn service(service: &from::Service) -> to::Service {
             from::ServiceKind::Announcement => to::ServiceKind::Announcement,
             from::ServiceKind::Music => to::ServiceKind::Music,
         },
+    }
+}
+
+fn conference(plan: &from::Conference) -> actors::conference::Plan {
+    actors::conference::Plan {
+        first: plan.numbers.first.clone(),
+        last: plan.numbers.last.clone(),
+        text: plan.text.clone(),
+        rate_hz: plan.rate,
+        participants_max: plan.participants_max,
+        talkers_max: plan.talkers_max,
+        record: plan.record,
+        tones: plan.tones,
+        language: plan.language,
     }
 }
 

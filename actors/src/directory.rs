@@ -6,6 +6,8 @@ use sip::value::{Scheme, Uri};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::conference::Plan;
+
 /// A person with a phone.
 #[derive(Clone, Debug)]
 pub struct User {
@@ -61,6 +63,8 @@ pub enum ServiceKind {
     Announcement,
     /// Music on hold.
     Music,
+    /// A conference; its number says which.
+    Conference,
 }
 
 impl ServiceKind {
@@ -71,6 +75,7 @@ impl ServiceKind {
             Self::Tone => "tone",
             Self::Announcement => "announcement",
             Self::Music => "music",
+            Self::Conference => "conference",
         }
     }
 }
@@ -82,6 +87,13 @@ pub enum Destination {
     User(Arc<User>),
     /// To a service of the switch.
     Service(ServiceKind),
+    /// Into a conference.
+    Conference {
+        /// What it has in common with others.
+        plan: Arc<Plan>,
+        /// Its number.
+        number: String,
+    },
     /// Nowhere; the text goes into Reason and says why.
     Nowhere(&'static str),
 }
@@ -92,14 +104,22 @@ pub struct Directory {
     domains: Vec<String>,
     by_key: AHashMap<String, Arc<User>>,
     services: AHashMap<String, ServiceKind>,
+    conferences: Vec<Arc<Plan>>,
     gateways: Vec<Arc<Gateway>>,
     users: Vec<Arc<User>>,
 }
 
 impl Directory {
     /// Builds the look-ups. A key with two owners belongs to the first; the configuration check refuses such files.
-    pub fn new(domains: &[String], users: &[User], gateways: &[Gateway], services: &[Service]) -> Self {
-        let mut this = Self { domains: domains.to_vec(), ..Self::default() };
+    pub fn new(
+        domains: &[String],
+        users: &[User],
+        gateways: &[Gateway],
+        services: &[Service],
+        conferences: &[Arc<Plan>],
+    ) -> Self {
+        let conferences = conferences.to_vec();
+        let mut this = Self { domains: domains.to_vec(), conferences, ..Self::default() };
         for user in users {
             let user = Arc::new(user.clone());
             let keys = std::iter::once(user.name.to_ascii_lowercase())
@@ -169,11 +189,14 @@ impl Directory {
         if let Some(user) = self.find(&dialled) {
             return Destination::User(Arc::clone(user));
         }
+        if let Some(plan) = self.conferences.iter().find(|plan| plan.has(&dialled)) {
+            return Destination::Conference { plan: Arc::clone(plan), number: dialled };
+        }
         // Numbers of the lab that later work fills: say so rather than plain "not found".
         match dialled.as_bytes() {
             b"5000" => Destination::Nowhere("voice access is not configured"),
             b"5100" => Destination::Nowhere("no attendant is configured"),
-            [b'5', b'2', _, _] => Destination::Nowhere("no conference room is configured"),
+            [b'5', b'2', _, _] => Destination::Nowhere("no conference has this number"),
             [b'9', ..] => Destination::Nowhere("no outside line is configured"),
             _ => Destination::Nowhere("no user, number or service has this address"),
         }

@@ -6,6 +6,7 @@
 
 pub mod admission;
 pub mod call;
+pub mod conference;
 mod counters;
 pub mod directory;
 pub mod location;

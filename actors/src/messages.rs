@@ -119,7 +119,7 @@ impl MessageRelay {
         let route = gruu::route(&self.core.shared, &uri);
         let user = match route.destination {
             Destination::User(user) => user,
-            Destination::Service(_) => {
+            Destination::Service(_) | Destination::Conference { .. } => {
                 self.core.answer(
                     server,
                     &message,

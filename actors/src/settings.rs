@@ -2,8 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::conference::Plan;
 use crate::directory::{Gateway, Service, User};
 
 /// Everything that the switch needs to know to start.
@@ -37,6 +39,10 @@ pub struct Settings {
     pub gateways: Vec<Gateway>,
     /// Service numbers.
     pub services: Vec<Service>,
+    /// Conferences.
+    pub conferences: Vec<Arc<Plan>>,
+    /// The folder of recordings; `None`: nothing is recorded.
+    pub recordings: Option<PathBuf>,
 }
 
 /// How the switch speaks SIP.

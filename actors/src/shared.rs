@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
+use crate::conference::Conferences;
 use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::location::{Contact, Location};
@@ -31,6 +32,12 @@ pub struct Shared {
     pub store: store::Store,
     /// The media pool.
     pub pool: media::Pool,
+    /// What is said to callers.
+    pub prompts: media::prompt::Prompts,
+    /// Records calls and conferences.
+    pub recorder: media::recorder::Recorder,
+    /// Conferences that somebody is in.
+    pub conferences: Conferences,
     /// The network.
     pub network: sip::net::Network,
     /// The tree.
@@ -63,11 +70,18 @@ impl Shared {
         settings: Settings,
         store: store::Store,
         pool: media::Pool,
+        prompts: media::prompt::Prompts,
         network: sip::net::Network,
         tree: Tree,
         arbiters: Vec<actix::ArbiterHandle>,
     ) -> Arc<Self> {
-        let directory = Directory::new(&settings.domains, &settings.users, &settings.gateways, &settings.services);
+        let directory = Directory::new(
+            &settings.domains,
+            &settings.users,
+            &settings.gateways,
+            &settings.services,
+            &settings.conferences,
+        );
         let secret = store.meta().secret().unwrap_or_else(|error| {
             tracing::warn!(%error, "the node's secret cannot be read: temporary addresses of before are not valid any more");
             outside::random()
@@ -80,6 +94,9 @@ impl Shared {
             gruus: TemporaryGruus::new(&secret),
             store,
             pool,
+            prompts,
+            recorder: media::recorder::Recorder::default(),
+            conferences: Conferences::default(),
             network,
             tree,
             counters: Counters::default(),

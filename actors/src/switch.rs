@@ -4,6 +4,7 @@
 //! switch                      one-for-one    5 in 60 s   (the root: past its limit the process ends)
 //! ├─ store                    permanent      the writer thread of sled
 //! ├─ records                  permanent      call detail records: file and store
+//! ├─ recorder                 permanent      the writer thread of recordings
 //! ├─ media                    one-for-one    50 in 60 s
 //! │  └─ worker-N              permanent      an RTP worker thread; its flows are re-opened from the pool's book
 //! ├─ shard-N                  one-for-one    100 in 60 s, on its own thread (arbiter)
@@ -14,6 +15,8 @@
 //! │  ├─ names                 permanent      looks up where the names in requests of ours lead
 //! │  ├─ calls                 one-for-one    1,000 in 10 s
 //! │  │  └─ CALL               transient      a call with both legs; rebuilt from its checkpoint
+//! │  ├─ conferences           one-for-one    100 in 60 s
+//! │  │  └─ NUMBER             transient      a conference, from its first guest to its last
 //! │  └─ signalling            permanent      sockets and timers of the shard
 //! └─ FACE                     permanent      what the program adds: `http` (console, admin API, WebSocket), `housekeeping`
 //! ```
@@ -61,6 +64,7 @@ pub fn plant(
             })
             .seat(&shared.records),
         )
+        .with(recording_writer(shared))
         .with(child("media", Restart::Permanent, {
             let shared = Arc::clone(shared);
             move || media(&shared)
@@ -87,6 +91,7 @@ fn media(shared: &Arc<Shared>) -> Supervisor {
 fn shard(shared: &Arc<Shared>, number: usize) -> Supervisor {
     let House { core, bindings, messages, notices } = House::of(shared, number);
     let (calls, registrar) = (core.calls_supervisor.clone(), core.registrar.clone());
+    let conferences = core.conferences_supervisor.clone();
     let (relay, subscriptions) = (core.relay.clone(), core.subscriptions.clone());
     let with = |core: &Rc<Core>| Rc::clone(core);
     supervisor(Strategy::OneForOne, 100, 60)
@@ -133,6 +138,17 @@ fn shard(shared: &Arc<Shared>, number: usize) -> Supervisor {
             .seat(&calls),
         )
         .with(
+            child("conferences", Restart::Permanent, {
+                let core = with(&core);
+                move || {
+                    let core = Rc::clone(&core);
+                    // As with the calls: what a conference is lies beside it.
+                    supervisor(Strategy::OneForOne, 100, 60).adopting(move || crate::conference::adopt(&core))
+                }
+            })
+            .seat(&conferences),
+        )
+        .with(
             child("signalling", Restart::Permanent, {
                 let (core, shared) = (with(&core), Arc::clone(shared));
                 move || Signalling::new(Rc::clone(&core), shared.network.clone())
@@ -163,6 +179,7 @@ impl House {
             let stands = stands.unwrap_or_else(|| {
                 let seats = Seats {
                     calls: Ref::vacant(),
+                    conferences: Ref::vacant(),
                     registrar: Ref::vacant(),
                     relay: Ref::vacant(),
                     subscriptions: Ref::vacant(),
@@ -200,6 +217,24 @@ fn store_writer(shared: &Arc<Shared>) -> Spec {
             },
             // What it holds is answered as not written; what waits is written by the next writer or at shutdown.
             move || stopper.kill_writer(),
+        )
+    })
+    .into()
+}
+
+fn recording_writer(shared: &Arc<Shared>) -> Spec {
+    let shared = Arc::clone(shared);
+    child("recorder", Restart::Permanent, move || {
+        let (starter, stopper) = (shared.recorder.clone(), shared.recorder.clone());
+        ThreadFace::new(
+            move |bell| {
+                let thread = starter.start_writer_watched(move |end| bell.toll(format!("the writer {end:?}")))?;
+                Ok(Box::new(move || {
+                    let _ = thread.join();
+                }))
+            },
+            // What is on the tapes is written first; recordings go on with the next writer.
+            move || stopper.stop_writer(),
         )
     })
     .into()

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{humane, say, table, tree};
+use super::{conferences, humane, say, table, tree};
 use crate::admin_client::{AdminClient, Call, Kill, Registration, TreeNode};
 use crate::config::units;
 
@@ -31,6 +31,17 @@ pub enum Command {
     Record {
         /// The call's id
         call: String,
+        #[command(flatten)]
+        switch: Switch,
+    },
+    /// List the conferences and who is in them, mute, kick, record
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples: strowger conferences\n          strowger conferences mute 5200 3\n          strowger conferences record 5200"
+    )]
+    Conferences {
+        #[command(subcommand)]
+        order: Option<conferences::Order>,
         #[command(flatten)]
         switch: Switch,
     },
@@ -76,7 +87,7 @@ pub struct Switch {
 }
 
 impl Switch {
-    fn client(&self) -> anyhow::Result<AdminClient> {
+    pub fn client(&self) -> anyhow::Result<AdminClient> {
         match (&self.admin, &self.token_file) {
             (Some(url), Some(token_file)) => AdminClient::at(url, token_file),
             _ => AdminClient::find(&self.data),
@@ -91,6 +102,8 @@ impl Command {
             Self::Tree(switch) => show(is_json, &switch.client()?.tree()?, |answer: Tree| tree::render(&answer.nodes)),
             Self::Calls(switch) => show(is_json, &switch.client()?.calls()?, calls),
             Self::Registrations(switch) => show(is_json, &switch.client()?.registrations()?, registrations),
+            Self::Conferences { order: Some(order), .. } => order.run(is_json),
+            Self::Conferences { order: None, switch } => conferences::list(&switch, is_json),
             // A record has a shape of its own kind of event each; JSON shows all of it.
             Self::Record { call, switch } => show(true, &switch.client()?.record(&call)?, |_: Value| String::new()),
             Self::Kill { path, panic, switch } => {
@@ -123,7 +136,8 @@ struct Draining {
     calls_left: usize,
 }
 
-fn show<T: DeserializeOwned>(is_json: bool, answer: &Value, text: impl FnOnce(T) -> String) -> anyhow::Result<()> {
+/// Prints an answer, as JSON or as text.
+pub fn show<T: DeserializeOwned>(is_json: bool, answer: &Value, text: impl FnOnce(T) -> String) -> anyhow::Result<()> {
     if is_json { say(&format!("{answer:#}\n")) } else { say(&text(typed(answer)?)) }
 }
 

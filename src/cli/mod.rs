@@ -4,6 +4,7 @@
 //! or 143 when a second Ctrl-C or SIGTERM cut its stop short.
 
 mod client;
+mod conferences;
 mod humane;
 mod table;
 mod tree;

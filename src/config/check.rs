@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::error::{Finding, quoted};
-use super::model::{Algorithm, Config, VerifyClient};
+use super::model::{Algorithm, Conference, Config, VerifyClient};
 use super::units::duration_words;
 
 /// Where each setting that was given stands, by its full name.
@@ -22,6 +22,8 @@ pub(super) fn relations(config: &Config, places: &Places, unsound: &BTreeSet<Str
     checker.advertised(config);
     checker.certificates(config);
     checker.bounds(config);
+    checker.conferences(config);
+    checker.prompts(config);
     checker.unique(
         "a domain",
         "name each domain once",
@@ -74,6 +76,34 @@ impl Checker<'_> {
             (format!("{} over {:?}", gateway.address.ip, gateway.transport), format!("gateway[{index}].address"))
         });
         self.unique("a gateway's address", "its requests could not be told apart: keep one", addresses);
+    }
+
+    /// A number leads to one place: no conference has a number of another, of a user or of a service.
+    fn conferences(&mut self, config: &Config) {
+        let users = config.users.iter().enumerate();
+        let users = users.filter_map(|(at, user)| Some((user.extension.clone()?, format!("user[{at}].extension"))));
+        let services = config.services.iter().enumerate();
+        let services = services.map(|(at, service)| (service.number.clone(), format!("service[{at}].number")));
+        let taken: Vec<_> = users.chain(services).collect();
+        for (at, conference) in config.conferences.iter().enumerate() {
+            let (path, numbers) = (format!("conference[{at}].numbers"), &conference.numbers);
+            let remedy = "give each number one meaning";
+            if let Some((number, other)) = taken.iter().find(|(number, _)| numbers.has(number)) {
+                self.wrong(&path, format!("{} is already a number: {other}", quoted(number)), remedy);
+            }
+            let overlaps = |other: &&Conference| numbers.has(&other.numbers.first) || other.numbers.has(&numbers.first);
+            if config.conferences.iter().take(at).any(|other| overlaps(&other)) {
+                self.wrong(&path, "these are numbers of another conference already".to_owned(), remedy);
+            }
+        }
+    }
+
+    fn prompts(&mut self, config: &Config) {
+        let Some(folder) = &config.media.prompts else { return };
+        for bad in media::prompt::Prompts::with_folder(folder).1 {
+            let remedy = "name a folder with `LANGUAGE/NAME.wav` as docs/media.md says, or take the file away";
+            self.wrong("media.prompts", bad.to_string(), remedy);
+        }
     }
 
     fn credentials(&mut self, config: &Config) {

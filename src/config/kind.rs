@@ -12,8 +12,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 pub use words::{
-    ALGORITHM, DIALLED, GATEWAY_ADDRESS, HOST, IP, LABEL, LISTEN, LOG_FILTER, NAME, NAMESERVER, PASSWORD, PORTS, TEL,
-    TOKEN,
+    ALGORITHM, DIALLED, GATEWAY_ADDRESS, HOST, IP, LABEL, LISTEN, LOG_FILTER, NAME, NAMESERVER, NUMBERS, PASSWORD,
+    PORTS, TEL, TOKEN,
 };
 
 use super::error::quoted;

@@ -39,7 +39,7 @@ const FILE_BYTES_MAX: usize = 16 << 20;
 const ERRORS_MAX: usize = 1_000;
 
 /// Every section, in the order of documentation.
-pub const SCHEMAS: [&SectionSchema; 13] = [
+pub const SCHEMAS: [&SectionSchema; 14] = [
     Node::SCHEMA,
     Sip::SCHEMA,
     Tls::SCHEMA,
@@ -53,6 +53,7 @@ pub const SCHEMAS: [&SectionSchema; 13] = [
     User::SCHEMA,
     Gateway::SCHEMA,
     Service::SCHEMA,
+    Conference::SCHEMA,
 ];
 
 /// Reads and checks the file at `path`. Relative paths in it count from its folder.
@@ -155,6 +156,7 @@ impl Config {
             "user": all(&self.users),
             "gateway": all(&self.gateways),
             "service": all(&self.services),
+            "conference": all(&self.conferences),
         })
     }
 }
@@ -176,5 +178,6 @@ fn read(reader: &mut Reader<'_>, root: &DeTable<'_>, origin: Origin) -> Option<C
         users: reader.list(root)?,
         gateways: reader.list(root)?,
         services: reader.list(root)?,
+        conferences: reader.list(root)?,
     })
 }

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use super::kind::{
     ALGORITHM, Count, DIALLED, FilePath, Flag, GATEWAY_ADDRESS, HOST, Ha1Table, IP, LABEL, LISTEN, LOG_FILTER, List,
-    NAME, NAMESERVER, OneOf, Optional, PASSWORD, PORTS, Period, Size, TEL, TOKEN,
+    NAME, NAMESERVER, NUMBERS, OneOf, Optional, PASSWORD, PORTS, Period, Size, TEL, TOKEN,
 };
 use super::schema::section;
+use media::prompt::Language;
 
 /// The words for [`Srtp`].
 const SRTP: OneOf<Srtp> = OneOf(&[("require", Srtp::Require), ("prefer", Srtp::Prefer), ("never", Srtp::Never)]);
@@ -55,6 +56,8 @@ pub struct Config {
     pub gateways: Vec<Gateway>,
     /// `[[service]]`
     pub services: Vec<Service>,
+    /// `[[conference]]`
+    pub conferences: Vec<Conference>,
 }
 
 /// Where a configuration came from.
@@ -172,6 +175,22 @@ pub struct GatewayAddress {
     /// The port that requests go to; without it the default of the transport, 5060 or 5061 (RFC 3261 section 19.1.2).
     /// Requests are trusted from any port of the address.
     pub port: Option<u16>,
+}
+
+/// The numbers of conferences: one or a range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Numbers {
+    /// The first.
+    pub first: String,
+    /// The last, as long as the first.
+    pub last: String,
+}
+
+impl Numbers {
+    /// Whether a number is one of them.
+    pub fn has(&self, number: &str) -> bool {
+        number.len() == self.first.len() && (self.first.as_str()..=self.last.as_str()).contains(&number)
+    }
 }
 
 /// What answers a service number.
@@ -327,6 +346,8 @@ section! {
         /// Whether keys of SRTP are offered in SIP over UDP or TCP, where anybody on the way reads them; without it a user that
         /// requires SRTP needs TLS.
         srtp_over_plain_sip: bool = Flag, default "false";
+        /// A folder of prompts that replace those of the program: `LANGUAGE/NAME.wav`, 8 kHz, one channel, 16-bit PCM or G.711.
+        prompts: Option<PathBuf> = Optional(FilePath), optional "\"prompts\"";
     }
 }
 
@@ -421,5 +442,27 @@ section! {
         ]), required "\"echo\"";
         /// What the service is called in call records and the banner.
         text: Option<String> = Optional(LABEL), optional "\"Echo\"";
+    }
+}
+
+section! {
+    /// Conferences: whoever dials the same number hears each other.
+    Conference = "[[conference]]" {
+        /// The number, or a range of numbers of which each is a conference of its own.
+        numbers: Numbers = NUMBERS, required "\"5200-5299\"";
+        /// What they are called.
+        text: Option<String> = Optional(LABEL), optional "\"Conference\"";
+        /// The sample rate of the mix: what phones with wide-band codecs hear of each other.
+        rate: u32 = OneOf(&[("8kHz", 8000), ("16kHz", 16_000), ("48kHz", 48_000)]), default "\"16kHz\"";
+        /// How many may be in one; the next one gets 486.
+        participants_max: usize = Count::new(2, 1000), default "100";
+        /// How many of the loudest are heard at once.
+        talkers_max: usize = Count::new(1, 32), default "6";
+        /// Whether it is recorded from its first guest to its last, in `recordings` of the data folder.
+        record: bool = Flag, default "false";
+        /// Whether a tone tells who comes and goes.
+        tones: bool = Flag, default "true";
+        /// The language of its announcements.
+        language: Language = OneOf(&[("en", Language::English), ("it", Language::Italian)]), default "\"en\"";
     }
 }

@@ -14,6 +14,7 @@ pub async fn render(web: Data<Web>) -> HttpResponse {
     web.shared.publish();
     wires(&web);
     media(&web.shared);
+    conferences(&web.shared);
     store(&web.shared);
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(web.metrics.render())
 }
@@ -92,6 +93,22 @@ fn media(shared: &Shared) {
             counter!("strowger_media_dropped_total", "worker" => worker(), "why" => why).absolute(packets);
         }
     }
+}
+
+fn conferences(shared: &Shared) {
+    use std::sync::atomic::Ordering::Relaxed;
+    let table = &shared.conferences;
+    let all = table.all();
+    gauge!("strowger_conferences").set(count(all.len()));
+    gauge!("strowger_conference_participants").set(count(all.iter().map(|hall| hall.guests.lock().len()).sum()));
+    counter!("strowger_conferences_begun_total").absolute(table.begun.load(Relaxed));
+    counter!("strowger_conference_entries_total", "what" => "entered").absolute(table.entered.load(Relaxed));
+    counter!("strowger_conference_entries_total", "what" => "refused").absolute(table.refused.load(Relaxed));
+    let recorder = shared.recorder.figures();
+    gauge!("strowger_recordings").set(count(recorder.running));
+    counter!("strowger_recordings_begun_total").absolute(recorder.begun);
+    counter!("strowger_recordings_failed_total").absolute(recorder.failed);
+    counter!("strowger_recording_lost_samples_total").absolute(recorder.lost_samples);
 }
 
 fn store(shared: &Shared) {

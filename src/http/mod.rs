@@ -6,12 +6,13 @@
 //! | `/readyz` | all | calls are taken, or why not |
 //! | `/metrics` | all | figures for Prometheus |
 //! | `/` | all | the console; it asks for the token |
-//! | `/api/…` | the token | the tree, calls, registrations; kill and drain |
+//! | `/api/…` | the token | the tree, calls, conferences, registrations; kill and drain |
 //! | `/sip` | all | WebSocket (RFC 7118); SIP asks for digest as anywhere |
 //!
 //! All of it is one actor in the tree, [`face::Face`]: it dies and comes back with the same ports.
 
 mod api;
+mod conferences;
 mod console;
 pub mod face;
 pub mod health;
@@ -80,6 +81,12 @@ fn routes(config: &mut ServiceConfig) {
                 .service(get("/tree", web::get().to(api::tree)))
                 .service(get("/calls", web::get().to(api::calls)))
                 .service(get("/calls/{id}", web::get().to(api::record)))
+                .service(get("/conferences", web::get().to(conferences::list)))
+                .service(
+                    resource("/conferences/{number}", "GET, POST")
+                        .route(web::get().to(conferences::one))
+                        .route(web::post().to(conferences::order)),
+                )
                 .service(get("/registrations", web::get().to(api::registrations)))
                 .service(resource("/kill", "POST").route(web::post().to(api::kill)))
                 .service(

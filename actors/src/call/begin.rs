@@ -74,6 +74,11 @@ impl Work<'_> {
                 self.decided(None, sip::text!["the number is the ", kind.as_str(), " service"]);
                 self.serve(kind);
             }
+            Destination::Conference { plan, number } => {
+                self.file.facts.borrow_mut().to = dialled;
+                self.decided(None, format!("the number is conference {number}"));
+                self.confer(&plan, &number);
+            }
             Destination::User(user) => {
                 let aor = directory.aor(&user);
                 self.file.facts.borrow_mut().to.clone_from(&aor);
@@ -153,7 +158,12 @@ impl Work<'_> {
             return true;
         }
         let owner = Owner { key: self.key.0, events: std::sync::Arc::clone(&self.core.media_events) };
-        match self.core.shared.pool.open(owner, FlowSpec::default()) {
+        // A conference is mixed on one worker, and whoever is in it must be there.
+        let spec = FlowSpec {
+            worker: self.state.seated.as_ref().map(crate::conference::Seated::worker),
+            ..FlowSpec::default()
+        };
+        match self.core.shared.pool.open(owner, spec) {
             Ok(flow) => {
                 let what = sip::text!["opened ", flow.local(Side::A), " and ", flow.local(Side::B)];
                 self.note(None, What::Media { what: what.into() });

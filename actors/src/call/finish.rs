@@ -100,6 +100,7 @@ impl Work<'_> {
             self.drop_passed(&passed);
         }
         self.state.transfer = None;
+        self.state.seated = None;
         for line in std::mem::take(&mut self.state.lines) {
             core.shared.leave_line(&line);
         }

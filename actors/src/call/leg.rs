@@ -79,6 +79,8 @@ pub struct Leg {
     pub outgoing: bool,
     /// Where it is.
     pub state: LegState,
+    /// We are the focus of a conference to it.
+    pub focus: bool,
     /// The party, as the record names it.
     pub party: String,
     /// Call-ID of its dialog.
@@ -201,6 +203,7 @@ impl Leg {
             id,
             side,
             outgoing: false,
+            focus: false,
             state: LegState::Early,
             party,
             call_id: String::from_utf8_lossy(invite.call_id()).into_owned(),
@@ -254,6 +257,7 @@ impl Leg {
             id,
             side,
             outgoing: true,
+            focus: false,
             state: LegState::Early,
             party,
             call_id: core.new_call_id(),
@@ -364,7 +368,9 @@ impl Leg {
 
     /// Our Contact on this leg, towards `hop`: it names the call, not the other party (topology hidden).
     pub fn contact(&self, core: &Core, key: CallKey, hop: &Hop) -> String {
-        outgoing::contact(core, hop, self.secure, &self.contact_user(key))
+        let contact = outgoing::contact(core, hop, self.secure, &self.contact_user(key));
+        // RFC 4579 section 5.1: the party talks with a conference.
+        if self.focus { contact + ";isfocus" } else { contact }
     }
 }
 

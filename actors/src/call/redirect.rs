@@ -27,7 +27,7 @@ impl Work<'_> {
             .filter(ours)
             .filter_map(|uri| match directory.route(&uri) {
                 Destination::User(user) => Some(user),
-                Destination::Service(_) | Destination::Nowhere(_) => None,
+                Destination::Service(_) | Destination::Conference { .. } | Destination::Nowhere(_) => None,
             })
             .collect();
         // Whom it sends the caller to may ring in its place.

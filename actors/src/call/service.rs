@@ -3,14 +3,18 @@
 use media::{Repeat, Side, Source};
 use sip::Status;
 use sip::sdp::{CodecSpec, Direction, Session, answer, offer};
+use std::sync::Arc;
 
 use super::leg::LegId;
 use super::{Work, media as audio};
+use crate::conference::{NoEntry, Plan};
 use crate::directory::ServiceKind;
 use crate::shared::unix_ms;
 
 /// Packet length that we ask for, ms.
 const PTIME_MS: u16 = 20;
+/// Payload type of Opus where we offer.
+const OPUS_PT: u8 = 111;
 /// Payload type of telephone events where we offer.
 const EVENTS_PT: u8 = 101;
 /// Level of the test tone, dBm0 (0 dBm0 as ITU-T G.711 has it).
@@ -21,6 +25,12 @@ const TONE_HZ: f64 = 1000.0;
 /// What the switch speaks where it is the end point.
 pub fn capabilities() -> Vec<CodecSpec> {
     vec![CodecSpec::pcma(), CodecSpec::pcmu(), CodecSpec::telephone_event(EVENTS_PT, 8000)]
+}
+
+/// What a conference speaks: wide band where the phone does too.
+fn conference_capabilities() -> Vec<CodecSpec> {
+    let opus = CodecSpec::new(OPUS_PT, "opus", 48_000, 2, Some("useinbandfec=1"));
+    [vec![opus, CodecSpec::g722()], capabilities()].concat()
 }
 
 impl Work<'_> {
@@ -42,17 +52,43 @@ impl Work<'_> {
         self.lamps();
     }
 
+    /// Answers the caller as a conference.
+    pub fn confer(&mut self, plan: &Arc<Plan>, number: &str) {
+        let who = (self.file.facts.borrow().from.clone(), self.key);
+        match self.core.shared.conferences.enter(self.core, plan, number, who, None) {
+            Ok(seated) => {
+                if let Some(leg) = self.state.leg_mut(LegId::CALLER) {
+                    leg.focus = true;
+                }
+                self.state.seated = Some(seated);
+                self.serve(ServiceKind::Conference);
+            }
+            Err(why @ NoEntry::Full) => {
+                self.decided(None, why.to_string());
+                self.refuse(Status::BUSY_HERE, Some("Conference Is Full"), 17);
+            }
+            Err(why) => {
+                self.decided(None, why.to_string());
+                self.refuse(Status::SERVICE_UNAVAILABLE, Some("No Conference"), 34);
+            }
+        }
+    }
+
     /// Our description as the end point of a leg: the answer to its offer, or an offer where it made none.
     pub fn own_description(&self, id: LegId) -> Option<Session> {
         let (leg, flow) = (self.state.leg(id)?, self.state.flow.as_ref()?);
+        let spoken = match self.state.service {
+            Some(ServiceKind::Conference) => conference_capabilities(),
+            _ => capabilities(),
+        };
         match leg.exchange.pending_offer() {
             Some(theirs) => {
                 let our = audio::ours(flow, leg, Some(theirs));
-                answer(theirs, &capabilities(), &our, Direction::SendRecv).ok().map(|answered| answered.session)
+                answer(theirs, &spoken, &our, Direction::SendRecv).ok().map(|answered| answered.session)
             }
             None => {
                 let our = audio::ours(flow, leg, None);
-                Some(offer(&capabilities(), &our, Direction::SendRecv, PTIME_MS))
+                Some(offer(&spoken, &our, Direction::SendRecv, PTIME_MS))
             }
         }
     }
@@ -65,6 +101,10 @@ impl Work<'_> {
             ServiceKind::Tone => Source::Tone { hz: TONE_HZ, dbm0: TONE_DBM0 },
             ServiceKind::Announcement => Source::Prompt(::media::prompt::announcement(), Repeat::Once),
             ServiceKind::Music => Source::MusicOnHold,
+            ServiceKind::Conference => match &self.state.seated {
+                Some(seated) => Source::Room(seated.member().clone()),
+                None => Source::Silence,
+            },
         };
         audio::hear(flow, Side::A, source);
     }

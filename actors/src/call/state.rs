@@ -28,6 +28,8 @@ pub struct State {
     pub flow: Option<::media::Flow>,
     /// The service that answers, if one does.
     pub service: Option<ServiceKind>,
+    /// Its place in a conference; given back when it is dropped.
+    pub seated: Option<crate::conference::Seated>,
     /// The best refusal of the legs tried so far (RFC 3261 section 16.7 step 6).
     pub best: Option<(Status, Arc<str>)>,
     /// Contacts whose turn to ring has not come, the next first.

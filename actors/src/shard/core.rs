@@ -79,6 +79,8 @@ pub struct Core {
     pub clock: tokio::time::Instant,
     /// Supervisor of the calls.
     pub calls_supervisor: SupervisorRef,
+    /// Supervisor of the conferences.
+    pub conferences_supervisor: SupervisorRef,
     /// The registrar of this shard.
     pub registrar: Ref<Registrar>,
     /// The instant message relay of this shard.
@@ -128,6 +130,8 @@ const TIMERS_MAX: usize = 1 << 22;
 pub struct Seats {
     /// Supervisor of the calls.
     pub calls: SupervisorRef,
+    /// Supervisor of the conferences.
+    pub conferences: SupervisorRef,
     /// Registrar.
     pub registrar: Ref<Registrar>,
     /// Message relay.
@@ -160,6 +164,7 @@ impl Core {
             shard,
             clock: tokio::time::Instant::now(),
             calls_supervisor: seats.calls,
+            conferences_supervisor: seats.conferences,
             registrar: seats.registrar,
             relay: seats.relay,
             subscriptions: seats.subscriptions,

@@ -65,6 +65,13 @@ pub enum SignallingMsg {
     },
     /// The calls of an address of record have changed.
     CallsChanged(std::sync::Arc<str>),
+    /// Ends one call.
+    HangUp {
+        /// The call.
+        call: CallKey,
+        /// Who ends it.
+        by: &'static str,
+    },
     /// Ends all calls with BYE or 503 (drain past its deadline).
     HangUpAll,
 }
@@ -138,6 +145,7 @@ impl Live for Signalling {
             SignallingMsg::CallsChanged(aor) => {
                 self.core.subscriptions.send_reply(SubscriptionMsg::CallsChanged(aor));
             }
+            SignallingMsg::HangUp { call, by } => self.core.tell_call(call, CallMsg::HangUp { by }),
             SignallingMsg::HangUpAll => {
                 let keys: Vec<_> = self.core.calls.borrow().keys().copied().collect();
                 for key in keys {

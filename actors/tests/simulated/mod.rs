@@ -108,7 +108,15 @@ fn one_run(seed: u64, weather: Weather, ladder: &Mutex<Vec<Sent>>, scenario: imp
         let tree = Tree::new();
         tree.allow_faults(true);
         let here = vec![actix::Arbiter::current()];
-        let shared = Shared::new(settings(), store.clone(), pool, network, tree.clone(), here);
+        let shared = Shared::new(
+            settings(),
+            store.clone(),
+            pool,
+            media::prompt::Prompts::shipped(),
+            network,
+            tree.clone(),
+            here,
+        );
         let (on_end, ended) = tokio::sync::oneshot::channel();
         let root = actors::switch::plant(&tree, &shared, Vec::new(), move |how| drop(on_end.send(how)));
         really(|| store.health().writer_lives).await;
@@ -333,6 +341,8 @@ fn settings() -> Settings {
         users: USERS.iter().map(user).collect(),
         gateways: Vec::new(),
         services: Vec::new(),
+        conferences: Vec::new(),
+        recordings: None,
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Fault, OneOf, Words};
 use crate::config::error::quoted;
-use crate::config::model::{Algorithm, GatewayAddress, Secret};
+use crate::config::model::{Algorithm, GatewayAddress, Numbers, Secret};
 
 /// A digest algorithm.
 pub const ALGORITHM: OneOf<Algorithm> = OneOf(&Algorithm::NAMES);
@@ -108,6 +108,25 @@ pub const DIALLED: Words<String> = Words {
         if is_dialled { Ok(text.to_owned()) } else { Err(fault(text, "no number to dial", remedy)) }
     },
     json: |text| json!(text),
+};
+
+/// Numbers of conferences.
+pub const NUMBERS: Words<Numbers> = Words {
+    words: "a number of 1 to 20 digits, or a range of numbers of equal length such as \"5200-5299\"",
+    parse: |text| {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let is_number = |text: &str| (1..=20).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_digit());
+        let remedy = "write \"5200\" or \"5200-5299\": digits, the first not above the last and as long";
+        if is_number(first) && is_number(last) && first.len() == last.len() && first <= last {
+            Ok(Numbers { first: first.to_owned(), last: last.to_owned() })
+        } else {
+            Err(fault(text, "no number and no range of numbers", remedy))
+        }
+    },
+    json: |numbers| match numbers.first == numbers.last {
+        true => json!(numbers.first),
+        false => json!(format!("{}-{}", numbers.first, numbers.last)),
+    },
 };
 
 /// A number of the public network (E.164).
