@@ -428,6 +428,11 @@ class Phone:
     def do_reregister(self):
         self.account.setRegistration(True)
 
+    def do_codecs(self, names):
+        for codec in self.endpoint.codecEnum2():
+            wanted = codec.codecId.split("/")[0] in names
+            self.endpoint.codecSetPriority(codec.codecId, 200 if wanted else 0)
+
     def do_call(self, uri, headers=None):
         call = self.adopt(None)
         prm = pj.CallOpParam(True)

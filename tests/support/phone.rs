@@ -152,6 +152,11 @@ impl Phone {
         self.ask("reregister", &json!({}));
     }
 
+    /// Lets the phone speak these codecs alone, by PJSIP's names (`PCMU`, `G722`), in the calls to come.
+    pub fn speak(&mut self, names: &[&str]) {
+        self.ask("codecs", &json!({ "names": names }));
+    }
+
     /// Calls a user or number of the lab; answers the phone's number for the call.
     pub fn call(&mut self, to: &str) -> u64 {
         let answer = self.ask("call", &json!({ "uri": uri(to) }));
