@@ -28,6 +28,48 @@ fn one_phone_that_declines_for_all_ends_the_ringing_of_the_others() {
 }
 
 #[test]
+fn a_phone_whose_port_is_closed_is_given_up_at_once_and_the_others_ring_on() {
+    let switch = Switch::start(Config::lab());
+    let mut desk = Party::registered(&switch, "bob");
+    // A phone that crashed: its system answers for it, with ICMP (RFC 3261 section 18.4), and not after 64 × T1.
+    drop(Party::registered(&switch, "bob"));
+    let mut alice = Party::new(&switch, "alice");
+    alice.call("bob", "");
+    let invite = desk.wire.receive("INVITE");
+    desk.reply(&invite, "486 Busy Here", "", "");
+
+    // Nobody else is waited for.
+    assert_eq!(status(&alice.answer_to("INVITE", 200)), Some(486));
+    idle(&switch);
+}
+
+#[test]
+fn a_caller_of_a_phone_that_is_gone_is_told_at_once() {
+    let switch = Switch::start(Config::lab());
+    drop(Party::registered(&switch, "bob"));
+    let mut alice = Party::new(&switch, "alice");
+
+    alice.call("bob", "");
+
+    // A transport error counts as 503, which is passed on as 500 (RFC 3261 sections 8.1.3.1 and 16.7).
+    assert_eq!(status(&alice.answer_to("INVITE", 200)), Some(500));
+    idle(&switch);
+}
+
+#[test]
+fn a_party_that_is_gone_is_not_waited_for_when_it_is_hung_up_on() {
+    let switch = Switch::start(Config::lab());
+    let (mut alice, mut bob) = (Party::new(&switch, "alice"), Party::registered(&switch, "bob"));
+    let (mut ours, _) = standing(&mut alice, &mut bob);
+    drop(bob);
+
+    alice.say(&mut ours, "BYE", "", "");
+
+    assert_eq!(status(&alice.answer_to("BYE", 200)), Some(200));
+    idle(&switch);
+}
+
+#[test]
 fn a_callee_says_no_with_its_answer_and_not_with_bye() {
     let switch = Switch::start(Config::lab());
     let (mut alice, mut bob) = (Party::new(&switch, "alice"), Party::registered(&switch, "bob"));

@@ -257,6 +257,31 @@ fn an_unreachable_address_ends_only_what_waits_for_it() {
 }
 
 #[test]
+fn a_datagram_that_came_back_ends_the_request_that_it_quotes_and_nothing_else() {
+    let mut caller = Party::caller(Protocol::Udp);
+    caller.send(&invite());
+    let sent = String::from_utf8(invite().raw().to_vec()).unwrap();
+    let hop = caller.hop;
+    let mut elsewhere = hop;
+    elsewhere.remote = "192.0.2.3:5060".parse().unwrap();
+    caller.out.clear();
+    let via = sent.find("Via:").unwrap();
+    let end = via + sent[via..].find("\r\n").unwrap() + 2;
+    // Nothing that proves it: a branch of nobody, a response, a quotation that ends within the Via, another place.
+    let foreign = sent.replace("z9hG4bK", "z9hG4bKx");
+    let response = sent.replacen("INVITE", "SIP/2.0", 1);
+    for (quoted, hop) in [(&foreign[..], hop), (&response, hop), (&sent[..end - 1], hop), ("", hop), (&sent, elsewhere)]
+    {
+        assert!(!caller.layer.datagram_refused(caller.now, quoted.as_bytes(), &hop, &mut caller.out), "{quoted}");
+        assert!(caller.out.is_empty());
+    }
+    // RFC 792 has 8 bytes quoted at the least, and systems quote some 500: the top Via is enough.
+    assert!(caller.layer.datagram_refused(caller.now, &sent.as_bytes()[..end], &hop, &mut caller.out));
+    assert_eq!(words(&caller.out), "<TransportFailed>");
+    assert!(caller.layer.counts().total() == 0);
+}
+
+#[test]
 fn a_rebuilt_owner_finds_its_transactions_and_one_that_is_gone_leaves_none() {
     let mut both = Party::callee(Protocol::Udp);
     let server = both.serve(&request("INVITE", "in", 1, "z9hG4bKin", ""));

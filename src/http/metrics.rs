@@ -50,6 +50,7 @@ fn wires(web: &Web) {
     }
     for (what, count) in [
         ("send_failed", counters.send_failed.get()),
+        ("refused", counters.refused.get()),
         ("unframed", counters.unframed.get()),
         ("socket_errors", counters.socket_errors.get()),
         ("notices_dropped", counters.notices_dropped.get()),

@@ -369,6 +369,5 @@ pub fn kill_the_call(switch: &Switch) {
     let before = rebuilt();
     let killed = switch.command(&["kill", path]);
     assert!(killed.status.success(), "{}", String::from_utf8_lossy(&killed.stderr));
-    // What comes to an actor that is about to die is lost with it.
     until(PATIENCE, || (rebuilt() > before).then_some(())).expect("the call is rebuilt");
 }

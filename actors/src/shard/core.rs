@@ -391,6 +391,12 @@ impl Core {
         self.with_layer(|layer, _, out| layer.transport_failed(hop, out));
     }
 
+    /// A datagram came back: the request of ours that it was has failed (RFC 3261 section 18.4). False when it is none of
+    /// this shard.
+    pub(super) fn refused(&self, quoted: &[u8], hop: &Hop) -> bool {
+        self.with_layer(|layer, now, out| layer.datagram_refused(now, quoted, hop, out))
+    }
+
     // ---- network
 
     /// Sends bytes; a failure reaches the transaction that sent them.

@@ -48,6 +48,21 @@ impl Inbound for Door {
         self.guarded("close", |core| core.unreachable(&hop));
     }
 
+    fn refused(&self, quoted: Bytes, hop: Hop) {
+        self.guarded("refusal", |core| {
+            if core.refused(&quoted, &hop) {
+                return;
+            }
+            // Of the sockets that share a port the kernel tells any one.
+            for other in (0..core.shared.shards()).filter(|other| *other != core.shard) {
+                if let Some(neighbour) = core.shared.signalling(other) {
+                    // One that is too busy hears it by its timer F or B.
+                    let _ = neighbour.try_send(SignallingMsg::Refused { quoted: quoted.clone(), hop });
+                }
+            }
+        });
+    }
+
     fn undeliverable(&self, hop: Hop, _: SendError) {
         self.guarded("failure", |core| core.unreachable(&hop));
     }

@@ -32,6 +32,13 @@ pub enum SignallingMsg {
         /// Where it came from.
         hop: Hop,
     },
+    /// A datagram came back to the socket of another shard.
+    Refused {
+        /// How it began.
+        quoted: Bytes,
+        /// Where it was sent.
+        hop: Hop,
+    },
     /// Such a connection is gone.
     Gone(Hop),
     /// The pool tells something about the flow of a call.
@@ -112,6 +119,7 @@ impl Live for Signalling {
         match msg {
             SignallingMsg::Received { message, hop } => self.core.local(message, hop),
             SignallingMsg::Wire { bytes, hop } => Door::new(&self.core).message(bytes, hop),
+            SignallingMsg::Refused { quoted, hop } => drop(self.core.refused(&quoted, &hop)),
             SignallingMsg::Gone(hop) => Door::new(&self.core).closed(hop, CloseReason::Peer),
             SignallingMsg::Media { key, event } => self.core.tell_call(CallKey(key), CallMsg::Media(event)),
             SignallingMsg::Load(reply) => reply.send(self.core.load()),

@@ -68,6 +68,12 @@ impl Core {
         }
     }
 
+    /// Tells the shard of a datagram that came back.
+    pub(crate) fn refused(&self, quoted: Bytes, hop: Hop) {
+        self.shared.counters.refused.add(1);
+        self.guard(|inbound| inbound.refused(quoted, hop));
+    }
+
     /// A fault of the shard stays there: the sockets go on.
     fn guard(&self, call: impl FnOnce(&dyn Inbound)) {
         let inbound = &*self.inbound;

@@ -60,6 +60,8 @@ pub struct Counters {
     pub connect_failed: Counter,
     /// Messages that did not leave, at once or later.
     pub send_failed: Counter,
+    /// Datagrams that came back, because nobody took them.
+    pub refused: Counter,
     /// Streams that could not be cut into messages.
     pub unframed: Counter,
     /// Keep-alives answered: CRLF (RFC 5626 section 4.4.1) and STUN (section 4.4.2).

@@ -15,6 +15,9 @@ pub trait Inbound: 'static {
     fn connected(&self, hop: Hop);
     /// A connection of this shard that stood is gone.
     fn closed(&self, hop: Hop, why: CloseReason);
+    /// A datagram to `hop.remote` came back, because nobody took it: `quoted` is how it began, as far as the network quoted it
+    /// (RFC 3261 section 18.4).
+    fn refused(&self, quoted: Bytes, hop: Hop);
     /// A message that this shard sent to `hop` (as it was given to `send`) was not delivered: RFC 3261 section 17.1.4.
     fn undeliverable(&self, hop: Hop, why: SendError);
 }

@@ -28,6 +28,7 @@ mod counters;
 mod event;
 mod framer;
 mod open;
+mod refused;
 pub mod resolve;
 mod shard;
 pub mod sim;

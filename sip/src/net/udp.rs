@@ -1,6 +1,7 @@
 //! Datagrams: one socket of one shard, the kernel's or a simulated one.
 
 use super::core::Core;
+use super::refused::{self, Refused};
 use super::sim::SimulatedSocket;
 use super::table::Outgoing;
 use super::{DATAGRAM_BYTES_MAX, SendError, stun};
@@ -11,6 +12,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::Notify;
 
@@ -39,7 +41,11 @@ impl Wire {
     /// Sends now or says why not.
     fn send(&self, bytes: &Bytes, to: SocketAddr) -> io::Result<()> {
         match self {
-            Self::Kernel { direct, .. } => direct.send_to(bytes, to).map(drop),
+            Self::Kernel { direct, .. } => {
+                let once = || direct.send_to(bytes, to).map(drop);
+                // What came back of an earlier datagram is told instead of sending this one, once.
+                once().or_else(|error| if error.kind() == io::ErrorKind::WouldBlock { Err(error) } else { once() })
+            }
             Self::Simulated(socket) => {
                 socket.send_to(bytes.clone(), to);
                 Ok(())
@@ -51,6 +57,7 @@ impl Wire {
 impl Lane {
     /// Must run inside the runtime of the shard.
     pub(crate) fn new(socket: std::net::UdpSocket) -> io::Result<Self> {
+        refused::watch(&socket)?;
         Ok(Self {
             local: socket.local_addr()?,
             wire: Wire::Kernel { direct: socket.try_clone()?, socket: UdpSocket::from_std(socket)? },
@@ -121,7 +128,7 @@ impl Lane {
     /// Receives for ever.
     pub(crate) async fn receive(self: Rc<Self>, core: Rc<Core>) {
         match &self.wire {
-            Wire::Kernel { socket, .. } => self.receive_bursts(&core, socket).await,
+            Wire::Kernel { socket, direct } => self.receive_bursts(&core, socket, direct).await,
             Wire::Simulated(socket) => loop {
                 let (bytes, remote) = socket.receive().await;
                 self.datagram(&core, &bytes, remote);
@@ -131,11 +138,13 @@ impl Lane {
         }
     }
 
-    async fn receive_bursts(&self, core: &Core, socket: &UdpSocket) {
+    async fn receive_bursts(&self, core: &Core, socket: &UdpSocket, direct: &std::net::UdpSocket) {
         let mut buffer = vec![0; usize::from(u16::MAX)];
         loop {
-            if socket.readable().await.is_err() {
-                core.shared.counters.socket_errors.add(1);
+            match socket.ready(Interest::READABLE | Interest::ERROR).await {
+                Ok(ready) if ready.is_error() => self.refused(core, socket, direct),
+                Ok(_) => {}
+                Err(_) => core.shared.counters.socket_errors.add(1),
             }
             for _ in 0..BURST {
                 match socket.try_recv_from(&mut buffer) {
@@ -143,11 +152,26 @@ impl Lane {
                         self.datagram(core, buffer.get(..len).unwrap_or_default(), remote);
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    // An ICMP error about something sent earlier: the socket goes on.
+                    // What came back is in its queue; the socket goes on.
                     Err(_) => core.shared.counters.socket_errors.add(1),
                 }
             }
             tokio::task::yield_now().await;
+        }
+    }
+
+    /// Tells of the datagrams that came back.
+    fn refused(&self, core: &Core, socket: &UdpSocket, direct: &std::net::UdpSocket) {
+        for _ in 0..BURST {
+            match socket.try_io(Interest::ERROR, || refused::next(direct)) {
+                Ok(Some(Refused { to, quoted })) => {
+                    let hop = Hop { protocol: Protocol::Udp, local: self.local, remote: to, connection: None };
+                    core.refused(quoted, hop);
+                }
+                Ok(None) => {}
+                // WouldBlock, or a queue that cannot be read: the next error wakes again.
+                Err(_) => return,
+            }
         }
     }
 

@@ -8,6 +8,8 @@ use super::server_invite::ServerInvite;
 use super::server_other::ServerOther;
 use super::table::{Bell, Counts, Machine, Owner, Place, Table};
 use super::{ClientEnd, ClientId, INVITE, Output, Outputs, Owned, RequestError, ServerEnd, ServerId, Timers};
+use crate::value::scan::is_token;
+use crate::value::{Via, split_commas};
 use crate::{Hop, Message, Method, Status};
 use bytes::Bytes;
 use std::time::Duration;
@@ -168,6 +170,26 @@ impl<O: Copy + PartialEq> Layer<O> {
             }
             self.carry_out(Duration::ZERO, place, effects, None, out);
         }
+    }
+
+    /// A datagram to `hop.remote` that began with `quoted` came back (RFC 3261 section 18.4): the request of ours that it was
+    /// ends, if somebody waits for its answer. A quotation that names no branch of ours proves nothing and changes nothing.
+    /// False when nothing of ours is known of it.
+    pub fn datagram_refused(&mut self, now: Duration, quoted: &[u8], hop: &Hop, out: &mut Outputs<O>) -> bool {
+        let Some((method, branch)) = quoted_request(quoted) else { return false };
+        let key = self.keys.client(branch, &method);
+        let Some(place) = self.table.find(key) else { return false };
+        let Some(transaction) = self.table.get(place).filter(|t| t.hop.remote == hop.remote) else { return false };
+        let open = match &transaction.machine {
+            Machine::ClientInvite(m) => m.is_open(),
+            Machine::ClientOther(m) => m.is_open(),
+            Machine::ServerInvite(_) | Machine::ServerOther(_) => false,
+        };
+        if open {
+            let effects = Effects { done: true, client_end: Some(ClientEnd::TransportFailed), ..Effects::default() };
+            self.carry_out(now, place, effects, None, out);
+        }
+        true
     }
 
     /// When to call [`Layer::timeout`] next; may be earlier than anything is due, never later.
@@ -344,4 +366,16 @@ impl<O: Copy> Owner<O> {
             Self::Nobody | Self::Layer | Self::Gone => None,
         }
     }
+}
+
+/// Method and branch of a request of which only the beginning is there; `None` for a response, and where the top Via is not
+/// whole.
+fn quoted_request(quoted: &[u8]) -> Option<(Method, &[u8])> {
+    let mut lines = quoted.split_inclusive(|c| *c == b'\n').filter_map(|line| line.strip_suffix(b"\r\n"));
+    let start = lines.next()?;
+    let method = start.split(|c| *c == b' ').next().filter(|word| is_token(word))?;
+    // Ours are not folded: the Via is one line.
+    let via = lines.find_map(|line| line.strip_prefix(b"Via:"))?;
+    let branch = Via::parse(split_commas(via).next()?.ok()?).ok()?.branch()?;
+    Some((Method::from_token(method), branch))
 }

@@ -72,6 +72,28 @@ fn behind_a_wildcard_the_route_names_our_address() {
 }
 
 #[test]
+fn a_datagram_that_nobody_takes_is_told_with_its_beginning_and_costs_no_other_its_way() {
+    run(async {
+        let mut alice = Side::listening(&[(Protocol::Udp, "127.0.0.1:0")]);
+        let mut bob = Side::listening(&[(Protocol::Udp, "127.0.0.1:0")]);
+        let to_bob = alice.to(&bob, Protocol::Udp);
+        let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        for turn in 0..20 {
+            let lost = message("lost", turn);
+            alice.net.send(&Hop { remote: nobody, ..to_bob }, lost.clone()).unwrap();
+            // The error waits in the socket, and is none of this one's.
+            alice.net.send(&to_bob, message("m", turn)).unwrap();
+            assert_eq!(bob.message().await.0, message("m", turn));
+            let Event::Refused(quoted, hop) = alice.next().await else { panic!("it was not told") };
+            assert_eq!(hop.remote, nobody);
+            assert!(!quoted.is_empty() && lost.starts_with(&quoted), "{quoted:?}");
+        }
+        assert_eq!(alice.network.counters().refused.get(), 20);
+        assert_eq!(alice.network.counters().send_failed.get(), 0);
+    });
+}
+
+#[test]
 fn more_than_a_datagram_carries_is_refused_and_the_most_arrives() {
     run(async {
         let alice = Side::listening(&[(Protocol::Udp, "127.0.0.1:0")]);
@@ -122,8 +144,10 @@ fn a_closed_port_at_the_peer_does_not_end_our_socket() {
             socket.local_addr().unwrap()
         };
         for _ in 0..3 {
-            // The ICMP error of one may be told to the next.
-            let _ = alice.net.send(&hop(Protocol::Udp, gone), message("m", 0));
+            alice.net.send(&hop(Protocol::Udp, gone), message("m", 0)).unwrap();
+        }
+        for _ in 0..3 {
+            assert!(matches!(alice.next().await, Event::Refused(_, hop) if hop.remote == gone));
         }
         let phone = phone(&alice).await;
         phone.send(&message("still here", 0)).await.unwrap();

@@ -19,6 +19,7 @@ pub enum Event {
     Unframed(ParseError, Bytes, Hop),
     Connected(Hop),
     Closed(Hop, CloseReason),
+    Refused(Bytes, Hop),
     Undeliverable(Hop, SendError),
 }
 
@@ -44,6 +45,9 @@ impl Inbound for Recorder {
     }
     fn closed(&self, hop: Hop, why: CloseReason) {
         self.note(Event::Closed(hop, why));
+    }
+    fn refused(&self, quoted: Bytes, hop: Hop) {
+        self.note(Event::Refused(quoted, hop));
     }
     fn undeliverable(&self, hop: Hop, why: SendError) {
         self.note(Event::Undeliverable(hop, why));
