@@ -332,3 +332,39 @@ fn who_is_alone_hears_music_and_who_holds_disturbs_nobody() {
     }
     assert!((guests[0].share(1100.0) - 0.5).abs() < 0.1, "{}", guests[0].share(1100.0));
 }
+
+#[test]
+fn a_party_that_is_transferred_into_a_conference_is_heard_there_whichever_side_it_was_on() {
+    let switch = switch(ROOMS);
+    let mut carol = Phone::registered(&switch, "carol", "udp");
+    let there = carol.call("5200");
+    carol.expect_media(there, "active");
+    carol.play_silence(there);
+    let mut alice = Phone::registered(&switch, "alice", "udp");
+    let mut bob = Phone::registered(&switch, "bob", "udp");
+    for (callee_moves, hz) in [(true, 700u16), (false, 900)] {
+        let from = alice.call("1002");
+        let at = bob.pick_up();
+        alice.expect_media(from, "active");
+        bob.expect_media(at, "active");
+        let (transferor, by, party, call) =
+            if callee_moves { (&mut alice, from, &mut bob, at) } else { (&mut bob, at, &mut alice, from) };
+        transferor.blind_transfer(by, "5200");
+        transferor.expect("transfer", |event| event["final"] == true && event["code"] == 200);
+        transferor.expect_state(by, "disconnected");
+        party.play_tone(call, hz);
+        carol.hears_tone(there, f64::from(hz));
+        assert_eq!(participants(&switch, "5200"), 2);
+        party.hang_up(call);
+        party.expect_state(call, "disconnected");
+        assert!(until(PATIENCE, || (participants(&switch, "5200") == 1).then_some(())).is_some());
+    }
+    // A conference that is not there leaves the two of them together.
+    let from = alice.call("1002");
+    let at = bob.pick_up();
+    bob.expect_media(at, "active");
+    alice.blind_transfer(from, "5300");
+    alice.expect("transfer", |event| event["final"] == true && event["code"] == 404);
+    bob.play_tone(at, 1100);
+    alice.hears_tone(from, 1100.0);
+}

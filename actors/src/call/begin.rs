@@ -152,12 +152,17 @@ impl Work<'_> {
         exposed.then_some("SRTP is required of this user, and its keys may not travel in plain SIP: use TLS")
     }
 
+    /// Who hears of the call's media: the call.
+    pub fn media_owner(&self) -> Owner {
+        Owner { key: self.key.0, events: std::sync::Arc::clone(&self.core.media_events) }
+    }
+
     /// The media path, opened when it is first needed. False when the pool has no room; then the call must be refused.
     pub fn open_media(&mut self) -> bool {
         if self.state.flow.is_some() {
             return true;
         }
-        let owner = Owner { key: self.key.0, events: std::sync::Arc::clone(&self.core.media_events) };
+        let owner = self.media_owner();
         // A conference is mixed on one worker, and whoever is in it must be there.
         let spec = FlowSpec {
             worker: self.state.seated.as_ref().map(crate::conference::Seated::worker),

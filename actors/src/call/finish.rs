@@ -99,7 +99,9 @@ impl Work<'_> {
         for passed in std::mem::take(&mut self.state.passed) {
             self.drop_passed(&passed);
         }
-        self.state.transfer = None;
+        if let Some(before) = self.state.transfer.take().and_then(|transfer| transfer.before) {
+            before.close();
+        }
         self.state.seated = None;
         for line in std::mem::take(&mut self.state.lines) {
             core.shared.leave_line(&line);

@@ -17,6 +17,7 @@
 //! | `inside` | requests inside the dialogs: BYE, INFO, PRACK, OPTIONS … |
 //! | `modify` | re-INVITE and UPDATE: hold, resume, moves, session timers |
 //! | `retell` | a party is offered anew what the other has come to speak |
+//! | `gather` | a transfer into a conference
 //! | `transfer` | REFER: one party gives its place to another |
 //! | `replace` | INVITE with Replaces: a phone takes a call over |
 //! | `rebuild` | the actor has died, and the call goes on |
@@ -28,6 +29,7 @@ mod cancel;
 mod file;
 mod finish;
 mod fork;
+mod gather;
 mod groups;
 mod inside;
 mod keys;

@@ -55,7 +55,7 @@ impl Work<'_> {
     /// Answers the caller as a conference.
     pub fn confer(&mut self, plan: &Arc<Plan>, number: &str) {
         let who = (self.file.facts.borrow().from.clone(), self.key);
-        match self.core.shared.conferences.enter(self.core, plan, number, who, None) {
+        match self.core.shared.conferences.enter(self.core, plan, number, who) {
             Ok(seated) => {
                 if let Some(leg) = self.state.leg_mut(LegId::CALLER) {
                     leg.focus = true;

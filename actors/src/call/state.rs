@@ -44,6 +44,8 @@ pub struct State {
     pub expires: bool,
     /// How often a party was offered anew what the other speaks.
     pub retold: u8,
+    /// The legs have each other's sides, while one of them is on its way into a conference.
+    pub turned: bool,
     /// A transfer under way.
     pub transfer: Option<Transfer>,
     /// Requests inside the dialogs that were passed on and wait for the far party's answer.

@@ -24,7 +24,7 @@ use crate::registrar::gruu;
 use crate::shard::{RequestId, SignallingMsg, home_of};
 
 /// How long the transferor may take to hang up after a transfer that succeeded.
-const LEAVE: Duration = Duration::from_secs(5);
+pub const LEAVE: Duration = Duration::from_secs(5);
 
 /// How long the other call may take to give its leg.
 const FETCH: Duration = Duration::from_secs(5);
@@ -38,7 +38,9 @@ pub struct Transfer {
     /// The implicit subscription, where reports are wanted.
     report: Option<Report>,
     /// Where it is.
-    step: Step,
+    pub(super) step: Step,
+    /// The media path of before, while a party is on its way into a conference.
+    pub(super) before: Option<media::Flow>,
 }
 
 impl Transfer {
@@ -49,13 +51,15 @@ impl Transfer {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     /// The target rings.
     Ringing,
     /// The other call was asked for its leg.
     Fetching,
     /// The leg has come; it is being re-INVITEd.
     Joining(LegId),
+    /// The party that stays is being re-INVITEd into a conference.
+    Gathering(LegId),
     /// Done; the transferor is to leave.
     Done,
 }
@@ -64,7 +68,7 @@ impl Transfer {
     /// How long the step that it is in may take, where a target may ring for `ringing`.
     pub const fn patience(&self, ringing: Duration) -> Duration {
         match self.step {
-            Step::Ringing | Step::Joining(_) => ringing,
+            Step::Ringing | Step::Joining(_) | Step::Gathering(_) => ringing,
             Step::Fetching => FETCH,
             Step::Done => LEAVE,
         }
@@ -92,7 +96,7 @@ impl Work<'_> {
         }
         self.respond(id, server, request.method(), Status::ACCEPTED, writer.finish());
         let report = refer.reports.then(|| Report::new(request, self.core.now()));
-        self.state.transfer = Some(Transfer { by: id, stays, report, step: Step::Ringing });
+        self.state.transfer = Some(Transfer { by: id, stays, report, step: Step::Ringing, before: None });
         self.report(Status::TRYING);
         if let Some((flow, leg)) = self.state.flow.as_ref().zip(self.state.leg(stays)) {
             audio::hear(flow, leg.side, Source::MusicOnHold);
@@ -108,8 +112,12 @@ impl Work<'_> {
         let directory = self.core.shared.directory();
         let ours = |uri: &sip::value::Uri<'_>| uri.scheme == Scheme::Tel || self.core.is_ours(uri.host_text());
         let route = sip::value::Uri::parse(target).ok().filter(ours).map(|uri| gruu::route(&self.core.shared, &uri));
-        let Some(gruu::Route { destination: Destination::User(user), instance }) = route else {
-            return self.transfer_failed(Status::NOT_FOUND);
+        let (user, instance) = match route {
+            Some(gruu::Route { destination: Destination::User(user), instance }) => (user, instance),
+            Some(gruu::Route { destination: Destination::Conference { plan, number }, .. }) => {
+                return self.gather(&plan, &number);
+            }
+            _ => return self.transfer_failed(Status::NOT_FOUND),
         };
         let aor = directory.aor(&user);
         let longest = self.core.shared.settings().sip.max_ringing;
@@ -248,11 +256,17 @@ impl Work<'_> {
     pub fn transfer_reinvited(&mut self, id: LegId, well: bool) {
         if self.state.transfer.as_ref().is_some_and(|t| t.step == Step::Joining(id)) {
             self.joined(id, well);
+        } else if self.state.transfer.as_ref().is_some_and(|t| t.step == Step::Gathering(id)) {
+            if well { self.gathered(id) } else { self.transfer_failed(Status::NOT_ACCEPTABLE_HERE) }
         }
     }
 
     /// After glare: the same offer again.
     pub fn transfer_retry(&mut self, id: LegId) -> bool {
+        if self.state.transfer.as_ref().is_some_and(|t| t.step == Step::Gathering(id)) {
+            self.offer_room(id);
+            return true;
+        }
         if self.state.transfer.as_ref().is_none_or(|t| t.step != Step::Joining(id)) {
             return false;
         }
@@ -339,7 +353,10 @@ impl Work<'_> {
     pub fn transfer_failed(&mut self, status: Status) {
         self.disarm(CallTimer::TransferDone);
         self.report(status);
-        let Some(transfer) = self.state.transfer.take() else { return };
+        let Some(mut transfer) = self.state.transfer.take() else { return };
+        if let Some(before) = transfer.before.take() {
+            self.scatter(transfer.stays, before);
+        }
         self.decided(Some(transfer.by), format!("the transfer failed: {}", status.code()));
         let by_lives = self.state.leg(transfer.by).is_some_and(|leg| leg.state == LegState::Confirmed);
         if !by_lives {
@@ -396,7 +413,7 @@ impl Work<'_> {
     }
 
     /// NOTIFY with where the transfer is (RFC 3515 section 2.4.4).
-    fn report(&mut self, status: Status) {
+    pub fn report(&mut self, status: Status) {
         let now = self.core.now();
         let Some(transfer) = &mut self.state.transfer else { return };
         let by = transfer.by;

@@ -40,9 +40,6 @@ pub enum NoEntry {
     /// The node has as many conferences as it may have, or its supervisor is being rebuilt.
     #[error("no conference can begin at this moment")]
     Busy,
-    /// The call's media is on another worker than the conference's.
-    #[error("the conference is mixed on another worker than this call's media")]
-    Elsewhere,
 }
 
 /// See the module.
@@ -123,8 +120,7 @@ impl Drop for Seated {
 }
 
 impl Conferences {
-    /// Lets a call of this shard into the conference of a number, which begins with its first guest. `worker` is where the
-    /// call's media is already, if it is anywhere.
+    /// Lets a call of this shard into the conference of a number, which begins with its first guest.
     ///
     /// # Errors
     /// See [`NoEntry`].
@@ -133,10 +129,9 @@ impl Conferences {
         core: &Core,
         plan: &Arc<Plan>,
         number: &str,
-        (name, call): (String, CallKey),
-        worker: Option<u16>,
+        guest: (String, CallKey),
     ) -> Result<Seated, NoEntry> {
-        let entered = self.seat(core, plan, number, (name, call), worker);
+        let entered = self.seat(core, plan, number, guest);
         match entered {
             Ok(_) => self.entered.fetch_add(1, Relaxed),
             Err(_) => self.refused.fetch_add(1, Relaxed),
@@ -150,16 +145,12 @@ impl Conferences {
         plan: &Arc<Plan>,
         number: &str,
         (name, call): (String, CallKey),
-        worker: Option<u16>,
     ) -> Result<Seated, NoEntry> {
         let many = self.halls.len() >= CONFERENCES_MAX;
         let seated = |hall: &Arc<Hall>| {
             let mut guests = hall.guests.lock();
             if guests.len() >= hall.plan.participants_max {
                 return Err(NoEntry::Full);
-            }
-            if worker.is_some_and(|worker| worker != hall.room.worker()) {
-                return Err(NoEntry::Elsewhere);
             }
             let (id, member) = (hall.next_guest.fetch_add(1, Relaxed), hall.room.member());
             let since_ms = unix_ms();
@@ -171,7 +162,7 @@ impl Conferences {
             Entry::Occupied(hall) => seated(hall.get())?,
             Entry::Vacant(_) if many => return Err(NoEntry::Busy),
             Entry::Vacant(place) => {
-                let hall = Arc::new(Hall::new(core, plan, number, worker));
+                let hall = Arc::new(Hall::new(core, plan, number));
                 let seat = seated(&hall)?;
                 hall.begin(core).map_err(|error| {
                     tracing::error!(conference = number, %error, "a conference has no actor");
@@ -223,13 +214,13 @@ pub fn adopt(core: &Core) {
 }
 
 impl Hall {
-    fn new(core: &Core, plan: &Arc<Plan>, number: &str, worker: Option<u16>) -> Hall {
+    fn new(core: &Core, plan: &Arc<Plan>, number: &str) -> Hall {
         let spec = media::mixer::RoomSpec {
             rate_hz: plan.rate_hz,
             participants_max: plan.participants_max,
             talkers_max: plan.talkers_max,
         };
-        let worker = worker.unwrap_or_else(|| core.shared.pool.idlest_worker());
+        let worker = core.shared.pool.idlest_worker();
         Hall {
             number: number.to_owned(),
             room: Room::new(worker, spec, plan.sounds(&core.shared.prompts)),
