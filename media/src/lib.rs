@@ -4,10 +4,11 @@
 //!
 //! - **Rules**, which know no socket, clock or thread. [`rtp`] reads and rewrites packets in place and keeps the
 //!   statistics of RFC 3550; [`rtcp`] reads and writes reports; [`codec`] turns samples into bytes and back; [`sound`] is
-//!   what lies between packets and samples: jitter, loss, rates; [`dtmf`] reads telephone-events; [`srtp`] protects and opens packets; [`tone`] makes a sine and measures one; [`prompt`] holds the recordings that ship inside the
-//!   program. They take bytes and `now` (a [`std::time::Duration`] since any fixed point) and return values.
+//!   what lies between packets and samples: jitter, loss, rates; [`mixer`] is a room of participants; [`dtmf`] reads
+//!   telephone-events; [`srtp`] protects and opens packets; [`tone`] makes a sine and measures one; [`prompt`] holds what is said
+//!   to callers, and the rules to say numbers and dates; [`wav`] reads and writes WAV. They take bytes and `now` (a [`std::time::Duration`] since any fixed point) and return values.
 //! - **Wires**: [`pool`], the RTP pool. Its worker threads own every media socket of the switch, and nothing outside that
-//!   folder touches one.
+//!   folder touches one. [`recorder`] is the same for files: one writer thread, and a ring from each recording to it.
 //!
 //! What goes in: commands of a call ([`pool::Flow::connect`], [`pool::Flow::hear`]) and packets. What comes out: packets,
 //! counters that anybody may read at any time ([`pool::Flow::stats`]), and a few [`pool::MediaEvent`]s a call.
