@@ -3,10 +3,11 @@
 //! Two halves, and the line between them is the law of the house (design.md, law 1):
 //!
 //! - **Rules**, which know no socket, clock or thread. [`rtp`] reads and rewrites packets in place and keeps the
-//!   statistics of RFC 3550; [`rtcp`] reads and writes reports; [`codec`] turns samples into bytes and back; [`sound`] is
-//!   what lies between packets and samples: jitter, loss, rates; [`mixer`] is a room of participants; [`dtmf`] reads
-//!   telephone-events; [`srtp`] protects and opens packets; [`tone`] makes a sine and measures one; [`prompt`] holds what is said
-//!   to callers, and the rules to say numbers and dates; [`wav`] reads and writes WAV. They take bytes and `now` (a [`std::time::Duration`] since any fixed point) and return values.
+//!   statistics of RFC 3550; [`rtcp`] reads and writes reports; [`quality`] tells what losses and delay leave of a call;
+//!   [`codec`] turns samples into bytes and back; [`sound`] is what lies between packets and samples: jitter, loss, rates;
+//!   [`mixer`] is a room of participants; [`dtmf`] reads telephone-events; [`srtp`] protects and opens packets; [`tone`] makes a
+//!   sine and measures one; [`prompt`] holds what is said to callers, and the rules to say numbers and dates; [`wav`] reads and
+//!   writes WAV. They take bytes and `now` (a [`std::time::Duration`] since any fixed point) and return values.
 //! - **Wires**: [`pool`], the RTP pool. Its worker threads own every media socket of the switch, and nothing outside that
 //!   folder touches one. [`recorder`] is the same for files: one writer thread, and a ring from each recording to it.
 //!
@@ -20,6 +21,7 @@ pub mod dtmf;
 pub mod mixer;
 pub mod pool;
 pub mod prompt;
+pub mod quality;
 pub mod recorder;
 pub mod rtcp;
 pub mod rtp;
