@@ -4,6 +4,7 @@ use super::counters::{SideCounters, Vitals};
 use super::ports::PortPair;
 use super::sys::Bell;
 use super::vocabulary::{FlowId, OpenError, Owner, PoolBusy, Recording, Remote, Side, Sides, Source};
+use crate::codec::Payload;
 use parking_lot::Mutex;
 use std::io;
 use std::net::SocketAddr;
@@ -229,6 +230,14 @@ impl Default for WantedSide {
             seen_rtcp: None,
             heard: false,
         }
+    }
+}
+
+impl WantedSide {
+    /// What a payload type of the side stands for: as negotiated, else by its static number.
+    pub fn payload(&self, pt: u8) -> Option<Payload> {
+        let negotiated = self.remote.as_ref()?.payloads.iter().find(|payload| payload.pt == pt);
+        negotiated.copied().or_else(|| Payload::from_static(pt))
     }
 }
 

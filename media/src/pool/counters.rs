@@ -1,12 +1,17 @@
 //! Counters that leave a worker through atomics: written by one thread, read by anybody, locked by nobody.
 
+use super::quality::{LossCounters, ReportCounters};
 use super::vocabulary::Sides;
+use crate::codec::Payload;
+use crate::quality::Losses;
+use crate::rtcp::VoipMetrics;
+use crate::rtp::{Reception, ReportInterval};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// A counter with one writer: its worker. Adding is a load and a store, without a locked instruction.
 #[derive(Debug, Default)]
-pub(super) struct Counter(AtomicU64);
+pub struct Counter(AtomicU64);
 
 impl Counter {
     #[inline]
@@ -48,8 +53,12 @@ pub(super) struct SideCounters {
     /// Nanoseconds of the pool's clock; 0 means never.
     pub last_packet_ns: Counter,
     pub clock_hz: AtomicU32,
-    pub remote_fraction_lost: AtomicU32,
-    pub remote_lost: Counter,
+    /// Payload type of the last packet with sound, plus one.
+    pub payload_type: AtomicU32,
+    /// Timestamp units of a packet.
+    pub packet_units: AtomicU32,
+    pub losses: LossCounters,
+    pub remote: ReportCounters,
     /// Microseconds plus one; 0 means unknown.
     pub round_trip_us: Counter,
 }
@@ -117,10 +126,22 @@ pub struct SideStats {
     pub ungenerated: u64,
     /// Time since the last accepted packet.
     pub last_packet_age: Option<Duration>,
+    /// What the side's last packet with sound was coded in; `None` before it, and where nobody said what its number means.
+    pub payload: Option<Payload>,
+    /// How long a packet of the side lasts, ms; 0 while that is unknown.
+    pub packet_ms: f64,
+    /// The side's losses and how they lie together.
+    pub losses: Losses,
+    /// Reports about our packets that came from the side (RTCP).
+    pub remote_reports: u64,
     /// Fraction of our packets that the side reported lost last (RTCP), 0 to 1.
     pub remote_fraction_lost: f64,
     /// Packets that the side reported lost in all (RTCP).
     pub remote_lost: u64,
+    /// Jitter that the side reported last (RTCP), in the timestamp units of what it hears.
+    pub remote_jitter_units: u32,
+    /// What the side said last of the sound that it hears (RFC 3611 section 4.7).
+    pub remote_metrics: Option<VoipMetrics>,
     /// Round trip between the pool and the side, from RTCP.
     pub round_trip: Option<Duration>,
 }
@@ -129,9 +150,43 @@ pub struct SideStats {
 pub type FlowStats = Sides<SideStats>;
 
 impl SideCounters {
-    pub fn snapshot(&self, now: Duration) -> SideStats {
+    /// A stream that goes on from what was counted before its worker died.
+    pub fn reception(&self) -> Reception {
+        Reception::after(self.lost.get(), self.losses.pattern())
+    }
+
+    /// What a packet has changed.
+    #[inline]
+    pub fn note(&self, reception: &Reception) {
+        self.lost.set(reception.lost());
+        self.losses.note(reception);
+    }
+
+    /// What a packet with sound has changed besides.
+    #[inline]
+    pub fn note_timing(&self, reception: &Reception, clock_hz: u32, payload_type: u8) {
+        self.jitter_units.set(reception.jitter().into());
+        self.packet_units.store(reception.packet_units(), Relaxed);
+        self.clock_hz.store(clock_hz, Relaxed);
+        self.payload_type.store(u32::from(payload_type) + 1, Relaxed);
+    }
+
+    /// What the side reports of our packets.
+    pub fn note_report(&self, interval: &ReportInterval) {
+        self.remote.note(interval);
+    }
+
+    /// What the side says of the sound that it hears.
+    pub fn note_metrics(&self, metrics: &VoipMetrics) {
+        self.remote.note_metrics(metrics);
+    }
+
+    /// The figures; `payload_of` says what a payload type stands for.
+    pub fn snapshot(&self, now: Duration, payload_of: impl Fn(u8) -> Option<Payload>) -> SideStats {
         let jitter_units = self.jitter_units.get();
         let clock_hz = self.clock_hz.load(Relaxed);
+        let in_ms = |units: u64| if clock_hz == 0 { 0.0 } else { units as f64 * 1000.0 / f64::from(clock_hz) };
+        let payload_type = self.payload_type.load(Relaxed).checked_sub(1).and_then(|pt| u8::try_from(pt).ok());
         let age = |ns: u64| now.saturating_sub(Duration::from_nanos(ns));
         SideStats {
             packets_received: self.packets_received.get(),
@@ -142,7 +197,7 @@ impl SideCounters {
             late: self.late.get(),
             duplicate: self.duplicate.get(),
             jitter_units,
-            jitter_ms: if clock_hz == 0 { 0.0 } else { jitter_units as f64 * 1000.0 / f64::from(clock_hz) },
+            jitter_ms: in_ms(jitter_units),
             strangers: self.strangers.get(),
             early: self.early.get(),
             malformed: self.malformed.get(),
@@ -153,8 +208,14 @@ impl SideCounters {
             send_failed: self.send_failed.get(),
             ungenerated: self.ungenerated.get(),
             last_packet_age: Some(self.last_packet_ns.get()).filter(|ns| *ns != 0).map(age),
-            remote_fraction_lost: f64::from(self.remote_fraction_lost.load(Relaxed)) / 256.0,
-            remote_lost: self.remote_lost.get(),
+            payload: payload_type.and_then(payload_of),
+            packet_ms: in_ms(self.packet_units.load(Relaxed).into()),
+            losses: self.losses.pattern().losses(),
+            remote_reports: self.remote.reports.get(),
+            remote_fraction_lost: f64::from(self.remote.fraction_lost.load(Relaxed)) / 256.0,
+            remote_lost: self.remote.lost.get(),
+            remote_jitter_units: self.remote.jitter_units.load(Relaxed),
+            remote_metrics: self.remote.metrics(),
             round_trip: self.round_trip_us.get().checked_sub(1).map(Duration::from_micros),
         }
     }

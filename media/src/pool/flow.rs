@@ -106,7 +106,12 @@ impl Flow {
     /// A snapshot of the flow's figures; they stay readable after the flow is closed.
     pub fn stats(&self) -> FlowStats {
         let now = self.pool.now();
-        Sides { a: self.record.counters.a.snapshot(now), b: self.record.counters.b.snapshot(now) }
+        let wanted = self.record.wanted.lock();
+        let counters = &self.record.counters;
+        Sides {
+            a: counters.a.snapshot(now, |pt| wanted.sides.a.payload(pt)),
+            b: counters.b.snapshot(now, |pt| wanted.sides.b.payload(pt)),
+        }
     }
 
     /// Ends the flow within a tenth of a second: BYE to those who were sent generated media, and the ports go to rest.

@@ -57,6 +57,7 @@ mod book;
 mod counters;
 mod flow;
 mod ports;
+mod quality;
 mod room;
 mod sys;
 mod vocabulary;
@@ -64,6 +65,7 @@ mod worker;
 
 pub use counters::{Dropped, FlowStats, SideStats};
 pub use flow::Flow;
+pub use quality::{Heard, Quality};
 pub use room::{Member, Room, RoomFigures, RoomSounds};
 pub use vocabulary::{
     FlowCheckpoint, FlowId, FlowSpec, MediaEvent, OpenError, Owner, PAYLOADS_MAX, PoolBusy, PoolConfig, Recorded,

@@ -1,11 +1,15 @@
 //! RTCP: reports and farewells, read without copying and written into the caller's buffer (RFC 3550 section 6).
 //!
 //! Reading: [`parse`] checks a whole compound packet first, then [`Compound`] iterates over its parts; what the switch
-//! does not use (source descriptions, feedback, XR) comes as [`Part::Other`] and is relayed untouched by the pool.
+//! does not use (source descriptions, feedback, most of XR) comes as [`Part::Other`] and is relayed untouched by the pool.
 //! Writing: [`Report::write`] builds one compound packet: SR or RR, SDES with the CNAME, and BYE at the end of a stream.
 
 use crate::rtp::{Malformed, ReportInterval};
 use std::time::Duration;
+
+mod xr;
+
+pub use xr::VoipMetrics;
 
 #[cfg(test)]
 mod tests;
@@ -21,6 +25,7 @@ const SENDER_REPORT: u8 = 200;
 const RECEIVER_REPORT: u8 = 201;
 const SOURCE_DESCRIPTION: u8 = 202;
 const GOODBYE: u8 = 203;
+const EXTENDED_REPORT: u8 = 207;
 const BLOCK_BYTES: usize = 24;
 
 /// The sender's half of an SR (RFC 3550 section 6.4.1).
@@ -58,6 +63,8 @@ pub enum Part<'a> {
     Receiver(u32, Blocks<'a>),
     /// BYE.
     Goodbye,
+    /// XR (RFC 3611), with what it says of sound, if it does.
+    Extended(Option<VoipMetrics>),
     /// Anything else, by packet type.
     Other(u8),
 }
@@ -127,6 +134,7 @@ impl<'a> Iterator for Compound<'a> {
                 word(body, 0).and_then(|ssrc| Some(Part::Receiver(ssrc, Blocks(body.get(4..4 + blocks_bytes)?))))
             }
             GOODBYE => Some(Part::Goodbye),
+            EXTENDED_REPORT => Some(Part::Extended(body.get(4..).and_then(VoipMetrics::find))),
             _ => None,
         };
         Some(part.unwrap_or(Part::Other(kind)))

@@ -1,11 +1,16 @@
 //! What a receiver knows about one stream: sequence (RFC 3550 appendix A.1), loss (A.3) and jitter (A.8).
 
+use crate::quality::LossPattern;
 use std::time::Duration;
 
 /// A jump forward of up to this many numbers is loss (RFC 3550 A.1).
 const DROPOUT_MAX: u16 = 3000;
 /// A packet at most this far behind the newest is late, not a restart (RFC 3550 A.1).
 const MISORDER_MAX: u16 = 100;
+/// Numbers of which is remembered whether they came: what is later than that counts as lost in the pattern.
+const WINDOW: u8 = 64;
+/// A packet lasts no longer than this part of a second; past it the sender was silent in between.
+const PACKETS_PER_SECOND_MIN: u32 = 8;
 /// One past the highest sequence number.
 const SEQUENCE_MODULUS: u32 = 1 << 16;
 
@@ -48,6 +53,10 @@ pub struct Reception {
     suspect_next: Option<u16>,
     /// Bit n: `newest - n` was received.
     window: u64,
+    /// How many places of the window belong to the stream.
+    window_places: u8,
+    /// What became of the numbers that have left the window, over all streams of the flow.
+    pattern: LossPattern,
     received: u64,
     duplicates: u64,
     /// Losses of streams that came before on the same flow.
@@ -57,12 +66,16 @@ pub struct Reception {
     transit: Option<u32>,
     /// A.8's estimate, scaled by 16.
     jitter_16: u32,
+    /// The packet counted last followed its predecessor at once.
+    consecutive: bool,
+    timestamp: u32,
+    packet_units: u32,
 }
 
 impl Reception {
-    /// A stream of a flow that has lost packets before, so that its loss goes on from there.
-    pub fn after(lost_before: u64) -> Reception {
-        Reception { lost_before: i64::try_from(lost_before).unwrap_or(i64::MAX), ..Reception::default() }
+    /// A stream of a flow that has lost packets before, and in what pattern, so that its loss goes on from there.
+    pub fn after(lost_before: u64, pattern: LossPattern) -> Reception {
+        Reception { lost_before: i64::try_from(lost_before).unwrap_or(i64::MAX), pattern, ..Reception::default() }
     }
 
     /// Counts a packet. A new `ssrc` starts a new stream; losses of the old one stay counted.
@@ -73,10 +86,12 @@ impl Reception {
             return Arrival::Restarted;
         }
         let ahead = sequence.wrapping_sub(self.newest);
+        self.consecutive = ahead == 1;
         if ahead != 0 && ahead < DROPOUT_MAX {
             if sequence < self.newest {
                 self.cycles = self.cycles.wrapping_add(SEQUENCE_MODULUS);
             }
+            self.settle(ahead);
             self.window = self.window.checked_shl(u32::from(ahead)).unwrap_or(0) | 1;
             self.newest = sequence;
             self.received += 1;
@@ -113,6 +128,10 @@ impl Reception {
             let decay = (self.jitter_16.saturating_add(8)) >> 4;
             self.jitter_16 = self.jitter_16.saturating_add(distance).saturating_sub(decay);
         }
+        let step = timestamp.wrapping_sub(std::mem::replace(&mut self.timestamp, timestamp));
+        if self.consecutive && step != 0 && step <= clock_hz / PACKETS_PER_SECOND_MIN {
+            self.packet_units = step;
+        }
     }
 
     /// The source that is being counted.
@@ -130,6 +149,21 @@ impl Reception {
     /// Jitter in timestamp units.
     pub fn jitter(&self) -> u32 {
         self.jitter_16 >> 4
+    }
+
+    /// How long a packet lasts, in timestamp units, by the last two that came one behind the other; 0 while that is unknown.
+    pub fn packet_units(&self) -> u32 {
+        self.packet_units
+    }
+
+    /// What became of the packets of all streams that are old enough for it to be known.
+    pub fn pattern(&self) -> &LossPattern {
+        &self.pattern
+    }
+
+    /// The newest packets, as [`LossPattern::window`] takes them: which of them have come so far, and how many they are.
+    pub fn window(&self) -> (u64, u8) {
+        (self.window, self.window_places)
     }
 
     /// What the next report block says; starts a new interval (RFC 3550 A.3). `None` before the first packet.
@@ -158,16 +192,36 @@ impl Reception {
         (u64::from(self.cycles) + u64::from(self.newest)).saturating_sub(u64::from(self.base)) + 1
     }
 
+    /// Judges the numbers that leave the window when it moves on by `ahead`.
+    #[inline]
+    fn settle(&mut self, ahead: u16) {
+        if ahead == 1 && self.window_places == WINDOW && self.window >> (WINDOW - 1) == 1 {
+            return self.pattern.received(1);
+        }
+        let places = u16::from(self.window_places) + ahead;
+        let leaving = places.saturating_sub(u16::from(WINDOW));
+        // What was in the window is the older part; of a jump past all of it the rest is lost.
+        let known = u8::try_from(leaving).unwrap_or(u8::MAX).min(self.window_places);
+        let stays = self.window_places - known;
+        self.pattern.window(self.window.checked_shr(u32::from(stays)).unwrap_or(0), known);
+        self.pattern.lost(u64::from(leaving - u16::from(known)));
+        self.window_places = u8::try_from(places).unwrap_or(WINDOW).min(WINDOW);
+    }
+
     fn restart(&mut self, ssrc: u32, sequence: u16) {
+        self.pattern.window(self.window, self.window_places);
         let lost_before = i64::try_from(self.lost()).unwrap_or(i64::MAX);
         *self = Reception {
             ssrc: Some(ssrc),
             base: sequence,
             newest: sequence,
             window: 1,
+            window_places: 1,
+            pattern: self.pattern,
             received: 1,
             lost_before,
             jitter_16: self.jitter_16,
+            packet_units: self.packet_units,
             ..Reception::default()
         };
     }

@@ -140,3 +140,87 @@ fn jitter_is_zero_for_an_even_stream_and_converges_to_the_mean_deviation() {
     assert_eq!(even.jitter(), 0);
     assert!((78..=80).contains(&uneven.jitter()), "{}", uneven.jitter()); // 10 ms are 80 units
 }
+
+/// What the stream tells of its losses so far.
+fn losses(stream: &Reception) -> crate::quality::Losses {
+    let mut pattern = *stream.pattern();
+    let (window, places) = stream.window();
+    pattern.window(window, places);
+    pattern.losses()
+}
+
+#[test]
+fn overtaken_packets_leave_no_trace_in_the_pattern_of_losses() {
+    let mut stream = Reception::default();
+    for n in (0..400u16).step_by(4) {
+        [n, n + 3, n + 1, n + 2].into_iter().for_each(|n| {
+            stream.packet(1, n);
+        });
+    }
+    let found = losses(&stream);
+    assert_eq!((found.expected, found.lost, found.runs), (400, 0, 0));
+}
+
+#[test]
+fn the_pattern_goes_on_over_a_new_source_and_over_a_wild_jump() {
+    let mut stream = Reception::default();
+    (65_500..=65_535).chain(0..100).filter(|n| *n != 7).for_each(|n: u16| {
+        stream.packet(1, n);
+    });
+    (30_000..30_010).for_each(|n| {
+        stream.packet(2, n);
+    });
+    // 200 numbers are missed at once: three windows.
+    (30_210..30_220).for_each(|n| {
+        stream.packet(2, n);
+    });
+    let found = losses(&stream);
+    assert_eq!((found.expected, found.lost, found.runs, found.bursts), (136 + 220, 201, 2, 1));
+    assert_eq!((found.burst_packets, found.burst_lost), (200, 200));
+    assert_eq!(stream.lost(), 201);
+}
+
+#[test]
+fn the_length_of_a_packet_is_measured_between_neighbours() {
+    let mut stream = Reception::default();
+    for n in [0u16, 1, 2, 5, 6] {
+        stream.packet(1, n);
+        stream.timing(160 * u32::from(n), 8000, Duration::from_millis(20 * u64::from(n)));
+    }
+    assert_eq!(stream.packet_units(), 160);
+    // Silence in between says nothing of a packet.
+    stream.packet(1, 7);
+    stream.timing(160_000, 8000, Duration::from_secs(20));
+    assert_eq!(stream.packet_units(), 160);
+}
+
+proptest! {
+    #[test]
+    fn however_packets_come_as_many_are_lost_as_never_came(
+        come in prop::collection::vec(prop::bool::weighted(0.8), 1..600),
+        first in any::<u16>(),
+        swaps in prop::collection::vec((0usize..600, 1usize..30), 0..20),
+    ) {
+        let mut order: Vec<u16> = (0..600).zip(&come).filter(|(_, come)| **come).map(|(n, _)| n).collect();
+        prop_assume!(!order.is_empty());
+        for (at, by) in swaps {
+            // The first of a stream says where it begins.
+            let (at, to) = (1 + at % order.len(), 1 + at % order.len() + by);
+            if to < order.len() {
+                order.swap(at, to);
+            }
+        }
+        let (least, most) = (order[0], *order.iter().max().unwrap());
+        let mut stream = Reception::default();
+        for n in &order {
+            stream.packet(1, first.wrapping_add(*n));
+        }
+        let found = losses(&stream);
+        prop_assert_eq!(found.expected, u64::from(most - least) + 1);
+        // Swaps may add up to more than the window; what is that late counts as lost there.
+        prop_assert!(found.lost >= stream.lost());
+        if order.is_sorted() {
+            prop_assert_eq!(found.lost, stream.lost());
+        }
+    }
+}

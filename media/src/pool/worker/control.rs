@@ -9,7 +9,6 @@ use super::play::{Playing, note_progress};
 use super::{BURST_MAX, Place, Token, Worker};
 use crate::dtmf::EventReceiver;
 use crate::prompt;
-use crate::rtp::Reception;
 use crate::srtp::{Opener, Sealer};
 use smallvec::SmallVec;
 use std::io;
@@ -168,7 +167,7 @@ fn new_side(record: &FlowRecord, side: Side, pair: Arc<PortPair>, now: Duration)
             octets: 0,
             flowing: false,
         },
-        reception: Reception::after(record.counters.get(side).lost.get()),
+        reception: record.counters.get(side).reception(),
         events: EventReceiver::default(),
         marker_due: false,
         quiet_since: now,

@@ -170,7 +170,7 @@ impl Hands<'_> {
             Arrival::Duplicate => counters.duplicate.add(1),
             Arrival::InOrder | Arrival::Restarted | Arrival::Suspect => {}
         }
-        counters.lost.set(me.reception.lost());
+        counters.note(&me.reception);
         if lane.events {
             // All packets of an event have the timestamp of its start, so they say nothing about jitter.
             let heard = me.events.packet(header.timestamp, header.payload(packet), lane.clock_hz, self.now);
@@ -182,8 +182,7 @@ impl Hands<'_> {
             }
         } else {
             me.reception.timing(header.timestamp, lane.clock_hz, self.now);
-            counters.jitter_units.set(me.reception.jitter().into());
-            counters.clock_hz.store(lane.clock_hz, Relaxed);
+            counters.note_timing(&me.reception, lane.clock_hz, header.payload_type);
         }
         if let Some(ear) = &mut me.ear {
             ear.packet(&header, header.payload(packet), self.now);
@@ -258,11 +257,16 @@ impl Hands<'_> {
                     blocks
                 }
                 Part::Receiver(_, blocks) => blocks,
+                Part::Extended(metrics) => {
+                    if let Some(metrics) = metrics {
+                        counters.note_metrics(&metrics);
+                    }
+                    continue;
+                }
                 Part::Goodbye | Part::Other(_) => continue,
             };
             for block in blocks {
-                counters.remote_fraction_lost.store(block.interval.fraction_lost.into(), Relaxed);
-                counters.remote_lost.set(u64::try_from(block.interval.cumulative_lost).unwrap_or(0));
+                counters.note_report(&block.interval);
                 let trip = me.report_out.and_then(|(report, at)| block.round_trip(report, self.now.saturating_sub(at)));
                 if let Some(trip) = trip {
                     counters.round_trip_us.set(u64::try_from(trip.as_micros()).unwrap_or(0).saturating_add(1));
