@@ -64,6 +64,22 @@ pub struct Call {
     pub codec_a: Option<String>,
     /// The codec of the called leg.
     pub codec_b: Option<String>,
+    /// What comes from the caller, once there is media.
+    pub media_a: Option<Media>,
+    /// What comes from the called.
+    pub media_b: Option<Media>,
+}
+
+/// A party's media, as `GET /api/calls` says.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Media {
+    /// RTP packets that came.
+    pub packets: u64,
+    /// RTP packets that never did.
+    pub lost: u64,
+    /// Mean opinion score, estimated, 1 to 4.41.
+    pub mos: Option<f64>,
 }
 
 /// One conference, as `GET /api/conferences` says.

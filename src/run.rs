@@ -46,8 +46,14 @@ const DRAIN_POLL: Duration = Duration::from_millis(50);
 /// How long the tree may take to end: a little more than its supervisors' own patience.
 const TREE_WITHIN: Duration = Duration::from_secs(15);
 const STORE_WITHIN: Duration = Duration::from_secs(10);
-/// Bounds of the histogram of answer delays, s.
-const ANSWER_DELAY_BUCKETS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 5.0, 10.0, 30.0, 180.0];
+/// The bounds of each histogram: seconds, MOS, and lost of all packets. MOS where ITU-T G.107 annex B draws its lines between
+/// satisfied and dissatisfied users (2.58, 3.10, 3.60, 4.03, 4.34).
+const BUCKETS: [(&str, &[f64]); 4] = [
+    ("strowger_answer_delay_seconds", &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 5.0, 10.0, 30.0, 180.0]),
+    ("strowger_call_mos", &[1.5, 2.0, 2.58, 3.1, 3.6, 4.03, 4.34, 4.5]),
+    ("strowger_call_jitter_seconds", &[0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2]),
+    ("strowger_call_loss_ratio", &[0.0, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2]),
+];
 
 /// Runs the switch of `config` until it is asked to stop. The exit code is 0 after a stop in order, 70 when the root of
 /// the tree has given up, 130 or 143 when a second signal cut the stop short.
@@ -80,8 +86,9 @@ struct Ground {
 
 impl Ground {
     fn lay(config: &Config, folder: &DataFolder) -> anyhow::Result<Self> {
-        let delay = Matcher::Full("strowger_answer_delay_seconds".to_owned());
-        let recorder = PrometheusBuilder::new().set_buckets_for_metric(delay, &ANSWER_DELAY_BUCKETS);
+        let recorder = BUCKETS.into_iter().try_fold(PrometheusBuilder::new(), |builder, (name, bounds)| {
+            builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), bounds)
+        });
         let metrics = recorder.and_then(PrometheusBuilder::install_recorder).context("the metrics recorder")?;
         let store = open_store(config, folder)?;
         let pool = media::Pool::new(settings::settings(config, folder.path()).media)

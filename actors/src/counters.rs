@@ -44,6 +44,30 @@ pub struct Counters {
     pub registered: Gauge,
     /// INVITE to final answer, s.
     pub answer_delay: Histogram,
+    /// The sound that came from the callers of calls that have ended.
+    pub from_caller: DirectionCounters,
+    /// The sound that came from the callees.
+    pub from_callee: DirectionCounters,
+}
+
+/// How the sound of one direction was, a call at a time.
+pub struct DirectionCounters {
+    /// MOS, 1 to 4.41.
+    pub mos: Histogram,
+    /// Jitter, s.
+    pub jitter: Histogram,
+    /// Lost of all packets, 0 to 1.
+    pub loss: Histogram,
+}
+
+impl DirectionCounters {
+    fn new(from: &'static str) -> Self {
+        Self {
+            mos: histogram!("strowger_call_mos", "from" => from),
+            jitter: histogram!("strowger_call_jitter_seconds", "from" => from),
+            loss: histogram!("strowger_call_loss_ratio", "from" => from),
+        }
+    }
 }
 
 impl Default for Counters {
@@ -69,6 +93,8 @@ impl Default for Counters {
             calls_alive: gauge!("strowger_calls_alive"),
             registered: gauge!("strowger_registered"),
             answer_delay: histogram!("strowger_answer_delay_seconds"),
+            from_caller: DirectionCounters::new("caller"),
+            from_callee: DirectionCounters::new("callee"),
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod call;
 pub mod conference;
 mod counters;
 pub mod directory;
+pub mod figures;
 pub mod location;
 pub mod messages;
 mod outgoing;
@@ -23,4 +24,4 @@ pub mod supervision;
 pub mod switch;
 mod way;
 
-pub use counters::Counters;
+pub use counters::{Counters, DirectionCounters};

@@ -8,25 +8,9 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::sync::Arc;
 
+use crate::figures::MediaFigures;
 use crate::shared::Shared;
 use crate::supervision::{Cx, Live};
-
-/// What a party did on one side of the media.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct MediaFigures {
-    /// RTP packets received from the party.
-    pub packets: u64,
-    /// Packets that never came.
-    pub lost: u64,
-    /// Interarrival jitter, ms (RFC 3550 section 6.4.1).
-    pub jitter_ms: f64,
-    /// Packets dropped because they came from a stranger.
-    pub strangers: u64,
-    /// Packets dropped because the party's key had not made them.
-    pub forged: u64,
-    /// Encrypted packets dropped because they came before.
-    pub replayed: u64,
-}
 
 /// A call detail record.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -61,9 +45,9 @@ pub struct CallDetail {
     pub codec_a: Option<String>,
     /// Codec towards the callee.
     pub codec_b: Option<String>,
-    /// What came from the caller.
+    /// The caller's media.
     pub media_a: MediaFigures,
-    /// What came from the callee.
+    /// The callee's media.
     pub media_b: MediaFigures,
     /// Why it ended, in words.
     pub cause: String,
@@ -86,7 +70,7 @@ pub struct EndedCall {
 }
 
 /// Bytes of a line, about.
-const LINE_BYTES_USUAL: usize = 768;
+const LINE_BYTES_USUAL: usize = 1_280;
 
 /// The writer.
 pub struct Records {

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{conferences, humane, say, table, tree};
-use crate::admin_client::{AdminClient, Call, Kill, Registration, TreeNode};
+use crate::admin_client::{AdminClient, Call, Kill, Media, Registration, TreeNode};
 use crate::config::units;
 
 const DRAIN_POLL: Duration = Duration::from_millis(500);
@@ -154,10 +154,25 @@ fn calls(answer: Calls) -> String {
         .into_iter()
         .map(|call| {
             let codecs = [call.codec_a, call.codec_b].map(|codec| codec.unwrap_or_else(|| "-".to_owned()));
-            [call.id, call.state, call.from, call.to, humane::duration_ms(call.duration_ms), codecs.join(" / ")]
+            let sides = [call.media_a.unwrap_or_default(), call.media_b.unwrap_or_default()];
+            let lasts = humane::duration_ms(call.duration_ms);
+            let (scores, losses) = (sides.each_ref().map(score).join(" / "), sides.each_ref().map(loss).join(" / "));
+            [call.id, call.state, call.from, call.to, lasts, codecs.join(" / "), scores, losses]
         })
         .collect();
-    table::render(["CALL", "STATE", "FROM", "TO", "LASTS", "CODECS"], &rows)
+    table::render(["CALL", "STATE", "FROM", "TO", "LASTS", "CODECS", "MOS", "LOST"], &rows)
+}
+
+fn score(media: &Media) -> String {
+    media.mos.map_or_else(|| "-".to_owned(), |mos| format!("{mos:.1}"))
+}
+
+#[allow(clippy::cast_precision_loss)] // exact up to 2^53 packets
+fn loss(media: &Media) -> String {
+    match media.packets.saturating_add(media.lost) {
+        0 => "-".to_owned(),
+        all => format!("{:.1}%", 100.0 * media.lost as f64 / all as f64),
+    }
 }
 
 fn registrations(answer: Registrations) -> String {

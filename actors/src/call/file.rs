@@ -1,5 +1,6 @@
 //! What outlives a call's actor: its state, its record, and what is known of its parties.
 
+use media::Side;
 use serde::Serialize;
 use sip::Message;
 use std::cell::RefCell;
@@ -10,6 +11,7 @@ use super::leg::{LegId, LegState};
 use super::record::{Event, Record, What};
 use super::state::State;
 use super::{CallKey, CallMsg};
+use crate::figures::MediaFigures;
 use crate::shard::Core;
 use crate::shared::unix_ms;
 
@@ -71,6 +73,10 @@ pub struct CallView {
     pub codec_a: Option<String>,
     /// Codec towards the callee.
     pub codec_b: Option<String>,
+    /// The caller's media; `None` before there is any.
+    pub media_a: Option<MediaFigures>,
+    /// The callee's media.
+    pub media_b: Option<MediaFigures>,
     /// Shard.
     pub shard: usize,
     /// The caller's Call-ID.
@@ -141,6 +147,8 @@ impl CallFile {
     /// A line for the list.
     pub fn view(&self, key: CallKey) -> CallView {
         let facts = self.facts.borrow();
+        let stats = self.state.try_borrow().ok().and_then(|state| state.flow.as_ref().map(media::Flow::stats));
+        let figures = |side| stats.as_ref().map(|stats| MediaFigures::of(stats, side));
         let state = self.state.try_borrow().map_or("busy", |state| {
             let held = state.legs.iter().any(|l| l.state == LegState::Confirmed && l.holds);
             match (state.finished, facts.answered_ms, held) {
@@ -160,6 +168,8 @@ impl CallFile {
             duration_ms: unix_ms() - facts.started_ms,
             codec_a: facts.codec_a.clone(),
             codec_b: facts.codec_b.clone(),
+            media_a: figures(Side::A),
+            media_b: figures(Side::B),
             shard: self.shard,
             sip_call_id: facts.call_id.clone(),
         }

@@ -1,13 +1,14 @@
 //! The end of a call: BYE to who is left, the media path closed, the record written.
 
-use media::{FlowStats, SideStats};
+use media::{FlowStats, Side};
 use sip::{Method, Name, Status};
 
 use super::Work;
 use super::file::rfc3339;
 use super::leg::{LegId, LegState};
 use super::record::What;
-use crate::records::{CallDetail, EndedCall, MediaFigures};
+use crate::figures::MediaFigures;
+use crate::records::{CallDetail, EndedCall};
 use crate::shared::unix_ms;
 
 impl Work<'_> {
@@ -123,9 +124,10 @@ impl Work<'_> {
         let facts = self.file.facts.borrow();
         let now = unix_ms();
         let answered = facts.answered_ms;
-        let figures = |side: fn(&FlowStats) -> &SideStats| {
-            stats.as_ref().map_or_else(MediaFigures::default, |s| figures(side(s)))
-        };
+        let figures = |side| stats.as_ref().map_or_else(MediaFigures::default, |stats| MediaFigures::of(stats, side));
+        let (media_a, media_b) = (figures(Side::A), figures(Side::B));
+        media_a.count(&self.core.shared.counters.from_caller);
+        media_b.count(&self.core.shared.counters.from_callee);
         let detail = CallDetail {
             id: self.key.name().into(),
             sip_call_id: facts.call_id.clone(),
@@ -142,21 +144,10 @@ impl Work<'_> {
             hung_up_by: by.to_owned(),
             codec_a: facts.codec_a.clone(),
             codec_b: facts.codec_b.clone(),
-            media_a: figures(|s| &s.a),
-            media_b: figures(|s| &s.b),
+            media_a,
+            media_b,
             cause: cause.to_owned(),
         };
         self.core.record_call(EndedCall { detail, started_ms: facts.started_ms, ended_ms: now });
-    }
-}
-
-fn figures(side: &SideStats) -> MediaFigures {
-    MediaFigures {
-        packets: side.packets_received,
-        lost: side.lost,
-        jitter_ms: side.jitter_ms,
-        strangers: side.strangers,
-        forged: side.forged,
-        replayed: side.replayed,
     }
 }
