@@ -2,7 +2,7 @@
 //!
 //! In each turn the pool fills the frames of those who have sound ([`Room::frame`]), turns the room ([`Room::turn`]) and asks
 //! what each participant hears ([`Room::heard`], [`Room::listen`]). Of all who make a sound the loudest few are mixed
-//! ([`select`]); a participant hears their sum without itself. So most of a large room hears the very same samples, which
+//! (`select`); a participant hears their sum without itself. So most of a large room hears the very same samples, which
 //! [`Heard`] tells: its encoding can be shared. The sum is kept below full scale by a limiter, not by cutting it off.
 //!
 //! All memory is taken when the room is made; a turn allocates nothing.

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A worker puts samples on a [`Tape`] and never waits: what finds no room is counted. One writer thread for all recordings
-//! empties the tapes every fifth of a second, judges silence and length ([`judge`]), and writes ([`file`]). Every second what
+//! empties the tapes every fifth of a second, judges silence and length (`judge`), and writes (`file`). Every second what
 //! was written is synced and the header says so: the file is a valid WAV at any instant, and what `kill -9` costs is the
 //! last chunk at most. [`repair`] makes the header of such a file say all that is there.
 //!
