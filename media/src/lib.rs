@@ -5,7 +5,8 @@
 //! - **Rules**, which know no socket, clock or thread. [`rtp`] reads and rewrites packets in place and keeps the
 //!   statistics of RFC 3550; [`rtcp`] reads and writes reports; [`quality`] tells what losses and delay leave of a call;
 //!   [`codec`] turns samples into bytes and back; [`sound`] is what lies between packets and samples: jitter, loss, rates;
-//!   [`mixer`] is a room of participants; [`dtmf`] reads telephone-events; [`srtp`] protects and opens packets; [`tone`] makes a
+//!   [`mixer`] is a room of participants; [`dtmf`] reads telephone-events; [`srtp`] protects and opens packets; [`dtls`]
+//!   comes to its keys with a browser, and [`ice`], which speaks [`stun`], to its address; [`tone`] makes a
 //!   sine and measures one; [`prompt`] holds what is said to callers, and the rules to say numbers and dates; [`wav`] reads and
 //!   writes WAV. They take bytes and `now` (a [`std::time::Duration`] since any fixed point) and return values.
 //! - **Wires**: [`pool`], the RTP pool. Its worker threads own every media socket of the switch, and nothing outside that
@@ -17,7 +18,9 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod codec;
+pub mod dtls;
 pub mod dtmf;
+pub mod ice;
 pub mod mixer;
 pub mod pool;
 pub mod prompt;
@@ -27,6 +30,7 @@ pub mod rtcp;
 pub mod rtp;
 pub mod sound;
 pub mod srtp;
+pub mod stun;
 pub mod tone;
 pub mod wav;
 
