@@ -135,6 +135,8 @@ fn remote(socket: &UdpSocket, suite: Option<Suite>) -> Remote {
         payloads: [Payload::new(0, Codec::Pcmu, 8000)].into_iter().collect(),
         ptime_ms: 20,
         secure: suite.map(|suite| Secure { open: key(suite, 1), seal: key(suite, 2) }),
+        dtls: None,
+        ice: None,
     }
 }
 

@@ -39,7 +39,8 @@ impl Credentials {
     /// Fresh ones of ours, from a source of chance that nobody can guess.
     pub fn fresh(chance: &mut impl rand::RngCore) -> Credentials {
         let mut text = |chars: usize| {
-            let ice_char = |_| char::from(ICE_CHARS.get(chance.random_range(0..ICE_CHARS.len())).copied().unwrap_or(b'0'));
+            let ice_char =
+                |_| char::from(ICE_CHARS.get(chance.random_range(0..ICE_CHARS.len())).copied().unwrap_or(b'0'));
             (0..chars).map(ice_char).collect()
         };
         Credentials { ufrag: text(UFRAG_CHARS), password: text(PASSWORD_CHARS) }

@@ -68,6 +68,8 @@ pub fn audio(local: &Session, remote: &Session, seen: SocketAddr) -> Option<Audi
             payloads: payloads(&stream),
             ptime_ms: u8::try_from(stream.ptime_ms).unwrap_or(20),
             secure: None,
+            dtls: None,
+            ice: None,
         },
         keys: stream.keys,
         codec,

@@ -49,5 +49,7 @@ fn remote(port: u16) -> Remote {
             .collect(),
         ptime_ms: 20,
         secure: None,
+        dtls: None,
+        ice: None,
     }
 }

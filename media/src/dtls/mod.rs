@@ -217,6 +217,15 @@ impl Association {
         self.keys.get()
     }
 
+    /// Ends it, because a step of it has panicked.
+    pub(crate) fn give_up(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+        if let Some(mut machine) = self.machine.try_lock() {
+            machine.dtls = None;
+            machine.timeout = None;
+        }
+    }
+
     /// Whether it has failed.
     pub fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)

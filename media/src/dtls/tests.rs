@@ -136,7 +136,12 @@ fn a_party_that_never_answers_is_given_up_in_bounded_time_and_packets() {
     let mut pair = Pair::new(|_| Vec::new());
     pair.run(Duration::from_secs(600));
     assert!(matches!(pair.steps[0][..], [Step::Failed(Failure::Protocol(_))]), "{:?}", pair.steps);
-    assert!(pair.sent <= 3 * (FLIGHT_TRIES + 1) && pair.now <= Duration::from_secs(120), "{} {:?}", pair.sent, pair.now);
+    assert!(
+        pair.sent <= 3 * (FLIGHT_TRIES + 1) && pair.now <= Duration::from_secs(120),
+        "{} {:?}",
+        pair.sent,
+        pair.now
+    );
 }
 
 #[test]

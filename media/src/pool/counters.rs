@@ -46,6 +46,7 @@ pub(super) struct SideCounters {
     pub malformed: Counter,
     pub forged: Counter,
     pub replayed: Counter,
+    pub unserved: Counter,
     pub held: Counter,
     pub unmapped: Counter,
     pub send_failed: Counter,
@@ -76,6 +77,8 @@ pub struct Dropped {
     pub forged: u64,
     /// SRTP or SRTCP that came before.
     pub replayed: u64,
+    /// Datagrams of handshakes for which there was no room.
+    pub unserved: u64,
     /// From a side that should not send.
     pub held: u64,
     /// A payload that was not negotiated, or that the other side does not have.
@@ -116,6 +119,8 @@ pub struct SideStats {
     pub forged: u64,
     /// SRTP packets that came before, or so late that nobody can tell: dropped.
     pub replayed: u64,
+    /// Datagrams of the side's handshake for which there was no room: dropped.
+    pub unserved: u64,
     /// Packets from the side while it should not send: dropped.
     pub held: u64,
     /// Packets whose payload was not negotiated or that the other side does not have: dropped.
@@ -203,6 +208,7 @@ impl SideCounters {
             malformed: self.malformed.get(),
             forged: self.forged.get(),
             replayed: self.replayed.get(),
+            unserved: self.unserved.get(),
             held: self.held.get(),
             unmapped: self.unmapped.get(),
             send_failed: self.send_failed.get(),
@@ -234,6 +240,7 @@ pub(super) struct Vitals {
     pub malformed: Counter,
     pub forged: Counter,
     pub replayed: Counter,
+    pub unserved: Counter,
     pub held: Counter,
     pub unmapped: Counter,
     pub send_failed: Counter,
@@ -247,6 +254,7 @@ impl Vitals {
             malformed: self.malformed.get(),
             forged: self.forged.get(),
             replayed: self.replayed.get(),
+            unserved: self.unserved.get(),
             held: self.held.get(),
             unmapped: self.unmapped.get(),
             send_failed: self.send_failed.get(),

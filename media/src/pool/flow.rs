@@ -42,11 +42,14 @@ impl Flow {
             let wanted = wanted.sides.get_mut(side);
             // The first packet wakes the worker by itself, and what is waiting is done before it is judged. A socket that is
             // connected to an old peer would not report the new one.
-            let urgent = wanted.remote.is_some();
-            let same_place = wanted
-                .remote
-                .as_ref()
-                .is_some_and(|old| (old.rtp, old.rtcp, old.behind_nat) == (remote.rtp, remote.rtcp, remote.behind_nat));
+            // Who begins a handshake itself waits for nobody's.
+            let urgent = wanted.remote.is_some() || remote.dtls.is_some();
+            // With ICE, checks have said where it is, and its new credentials leave that until a new check says otherwise.
+            let same_place = wanted.remote.as_ref().is_some_and(|old| match (&old.ice, &remote.ice) {
+                (Some(_), Some(_)) => true,
+                (None, None) => (old.rtp, old.rtcp, old.behind_nat) == (remote.rtp, remote.rtcp, remote.behind_nat),
+                _ => false,
+            });
             if !same_place {
                 (wanted.seen, wanted.seen_rtcp) = (None, None);
             }

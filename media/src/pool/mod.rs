@@ -34,6 +34,9 @@
 //! first packet the socket is connected to its peer: from then on the kernel itself drops strangers. Packets that were queued
 //! before still pass the check here. A stranger gets not one byte back and changes nothing but a counter.
 //!
+//! A side with ICE ([`Remote::ice`]) is where its authentic checks say, and a side with DTLS ([`Remote::dtls`]) is heard and
+//! hears nothing until its handshake has come to keys, which happens beside the worker.
+//!
 //! # Choices
 //!
 //! - *Level-triggered epoll.* A phone's socket holds one packet in twenty milliseconds. With edges every wake would need a
@@ -56,6 +59,7 @@
 mod book;
 mod counters;
 mod flow;
+mod handshakes;
 mod ports;
 mod quality;
 mod room;
@@ -68,13 +72,15 @@ pub use flow::Flow;
 pub use quality::{Heard, Quality};
 pub use room::{Member, Room, RoomFigures, RoomSounds};
 pub use vocabulary::{
-    FlowCheckpoint, FlowId, FlowSpec, MediaEvent, OpenError, Owner, PAYLOADS_MAX, PoolBusy, PoolConfig, Recorded,
+    FlowCheckpoint, FlowId, FlowSpec, Handshake, Insecure, MediaEvent, OpenError, Owner, PAYLOADS_MAX, PoolBusy, PoolConfig, Recorded,
     Recording, Remote, Repeat, Secure, Side, Sides, Source,
 };
 pub use worker::{WorkerEnd, WorkerThread};
 
+use crate::dtls::Identity;
 use book::{Command, FlowRecord, Marks, Seat, Wanted, WantedSide};
 use counters::SideCounters;
+use handshakes::Handshakes;
 use parking_lot::Mutex;
 use ports::{PortPair, Ports};
 use std::io;
@@ -99,6 +105,9 @@ pub(crate) struct Inner {
     start: Instant,
     /// Our name in RTCP: random, and the same for all flows (RFC 7022 section 4.2).
     cname: String,
+    /// Our certificate for DTLS.
+    identity: Arc<Identity>,
+    handshakes: Handshakes,
 }
 
 impl Inner {
@@ -113,6 +122,7 @@ struct Alive(Arc<Inner>);
 
 impl Drop for Alive {
     fn drop(&mut self) {
+        self.0.handshakes.stop();
         for seat in &self.0.seats {
             seat.stopping.store(true, Ordering::SeqCst);
             seat.bell.ring();
@@ -163,9 +173,17 @@ impl Pool {
             seats: (0..workers).map(|number| Seat::new(number).map(Arc::new)).collect::<io::Result<_>>()?,
             start: Instant::now(),
             cname: format!("{:024x}", rand::random::<u128>() >> 32),
+            identity: Arc::new(Identity::fresh().map_err(io::Error::other)?),
+            handshakes: Handshakes::default(),
             config,
         });
+        handshakes::start(Arc::clone(&inner))?;
         Ok(Pool { _alive: Arc::new(Alive(Arc::clone(&inner))), inner })
+    }
+
+    /// Our certificate for DTLS; its fingerprint goes into descriptions, and associations are made with it.
+    pub fn identity(&self) -> &Arc<Identity> {
+        &self.inner.identity
     }
 
     /// How many workers the pool has.

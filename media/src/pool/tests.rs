@@ -69,6 +69,8 @@ fn payloads_past_the_bound_are_not_looked_at() {
         payloads,
         ptime_ms: 20,
         secure: None,
+        dtls: None,
+        ice: None,
     };
     let lanes = worker::Lanes::new(&remote, None);
     assert!(lanes.find(50 + 15).is_some() && lanes.find(50 + 16).is_none());

@@ -2,6 +2,8 @@
 
 use super::room::Member;
 use crate::codec::Payload;
+use crate::dtls::Association;
+use crate::ice::{CONSENT, Ice};
 use crate::prompt::Audio;
 use crate::recorder::Tape;
 use crate::srtp;
@@ -28,6 +30,8 @@ pub struct PoolConfig {
     pub ports: RangeInclusive<u16>,
     /// A side that should send and is silent this long ends its flow's peace; zero means never.
     pub media_timeout: Duration,
+    /// A side with ICE that neither checks nor is heard this long is sent nothing more (RFC 7675).
+    pub consent: Duration,
     /// Port pairs that are bound at the start and kept bound while idle.
     pub warm_pairs: usize,
     /// A pair beyond the warm ones that nobody wanted for this long is closed.
@@ -44,6 +48,7 @@ impl Default for PoolConfig {
             advertised_ip: None,
             ports: 20_000..=29_999,
             media_timeout: Duration::from_secs(30),
+            consent: CONSENT,
             warm_pairs: 128,
             idle_pairs: Duration::from_secs(60),
             commands_max: 4096,
@@ -116,7 +121,7 @@ pub struct FlowId {
     pub generation: u32,
 }
 
-/// Who is told about a flow. `events` is called from the worker's thread, a few times a call, and must not block.
+/// Who is told about a flow. `events` is called from a thread of the pool, a few times a call, and must not block.
 #[derive(Clone)]
 pub struct Owner {
     /// Handed back with every event; the call's own key.
@@ -149,8 +154,28 @@ pub enum MediaEvent {
         /// How long, in milliseconds.
         duration_ms: u32,
     },
+    /// The handshake with a side has come to keys: its media passes from now on.
+    Secured(Side),
+    /// The handshake with a side has failed, for good.
+    NotSecured(Side, Insecure),
+    /// A side has not shown for long that it still wants what it is sent (RFC 7675): it is sent nothing until it does.
+    ConsentLost(Side),
     /// The flow is gone: it could not be opened again after its worker died, or it was what killed the worker.
     Lost,
+}
+
+/// Why a side's media cannot be protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Insecure {
+    /// Another certificate than announced.
+    #[error("its certificate is not the one that its description announced")]
+    Stranger,
+    /// No SRTP profile in common.
+    #[error("it takes no SRTP profile that is known here")]
+    NoProfile,
+    /// The handshake itself, or its time.
+    #[error("its DTLS handshake failed")]
+    Protocol,
 }
 
 /// What a new flow wants besides two port pairs.
@@ -183,7 +208,23 @@ pub struct Remote {
     pub ptime_ms: u8,
     /// Its keys: all of its media is SRTP then, and nothing else passes.
     pub secure: Option<Secure>,
+    /// The handshake that comes to its keys: until then nothing passes either way. `secure` does not count beside it.
+    pub dtls: Option<Handshake>,
+    /// Where the side is, its checks say; `rtp` does not count beside it, and RTCP shares the port.
+    pub ice: Option<Ice>,
 }
+
+/// The DTLS association of a side; a side that keeps it must be given the same again.
+#[derive(Clone, Debug)]
+pub struct Handshake(pub Arc<Association>);
+
+impl PartialEq for Handshake {
+    fn eq(&self, other: &Handshake) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Handshake {}
 
 /// The keys of one side. A key that a side keeps, or comes back to, must be the same [`srtp::Key`] again: it knows which packets
 /// were protected with it.

@@ -85,7 +85,8 @@ fn no_bent_or_cut_message_is_taken_for_authentic_and_none_is_a_fault() {
         for bit in 0..8 {
             let mut bent = whole.clone();
             bent[at] ^= 1 << bit;
-            let taken = Message::parse(&bent).is_ok_and(|message| message.is_authentic(&password) && message.fingerprinted);
+            let taken =
+                Message::parse(&bent).is_ok_and(|message| message.is_authentic(&password) && message.fingerprinted);
             assert!(!taken, "byte {at} bit {bit}");
         }
     }

@@ -78,6 +78,8 @@ impl Phone {
             payloads: payloads.iter().copied().collect(),
             ptime_ms: 20,
             secure: None,
+            dtls: None,
+            ice: None,
         }
     }
 

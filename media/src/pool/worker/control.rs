@@ -1,9 +1,10 @@
 //! Commands: making a flow's entry agree with what its record wants.
 
 use super::super::book::FlowRecord;
+use super::super::handshakes::Job;
 use super::super::ports::PortPair;
-use super::super::sys;
 use super::super::vocabulary::{MediaEvent, Secure, Side, Sides};
+use super::super::{Inner, sys};
 use super::entry::{Entry, Guard, Lanes, Route, SideState, Stream, Voice};
 use super::play::{Playing, note_progress};
 use super::{BURST_MAX, Place, Token, Worker};
@@ -33,8 +34,9 @@ impl Worker<'_> {
             self.close(record, now);
             return record.tell(MediaEvent::Lost);
         }
+        let pool = self.pool;
         if let Some(entry) = self.entry(record.id.slot) {
-            negotiate(entry, now);
+            negotiate(pool, entry, now);
             choose_sources(entry);
             choose_recording(entry);
         }
@@ -147,6 +149,7 @@ fn new_side(record: &FlowRecord, side: Side, pair: Arc<PortPair>, now: Duration)
         pair,
         route: None,
         guard: None,
+        web: None,
         remote_serial: 0,
         source_serial: 0,
         lanes: Lanes::ANY,
@@ -179,7 +182,7 @@ fn new_side(record: &FlowRecord, side: Side, pair: Arc<PortPair>, now: Duration)
 }
 
 /// Takes over the far ends that changed.
-fn negotiate(entry: &mut Entry, now: Duration) {
+fn negotiate(pool: &Inner, entry: &mut Entry, now: Duration) {
     let wanted = entry.record.wanted.lock();
     let mut changed = false;
     for side in [Side::A, Side::B] {
@@ -191,7 +194,9 @@ fn negotiate(entry: &mut Entry, now: Duration) {
         let before = state.route;
         let mut route = Route::new(remote, wish.seen, wish.seen_rtcp);
         match before {
-            Some(before) if before.connected && before.rtp == route.rtp && route.latched => route.connected = true,
+            Some(before) if before.connected && before.rtp == route.rtp && route.latched && !route.ice => {
+                route.connected = true;
+            }
             Some(before) if before.connected => {
                 // A packet of the old peer that is queued already is caught by the source check.
                 if sys::disconnect(&state.pair.rtp).is_err() {
@@ -199,16 +204,30 @@ fn negotiate(entry: &mut Entry, now: Duration) {
                 }
             }
             // Not connected by this worker: known already if a predecessor saw a packet.
-            _ => route.connected = route.latched && state.pair.connect(route.rtp).is_ok(),
+            _ => route.connected = route.latched && !route.ice && state.pair.connect(route.rtp).is_ok(),
         }
         if before.is_none() {
             state.next_report = now + crate::rtcp::next_interval(rand::random());
         }
-        if !secure(state, remote.secure.as_ref()) {
+        let keys = match &remote.dtls {
+            Some(handshake) => {
+                handshake.0.keys().map(|keys| Secure { open: keys.open.clone(), seal: keys.seal.clone() })
+            }
+            None => remote.secure.clone(),
+        };
+        let keyed = secure(state, keys.as_ref());
+        if !keyed {
             tracing::error!(flow = ?entry.record.id, ?side, "the keys of a side are refused: it hears and says nothing");
-            (route.send, route.receive) = (false, false);
         }
         state.route = Some(route);
+        state.take_web(remote, now);
+        if let Some(route) = &mut state.route {
+            route.shut |= !keyed;
+        }
+        if let Some(to) = state.begins_at() {
+            let job = Job { record: Arc::clone(&entry.record), side, association: to.0, peer: to.1, datagram: None };
+            pool.handshakes.submit(job);
+        }
         state.voice = Voice::choose(remote);
         state.payloads.clone_from(&remote.payloads);
         state.remote_serial = wish.remote_serial;

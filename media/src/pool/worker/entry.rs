@@ -7,6 +7,7 @@ use super::super::sys;
 use super::super::vocabulary::{PAYLOADS_MAX, Recording, Remote, Sides};
 use super::DATAGRAM_BYTES_MAX;
 use super::play::Playing;
+use super::web::Web;
 use crate::codec::g711::Law;
 use crate::codec::{Codec, Payload};
 use crate::dtmf::EventReceiver;
@@ -40,6 +41,8 @@ pub struct SideState {
     pub route: Option<Route>,
     /// Its keys at work; without them its media is plain.
     pub guard: Option<Box<Guard>>,
+    /// ICE and DTLS, where it has one of them.
+    pub web: Option<Box<Web>>,
     pub remote_serial: u32,
     pub source_serial: u32,
     pub lanes: Lanes,
@@ -85,6 +88,12 @@ pub struct Route {
     /// A packet was accepted: `rtp` is where it came from, and nothing else will do.
     pub latched: bool,
     pub rtcp_latched: bool,
+    /// Checks say where it is: nobody is learned from packets, and the kernel keeps nobody out.
+    pub ice: bool,
+    /// An RTP packet was accepted.
+    pub heard: bool,
+    /// Nothing passes either way: its keys or its address are still to come, or it no longer consents.
+    pub shut: bool,
     /// The kernel knows as well.
     pub connected: bool,
     /// Since a round of housekeeping before the last one, too.
@@ -101,16 +110,20 @@ impl Route {
         let rtp = seen.unwrap_or(remote.rtp);
         let after = |rtp: SocketAddr| SocketAddr::new(rtp.ip(), rtp.port().saturating_add(1));
         let rtcp = seen_rtcp.or(remote.rtcp).unwrap_or(if remote.rtcp_mux { rtp } else { after(rtp) });
+        let ice = remote.ice.is_some();
         Route {
             rtp,
-            rtcp,
-            rtcp_mux: remote.rtcp_mux,
+            rtcp: if ice { rtp } else { rtcp },
+            rtcp_mux: remote.rtcp_mux || ice,
             behind_nat: remote.behind_nat,
             receive: remote.receive,
             send: remote.send,
             ptime_ms: u32::from(remote.ptime_ms.clamp(*Self::PTIME_MS.start(), *Self::PTIME_MS.end())),
             latched: seen.is_some(),
             rtcp_latched: seen_rtcp.is_some(),
+            ice,
+            heard: seen.is_some() && !ice,
+            shut: false,
             connected: false,
             connected_long: false,
             sealed: false,
@@ -120,18 +133,28 @@ impl Route {
     /// Whether RTP from there is the side's.
     #[inline]
     pub fn accepts(&self, from: SocketAddr) -> bool {
-        same_place(from, self.rtp) || (self.behind_nat && !self.latched && from.ip() == self.rtp.ip())
+        match self.ice {
+            false => same_place(from, self.rtp) || (self.behind_nat && !self.latched && from.ip() == self.rtp.ip()),
+            true => self.latched && same_place(from, self.rtp),
+        }
+    }
+
+    /// Whether the side is sent what it should hear.
+    #[inline]
+    pub fn hears(&self) -> bool {
+        self.receive && !self.shut
     }
 
     /// Whether RTCP from there is the side's.
     pub fn accepts_rtcp(&self, from: SocketAddr) -> bool {
-        same_place(from, self.rtcp) || (self.behind_nat && !self.rtcp_latched && from.ip() == self.rtp.ip())
+        let learns = self.behind_nat && !self.rtcp_latched && !self.ice && from.ip() == self.rtp.ip();
+        learns || same_place(from, self.rtcp) && (self.latched || !self.ice)
     }
 }
 
 /// Address and port agree. The kernel adds a scope to link-local IPv6 addresses, which SDP cannot say.
 #[inline]
-fn same_place(one: SocketAddr, other: SocketAddr) -> bool {
+pub fn same_place(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() == other.port() && one.ip() == other.ip()
 }
 
@@ -238,7 +261,7 @@ impl SideState {
     /// no room. The buffer has room behind the packet for what SRTP adds, and is not a packet any more afterwards.
     #[inline]
     pub fn send(&mut self, buffer: &mut [u8], length: usize, counters: &SideCounters, vitals: &Vitals) {
-        let Some(route) = &self.route else { return };
+        let Some(route) = self.route.as_ref().filter(|route| !route.shut) else { return };
         let sealed = match &mut self.guard {
             None => Ok(length),
             Some(guard) => match guard.sealer.rtp(buffer, length) {
@@ -280,7 +303,7 @@ impl SideState {
 
     /// Sends an RTCP packet to the side; what the kernel does not take is lost, as RTCP may be.
     pub fn send_rtcp(&mut self, packet: &[u8]) {
-        let Some(route) = &self.route else { return };
+        let Some(route) = self.route.as_ref().filter(|route| !route.shut) else { return };
         let mut buffer = [0; DATAGRAM_BYTES_MAX + OVERHEAD_BYTES_MAX];
         let packet = match &mut self.guard {
             None => packet,

@@ -20,6 +20,7 @@ impl Worker<'_> {
             self.seat.serving.store(entry.record.id.slot, Relaxed);
             release_keys(entry, now);
             notice_silence(entry, now);
+            notice_lost_consent(entry, pool.config.consent, now);
             for side in [Side::A, Side::B] {
                 seal(entry, side);
                 report_if_due(pool, entry, side, now);
@@ -77,6 +78,15 @@ fn notice_silence(entry: &mut Entry, now: Duration) {
     if silent {
         entry.timed_out = true;
         entry.record.tell(MediaEvent::TimedOut);
+    }
+}
+
+/// A side with ICE that has shown for long neither by a check nor by a packet that it is there.
+fn notice_lost_consent(entry: &mut Entry, limit: Duration, now: Duration) {
+    for side in [Side::A, Side::B] {
+        if entry.sides.get_mut(side).loses_consent(limit, now) {
+            entry.record.tell(MediaEvent::ConsentLost(side));
+        }
     }
 }
 

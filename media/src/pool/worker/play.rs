@@ -168,7 +168,7 @@ fn play_side(entry: &mut Entry, side: Side, beats: u64, now: Duration, vitals: &
     if !state.playing.is_generated() {
         return;
     }
-    let Some(route) = state.route.filter(|route| route.receive) else {
+    let Some(route) = state.route.filter(|route| route.hears()) else {
         state.own.flowing = false;
         return;
     };

@@ -2,8 +2,8 @@
 
 use super::super::book::FlowRecord;
 use super::super::counters::{SideCounters, Vitals};
-use super::super::sys;
 use super::super::vocabulary::{MediaEvent, Side};
+use super::super::{Inner, sys};
 use super::entry::{Entry, SideState};
 use super::play::Playing;
 use super::{BURST_MAX, DATAGRAM_BYTES_MAX, Token, Worker, nanos};
@@ -18,7 +18,7 @@ use std::time::Duration;
 impl Worker<'_> {
     /// Reads what a socket has, within its share.
     pub(super) fn readable(&mut self, token: Token, datagram: &mut [u8], now: Duration) {
-        let wake = self.wake;
+        let (wake, pool) = (self.wake, self.pool);
         let vitals = &self.seat.vitals;
         let Some(place) = self.places.get(token.place()) else { return };
         let Some((slot, side)) = place.flow else {
@@ -49,7 +49,7 @@ impl Worker<'_> {
             };
             match received {
                 Ok((length, from)) => {
-                    let mut hands = Hands { vitals, side, now };
+                    let mut hands = Hands { pool, vitals, side, now };
                     match (length == DATAGRAM_BYTES_MAX, token.is_rtcp()) {
                         (true, _) => hands.malformed(entry, from),
                         (false, true) => hands.rtcp(entry, datagram, length, from),
@@ -76,14 +76,15 @@ fn throw_away(socket: &UdpSocket, vitals: &Vitals, datagram: &mut [u8]) {
 }
 
 /// What handles one packet.
-struct Hands<'a> {
-    vitals: &'a Vitals,
-    side: Side,
-    now: Duration,
+pub struct Hands<'a> {
+    pub pool: &'a Inner,
+    pub vitals: &'a Vitals,
+    pub side: Side,
+    pub now: Duration,
 }
 
 impl Hands<'_> {
-    fn malformed(&self, entry: &Entry, from: SocketAddr) {
+    pub fn malformed(&self, entry: &Entry, from: SocketAddr) {
         let counters = entry.record.counters.get(self.side);
         let route = entry.sides.get(self.side).route.as_ref();
         if route.is_some_and(|route| route.accepts(from) || route.accepts_rtcp(from)) {
@@ -95,7 +96,7 @@ impl Hands<'_> {
     }
 
     /// A packet that the side's route does not accept, or that came before there is a route.
-    fn stranger(&self, counters: &SideCounters, routed: bool) {
+    pub fn stranger(&self, counters: &SideCounters, routed: bool) {
         if routed {
             counters.strangers.add(1);
             self.vitals.strangers.add(1);
@@ -119,14 +120,20 @@ impl Hands<'_> {
     /// The packet lies in the first `length` bytes of the buffer, behind which there is room for what SRTP adds.
     #[inline]
     fn rtp(&mut self, entry: &mut Entry, buffer: &mut [u8], length: usize, from: SocketAddr) {
+        if entry.sides.get(self.side).web.is_some() && super::web::is_other(buffer) {
+            return self.web(entry, buffer.get(..length).unwrap_or_default(), from);
+        }
         let record = &*entry.record;
         let counters = record.counters.get(self.side);
         let (me, other) = entry.sides.split_mut(self.side);
         let Some(route) = me.route.as_mut() else {
             return self.stranger(counters, false);
         };
-        if !route.accepts(from) {
+        if !route.accepts(from) && !me.web.as_ref().is_some_and(|web| web.has_checked(from)) {
             return self.stranger(counters, true);
+        }
+        if route.shut {
+            return self.stranger(counters, false);
         }
         let Some(packet) = buffer.get_mut(..length) else { return };
         if route.rtcp_mux && rtp::is_rtcp(packet) {
@@ -152,7 +159,7 @@ impl Hands<'_> {
             self.vitals.unmapped.add(1);
             return;
         };
-        if !route.latched {
+        if !route.heard {
             latch(record, self.side, me, from);
         }
         entry.timed_out = false;
@@ -187,8 +194,8 @@ impl Hands<'_> {
         if let Some(ear) = &mut me.ear {
             ear.packet(&header, header.payload(packet), self.now);
         }
-        let relayed = matches!(other.playing, Playing::Peer) && other.route.is_some_and(|route| route.receive);
-        if matches!(me.playing, Playing::Echo) && me.route.is_some_and(|route| route.receive) {
+        let relayed = matches!(other.playing, Playing::Peer) && other.route.is_some_and(|route| route.hears());
+        if matches!(me.playing, Playing::Echo) && me.route.is_some_and(|route| route.hears()) {
             let mut copy = [0; DATAGRAM_BYTES_MAX + OVERHEAD_BYTES_MAX];
             let buffer = if relayed {
                 if let Some(place) = copy.get_mut(..length) {
@@ -228,8 +235,12 @@ impl Hands<'_> {
             return self.stranger(counters, false);
         };
         // With a shared port the RTP rule has been applied, and there is no other address to learn.
-        if !(route.accepts_rtcp(from) || route.rtcp_mux && route.accepts(from)) {
+        let checked = || me.web.as_ref().is_some_and(|web| web.has_checked(from));
+        if !(route.accepts_rtcp(from) || route.rtcp_mux && route.accepts(from) || checked()) {
             return self.stranger(counters, true);
+        }
+        if route.shut {
+            return self.stranger(counters, false);
         }
         let Some(packet) = buffer.get_mut(..length) else { return };
         let length = match me.guard.as_mut().map(|guard| guard.opener.rtcp(packet)) {
@@ -293,11 +304,15 @@ fn latch(record: &FlowRecord, side: Side, me: &mut SideState, from: SocketAddr) 
     if route.behind_nat && route.rtcp_mux {
         route.rtcp = from;
     }
-    (route.rtp, route.latched) = (from, true);
-    route.connected = me.pair.connect(from).is_ok();
+    route.heard = true;
+    let place = if route.ice { route.rtp } else { from };
+    if !route.ice {
+        (route.rtp, route.latched) = (from, true);
+        route.connected = me.pair.connect(from).is_ok();
+    }
     let mut first = false;
     record.saw(side, me.remote_serial, |wanted| {
-        wanted.seen = Some(from);
+        wanted.seen = Some(place);
         first = !std::mem::replace(&mut wanted.heard, true);
     });
     if first {
