@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use sip::sdp::{
-    BadCrypto, CodecSpec, Crypto, CryptoSuite, Direction, KeyAndSalt, LocalPort, Mki, OurKeys, OurMedia, RelayPolicy,
-    Session, Srtp, agreed, answer, offer, relay_answer, relay_offer, revise,
+    BadCrypto, CodecSpec, Crypto, CryptoSuite, Direction, KeyAndSalt, LocalPort, Mki, OurKeys, OurMedia, Profile,
+    RelayPolicy, Session, Srtp, agreed, answer, offer, relay_answer, relay_offer, revise,
 };
 
 /// A line of RFC 4568 section 9.1's form, with the key of 30 bytes that section 5.1.1 shows.
@@ -21,7 +21,7 @@ fn keys(srtp: Srtp, seed: u8) -> OurKeys {
         mki: None,
     };
     let keys: Vec<Crypto> = CryptoSuite::ALL.into_iter().zip(1..).map(key).collect();
-    OurKeys { srtp, offers: true, savp: false, keys: keys.into() }
+    OurKeys { srtp, offers: true, profile: Profile::Avp, keys: keys.into(), web: None }
 }
 
 fn our(port: u16, keys: OurKeys) -> OurMedia {

@@ -292,7 +292,11 @@ impl Work<'_> {
             // Never plain where it was to be SRTP.
             return self.note(Some(id), What::Media { what: "its keys are of no use".into() });
         }
-        audio::connect(&flow, side, &agreement, secure);
+        if let Some(ice) = &agreement.remote.ice {
+            leg.keys.met(&ice.remote);
+        }
+        let handshake = agreement.dtls.as_ref().map(|dtls| leg.keys.handshake(dtls));
+        audio::connect(&flow, side, &agreement, secure, handshake);
         let (comma, suite) = agreement.keys.as_ref().map_or(("", ""), |keys| (", ", keys.local.suite.name()));
         let flows = match (agreement.party_sends, agreement.party_hears) {
             (true, true) => "",
@@ -300,7 +304,11 @@ impl Work<'_> {
             (false, true) => ", hears only",
             (false, false) => ", inactive",
         };
-        let what = sip::text![&agreement.codec, " at ", agreement.remote.rtp, comma, suite, flows];
+        let dtls = if agreement.dtls.is_some() { ", DTLS-SRTP" } else { "" };
+        let what = match agreement.remote.ice {
+            Some(_) => sip::text![&agreement.codec, " where ICE finds it", dtls, flows],
+            None => sip::text![&agreement.codec, " at ", agreement.remote.rtp, dtls, comma, suite, flows],
+        };
         self.note(Some(id), What::Media { what: what.into() });
         let mut facts = self.file.facts.borrow_mut();
         match side {

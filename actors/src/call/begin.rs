@@ -1,7 +1,7 @@
 //! The INVITE that begins a call: what it asks for, who asks, where it leads.
 
 use media::{FlowSpec, Owner, Side};
-use sip::sdp::{Carrier, Meaning, Session, Srtp};
+use sip::sdp::{Carrier, Meaning, OurKeys, Session, Srtp};
 use sip::transaction::ServerId;
 use sip::{Hop, Message, Name, Status};
 
@@ -134,10 +134,11 @@ impl Work<'_> {
             return Some(why);
         }
         let leg = self.state.leg(id)?;
-        let (policy, keys) = (super::media::relay_policy(), leg.keys.ours(Some(offer), leg.savp));
+        let policy = super::media::relay_policy();
+        let keys = OurKeys { web: Some(leg.keys.any_web()), ..leg.keys.ours(Some(offer), leg.profile) };
         let mut carried = offer.media.iter().filter(|section| policy.carries(offer, section)).peekable();
         carried.peek()?;
-        match carried.any(|section| keys.takes(section)) {
+        match carried.any(|section| keys.takes(offer, section)) {
             true => None,
             false if leg.keys.srtp() == Srtp::Never => Some("SRTP is switched off for this user"),
             false if leg.keys.srtp() == Srtp::Require => {

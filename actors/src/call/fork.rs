@@ -4,7 +4,7 @@ use media::{Side, Source};
 use sip::dialog::Dialog;
 use sip::dialog::reliable::{Sent, Verdict};
 use sip::dialog::session_timer::Policy;
-use sip::sdp::{Carrier, Meaning, Session, relay_offer};
+use sip::sdp::{Carrier, Meaning, Profile, Session, relay_offer};
 use sip::transaction::{ServerEnd, ServerId};
 use sip::{Hop, Message, Method, Name, Status, Writer};
 use std::fmt::Write as _;
@@ -72,12 +72,15 @@ impl Work<'_> {
             self.decided(None, format!("{aor} at {} is not rung: its SRTP keys would travel in plain SIP", leg.hop));
             return self.weigh(Status::NOT_ACCEPTABLE_HERE, NEEDS_TLS.into());
         }
-        let ours = self.state.flow.as_ref().zip(theirs).map(|(flow, theirs)| {
-            let our = audio::ours(flow, &leg, Some(&theirs));
-            relay_offer(&theirs, &our, &audio::relay_policy())
-        });
+        let ours = theirs.and_then(|theirs| self.first_offer(&leg, &theirs));
         self.state.legs.push(leg);
         self.send_invite(id, contact.uri.as_bytes(), &contact.path, aor, ours, None);
+    }
+
+    /// What a contact is offered of what the party that waits for it has said.
+    fn first_offer(&self, leg: &Leg, theirs: &Session) -> Option<Session> {
+        let our = audio::ours(self.state.flow.as_ref()?, leg, Some(theirs));
+        Some(relay_offer(theirs, &our, &audio::relay_policy()))
     }
 
     /// The side of the media path on which contacts are rung, and what the party that waits for them has said.
@@ -363,7 +366,7 @@ impl Work<'_> {
         if matches!(status.code(), 300..=399) && in_turn && self.redirected(id, response) {
             return;
         }
-        if matches!(status.code(), 488 | 606) && in_turn && self.retry_with_keys_demanded(id) {
+        if matches!(status.code(), 488 | 606) && in_turn && self.retry_with_another_profile(id) {
             return;
         }
         // A phone that declines for all of its owner's phones (6xx) ends the ringing of the others, before its refusal
@@ -434,20 +437,33 @@ impl Work<'_> {
         true
     }
 
-    /// A phone that refuses `RTP/AVP` with keys may be one that takes keys in `RTP/SAVP` alone: once more with that.
-    fn retry_with_keys_demanded(&mut self, id: LegId) -> bool {
-        let Some(leg) = self.state.leg_mut(id) else { return false };
-        let offer = leg.exchange.pending_offer();
-        let Some(offer) = offer.and_then(sip::sdp::demand_keys).filter(|_| !leg.savp) else { return false };
-        let Some(invite) = leg.invite.take() else { return false };
-        leg.savp = true;
+    /// A phone that refuses a transport may be one that takes another: once more with the next that our policy has for it.
+    fn retry_with_another_profile(&mut self, id: LegId) -> bool {
+        let (_, theirs) = self.place();
+        let Some((leg, theirs)) = self.state.leg_mut(id).zip(theirs) else { return false };
+        let Some(refused) = leg.exchange.pending_offer().cloned() else { return false };
+        let now = leg.profile;
+        let rest: Vec<Profile> = leg.profiles().into_iter().skip_while(|profile| *profile != now).skip(1).collect();
         leg.exchange.failed();
-        let call_id = self.core.new_call_id();
-        self.core.remove_dialog(leg.call_id.as_bytes(), leg.tag.as_bytes());
-        leg.call_id = call_id;
-        self.decided(Some(id), "refuses keys in RTP/AVP: the INVITE goes once more, with RTP/SAVP");
-        self.invite_again(id, &invite, Some(offer), None);
-        self.state.leg(id).is_some_and(|leg| leg.state == LegState::Early)
+        let transports = |offer: &Session| offer.media.iter().map(|media| media.protocol.clone()).collect::<Vec<_>>();
+        for profile in rest {
+            let Some(leg) = self.state.leg_mut(id) else { return false };
+            leg.profile = profile;
+            let Some(leg) = self.state.leg(id) else { return false };
+            let offer = self.first_offer(leg, &theirs).filter(|offer| transports(offer) != transports(&refused));
+            let Some(offer) = offer else { continue };
+            let named = offer.media.iter().find(|media| media.port != 0).map(|media| media.protocol.clone());
+            let call_id = self.core.new_call_id();
+            let Some(leg) = self.state.leg_mut(id) else { return false };
+            let Some(invite) = leg.invite.take() else { return false };
+            self.core.remove_dialog(leg.call_id.as_bytes(), leg.tag.as_bytes());
+            leg.call_id = call_id;
+            let named = named.unwrap_or_default();
+            self.decided(Some(id), format!("refuses what was offered: the INVITE goes once more, with {named}"));
+            self.invite_again(id, &invite, Some(offer), None);
+            return self.state.leg(id).is_some_and(|leg| leg.state == LegState::Early);
+        }
+        false
     }
 
     /// There is no connection to a party whose INVITE is too long for a datagram: it goes by UDP all the same (the

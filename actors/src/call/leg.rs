@@ -5,10 +5,10 @@ use media::Side;
 use sip::dialog::Dialog;
 use sip::dialog::reliable::{Received, Sent};
 use sip::dialog::session_timer::SessionTimer;
-use sip::sdp::{Carrier, OfferAnswer, Session};
+use sip::sdp::{Carrier, OfferAnswer, Profile, Session};
 use sip::text::Digits;
 use sip::transaction::ServerId;
-use sip::{Hop, Message, Method, Name, Status, Writer};
+use sip::{Hop, Message, Method, Name, Protocol, Status, Writer};
 use smol_str::{SmolStr, SmolStrBuilder};
 
 use super::begin::description;
@@ -114,8 +114,8 @@ pub struct Leg {
     pub exchange: OfferAnswer,
     /// Keys of its media.
     pub keys: Keyring,
-    /// Its phone takes keys in `RTP/SAVP` alone: it has refused them in `RTP/AVP`.
-    pub savp: bool,
+    /// What our offers name, until it has said something itself: the next of [`Leg::profiles`] when it has refused one.
+    pub profile: Profile,
     /// Session id of our descriptions (RFC 8866 section 5.2).
     pub session_id: u64,
     /// The party has put us on hold.
@@ -195,7 +195,7 @@ impl Leg {
             Identity::User(user) => Some(&**user),
             Identity::Gateway(_) | Identity::Anybody => None,
         };
-        let keys = Keyring::new(&core.shared.settings().srtp, user, is_private(&hop));
+        let keys = Keyring::new(&core.shared, user, is_private(&hop));
         let abilities = Abilities::of(&invite);
         let reliable_sent = Sent::new(invite.cseq(), outside::random());
         let secure = invite.request_uri().starts_with(b"sips:");
@@ -221,7 +221,7 @@ impl Leg {
             server: Some((server, invite)),
             exchange: OfferAnswer::new(),
             keys,
-            savp: false,
+            profile: Profile::Avp,
             session_id: u64::from(outside::random::<u32>()),
             holds: false,
             ack_due: false,
@@ -251,7 +251,9 @@ impl Leg {
         // A name may lead to any transport that its URI leaves open.
         let says_tls = |uri: &str| uri.starts_with("sips:") || uri.to_ascii_lowercase().contains(";transport=tls");
         let private = is_private(&hop) && (named.is_none() || says_tls(&contact.uri));
-        let keys = Keyring::new(&core.shared.settings().srtp, user.map(|user| &**user), private);
+        let keys = Keyring::new(&core.shared, user.map(|user| &**user), private);
+        // What registers over a WebSocket is a page, which speaks nothing else (RFC 8827 section 6.5).
+        let browser = matches!(hop.protocol, Protocol::Ws | Protocol::Wss);
         let too_long = if connects { TooLong::ByStream } else { TooLong::ByDatagram };
         Self {
             id,
@@ -275,7 +277,7 @@ impl Leg {
             server: None,
             exchange: OfferAnswer::new(),
             keys,
-            savp: false,
+            profile: if browser { Profile::Dtls } else { Profile::Avp },
             session_id: u64::from(outside::random::<u32>()),
             holds: false,
             ack_due: false,
@@ -330,6 +332,14 @@ impl Leg {
         let remote = self.exchange.remote().or_else(|| self.exchange.preview())?;
         let local = self.exchange.local().or_else(|| self.exchange.pending_offer())?;
         audio::audio(local, remote, self.hop.remote)
+    }
+
+    /// What our first offers name, one after the other, until one is not refused.
+    pub fn profiles(&self) -> [Profile; 4] {
+        match self.hop.protocol {
+            Protocol::Ws | Protocol::Wss => [Profile::Dtls, Profile::Avp, Profile::Savp, Profile::Savpf],
+            _ => [Profile::Avp, Profile::Savp, Profile::Savpf, Profile::Dtls],
+        }
     }
 
     /// The description of the party that is in force or, before that, previewed or offered.

@@ -1,8 +1,12 @@
 //! From what two descriptions agree on to what the pool is told.
 
 use media::codec::{Codec, Payload};
-use media::{Flow, Remote, Secure, Side, Source};
-use sip::sdp::{AgreedKeys, AgreedMedia, LocalPort, MediaKind, OurKeys, OurMedia, RelayPolicy, Session, agreed};
+use media::ice::{Credentials, Ice};
+use media::{Flow, Handshake, Remote, Secure, Side, Source};
+use sip::sdp::{
+    AgreedDtls, AgreedKeys, AgreedMedia, IceCredentials, LocalPort, MediaKind, OurKeys, OurMedia, RelayPolicy, Session,
+    State, agreed,
+};
 use smallvec::SmallVec;
 use std::net::SocketAddr;
 
@@ -17,7 +21,11 @@ pub fn relay_policy() -> RelayPolicy {
 pub fn ours(flow: &Flow, leg: &Leg, shape: Option<&Session>) -> OurMedia {
     // Its offer that waits for this, else what it has said last.
     let theirs = leg.exchange.pending_offer().or_else(|| leg.their_description());
-    ours_at(flow, leg.side, leg.session_id, leg.keys.ours(theirs, leg.savp), shape)
+    // An offer of the party with new ICE credentials wants new ones of ours (RFC 8839 section 4.4.1.1.1).
+    let asks = leg.exchange.pending_offer().filter(|_| leg.exchange.state() == State::OfferReceived);
+    let web = leg.keys.web((flow.id(), leg.side), asks);
+    let keys = OurKeys { web: Some(web), ..leg.keys.ours(theirs, leg.profile) };
+    ours_at(flow, leg.side, leg.session_id, keys, shape)
 }
 
 /// As [`ours`], for a party that has no leg yet.
@@ -36,6 +44,8 @@ pub struct AudioAgreement {
     pub remote: Remote,
     /// The keys, where the party's media is SRTP.
     pub keys: Option<AgreedKeys>,
+    /// The handshake that comes to them, where one does.
+    pub dtls: Option<AgreedDtls>,
     /// Name of the codec.
     pub codec: String,
     /// Whether the party wants to hear us; false while it holds.
@@ -49,6 +59,9 @@ pub struct AudioAgreement {
 pub fn audio(local: &Session, remote: &Session, seen: SocketAddr) -> Option<AudioAgreement> {
     let stream = agreed(local, remote).into_iter().find(|m| m.kind == MediaKind::Audio)?;
     let codec = stream.codec()?.encoding.to_string();
+    let credentials =
+        |ours: &IceCredentials| Credentials { ufrag: ours.ufrag.to_string(), password: ours.password.to_string() };
+    let ice = stream.ice.as_ref().map(|ice| Ice { local: credentials(&ice.local), remote: credentials(&ice.remote) });
     let behind_nat = stream.remote_rtp.ip() != seen.ip() && !stream.remote_rtp.ip().is_unspecified();
     let rtp = if behind_nat && is_private(stream.remote_rtp) {
         // A private address that is not where the phone is: its packets come from its NAT, whose address is the
@@ -69,9 +82,10 @@ pub fn audio(local: &Session, remote: &Session, seen: SocketAddr) -> Option<Audi
             ptime_ms: u8::try_from(stream.ptime_ms).unwrap_or(20),
             secure: None,
             dtls: None,
-            ice: None,
+            ice,
         },
         keys: stream.keys,
+        dtls: stream.dtls,
         codec,
         party_hears: stream.send,
         party_sends: stream.receive,
@@ -103,8 +117,8 @@ fn payloads(stream: &AgreedMedia) -> SmallVec<[Payload; 4]> {
 
 /// Tells the pool where the party on `side` is. A refusal (the worker's queue is full) is logged: the pool's counters
 /// show it, and the next change repeats it.
-pub fn connect(flow: &Flow, side: Side, agreement: &AudioAgreement, secure: Option<Secure>) {
-    if flow.connect(side, Remote { secure, ..agreement.remote.clone() }).is_err() {
+pub fn connect(flow: &Flow, side: Side, agreement: &AudioAgreement, secure: Option<Secure>, dtls: Option<Handshake>) {
+    if flow.connect(side, Remote { secure, dtls, ..agreement.remote.clone() }).is_err() {
         tracing::warn!(flow = ?flow.id(), "the media worker is too busy to connect a side");
     }
 }

@@ -109,7 +109,11 @@ impl Work<'_> {
             },
             // Without an offer we offer what is in force, and that both may talk: only so can a phone on hold come back
             // (section 14.2, RFC 6337 section 5.3).
-            Meaning::OfferInvited => self.state.leg(id).and_then(|leg| leg.exchange.local().map(resumed)),
+            Meaning::OfferInvited => self
+                .state
+                .leg(id)
+                .and_then(|leg| leg.exchange.local().map(resumed))
+                .map(|offer| sip::sdp::reoffer(&offer)),
             _ => None,
         };
         let leg = self.state.leg_mut(id)?;
@@ -218,6 +222,7 @@ impl Work<'_> {
     /// A re-INVITE of ours.
     pub fn reinvite(&mut self, id: LegId, offer: Session) {
         let (interval, min_se) = self.session_policy().offer();
+        let offer = sip::sdp::reoffer(&offer);
         let Some(leg) = self.state.leg_mut(id) else { return };
         let interval = leg.session.map_or(interval, |timer| timer.refresh_value());
         if leg.exchange.sent(Carrier::Invite, Some(offer.clone())).is_err() {

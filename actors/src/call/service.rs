@@ -137,6 +137,12 @@ impl Work<'_> {
             MediaEvent::Dtmf { side, digit, duration_ms } => {
                 note(self, format!("key {digit} on side {side:?}, {duration_ms} ms"));
             }
+            MediaEvent::Secured(side) => note(self, format!("keys agreed with side {side:?} by DTLS")),
+            MediaEvent::NotSecured(side, why) => {
+                note(self, format!("side {side:?} has no keys: {why}"));
+                self.hang_up_all("switch", "the media of a party cannot be protected");
+            }
+            MediaEvent::ConsentLost(side) => note(self, format!("side {side:?} no longer answers for its address")),
             MediaEvent::Lost => {
                 note(self, "the media path was lost".into());
                 self.hang_up_all("switch", "the media path was lost");

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use super::codec::{formats, pairs};
 use super::crypto::{AgreedKeys, agreed_keys};
 use super::session::{Media, MediaKind, Session};
+use super::web::{AgreedDtls, AgreedIce, agreed_dtls, agreed_ice};
 
 /// A stream that both sides want.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,10 @@ pub struct AgreedMedia {
     pub rtcp_mux: bool,
     /// What protects it, if anything does (RFC 4568).
     pub keys: Option<AgreedKeys>,
+    /// The handshake that comes to its keys, if one does (RFC 5763).
+    pub dtls: Option<AgreedDtls>,
+    /// How its party is found, if not by the addresses here (RFC 8445).
+    pub ice: Option<AgreedIce>,
     /// Whether we send.
     pub send: bool,
     /// Whether we receive.
@@ -102,9 +107,14 @@ fn wants<'a>(local: &'a Session, stream: &AgreedMedia) -> (Option<u16>, Vec<(u8,
 
 fn agreed_section(line: usize, local: &Session, ours: &Media, remote: &Session, theirs: &Media) -> Option<AgreedMedia> {
     let wanted = ours.port != 0 && theirs.port != 0 && ours.kind == theirs.kind;
-    if !wanted || !ours.is_rtp() || !theirs.is_rtp() {
+    if !wanted || !local.is_rtp(ours) || !remote.is_rtp(theirs) || ours.is_dtls() != theirs.is_dtls() {
         return None;
     }
+    let dtls = match ours.is_dtls() {
+        true => Some(agreed_dtls(local, ours, remote, theirs)?),
+        false => None,
+    };
+    let ice = agreed_ice(local, ours, remote, theirs);
     let keys = agreed_keys(ours, theirs).ok()?;
     let known = formats(ours);
     let mut payloads: Vec<AgreedPayload> = Vec::new();
@@ -125,13 +135,17 @@ fn agreed_section(line: usize, local: &Session, ours: &Media, remote: &Session, 
     }
     let (mine, their) = (local.direction_of(ours), remote.direction_of(theirs));
     let rtcp_mux = ours.rtcp_mux() && theirs.rtcp_mux();
+    // Where ICE is to find the party, what its description says may be no address at all.
+    let nowhere = ice.is_some().then(|| SocketAddr::from(([0, 0, 0, 0], theirs.port)));
     Some(AgreedMedia {
         line,
         kind: theirs.kind.clone(),
-        remote_rtp: remote.rtp_target(theirs)?,
+        remote_rtp: remote.rtp_target(theirs).or(nowhere)?,
         remote_rtcp: if rtcp_mux { None } else { remote.rtcp_target(theirs) },
         rtcp_mux,
         keys,
+        dtls,
+        ice,
         send: mine.sends() && their.receives(),
         receive: mine.receives() && their.sends(),
         payloads,

@@ -144,8 +144,11 @@ impl Session {
     pub fn direction_of(&self, media: &Media) -> Direction {
         let said = |attributes: &[Attribute]| attributes.iter().rev().find_map(|a| Direction::from_name(&a.name));
         let direction = said(&media.attributes).or_else(|| said(&self.attributes)).unwrap_or_default();
+        // A browser that hides its address until it is checked writes none, and holds nobody.
         match self.connection_of(media) {
-            Some(connection) if connection.is_unspecified() => direction.and(Direction::SendOnly),
+            Some(connection) if connection.is_unspecified() && !self.is_found_by_ice(media) => {
+                direction.and(Direction::SendOnly)
+            }
             _ => direction,
         }
     }
@@ -296,7 +299,7 @@ impl RtpMap {
 impl fmt::Debug for Attribute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = match self.name.as_str() {
-            "crypto" | "key-mgmt" => Some("(secret)"),
+            "crypto" | "key-mgmt" | "ice-pwd" => Some("(secret)"),
             _ => self.value.as_deref(),
         };
         f.debug_struct("Attribute").field("name", &self.name).field("value", &value).finish()

@@ -9,8 +9,10 @@ use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use super::attribute::Attribute;
+use super::ours::LocalPort;
 use super::parse::number;
-use super::session::{Media, Session};
+use super::session::{Media, MediaKind, Session};
+use super::web::{DTLS_PROTOCOL, OurWeb, Setup, write_mid};
 
 /// Lines of a section beyond this many are not looked at.
 pub const CRYPTOS_MAX: usize = 16;
@@ -218,11 +220,6 @@ impl Media {
         let lines = self.attributes.iter().filter(|attribute| attribute.name == CRYPTO).take(CRYPTOS_MAX);
         lines.filter_map(|attribute| Crypto::parse(attribute.value.as_deref()?).ok())
     }
-
-    /// Whether we could carry it as RTP or SRTP, as far as its transport goes.
-    pub(super) fn is_rtp(&self) -> bool {
-        self.is_plain_rtp() || self.is_secure_rtp() && self.cryptos().next().is_some()
-    }
 }
 
 /// Whether the media of a party is encrypted.
@@ -237,32 +234,55 @@ pub enum Srtp {
     Require,
 }
 
-/// What we do about SRTP towards one party, and our keys for it.
+/// The transport that an offer of ours names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// `RTP/AVP`, with keys where the policy has them (RFC 8643).
+    #[default]
+    Avp,
+    /// `RTP/SAVP`
+    Savp,
+    /// `RTP/SAVPF`
+    Savpf,
+    /// `UDP/TLS/RTP/SAVPF`
+    Dtls,
+}
+
+/// What we do about SRTP towards one party, our keys for it, and our end of DTLS and ICE.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OurKeys {
     /// The policy.
     pub srtp: Srtp,
-    /// Whether we offer it by ourselves: keys are shown to whoever reads the signalling.
+    /// Whether we offer keys in descriptions by ourselves: they are shown to whoever reads the signalling.
     pub offers: bool,
-    /// Whether an offer says `RTP/SAVP` where the policy would let it say `RTP/AVP` with keys (RFC 8643 section 4).
-    pub savp: bool,
+    /// What an offer says, where the policy leaves it open: one that requires SRTP never says `RTP/AVP`.
+    pub profile: Profile,
     /// Our keys, one a suite, the most wanted first; their tags are for offers.
     pub keys: Arc<[Crypto]>,
+    /// Our end of DTLS and ICE; without it neither is spoken.
+    pub web: Option<OurWeb>,
 }
 
 impl OurKeys {
     /// Whether a section that the party has offered fits the policy.
-    pub fn takes(&self, offered: &Media) -> bool {
+    pub fn takes(&self, offer: &Session, offered: &Media) -> bool {
         match (self.pick(offered), offered.is_plain_rtp()) {
             (Some(_), _) => true,
-            (None, plain) => plain && self.srtp != Srtp::Require,
+            (None, plain) => plain && self.srtp != Srtp::Require || self.setup_for(offer, offered).is_some(),
         }
+    }
+
+    /// What we are in the DTLS association of an offered section.
+    fn setup_for(&self, offer: &Session, offered: &Media) -> Option<(&OurWeb, Setup)> {
+        let spoken = self.srtp != Srtp::Never && offered.is_dtls() && offer.is_rtp(offered);
+        let web = self.web.as_ref().filter(|_| spoken)?;
+        Some((web, web.answer_to(offer.setup_of(offered))?))
     }
 
     /// Our line for an answer: our key for the first of the offer's suites that we have, with the offer's tag
     /// (RFC 4568 section 5.1.2).
     fn pick(&self, offered: &Media) -> Option<Crypto> {
-        if self.srtp == Srtp::Never || !offered.is_rtp() {
+        if self.srtp == Srtp::Never || !offered.is_plain_rtp() && !offered.is_secure_rtp() {
             return None;
         }
         offered.cryptos().find_map(|theirs| {
@@ -271,20 +291,44 @@ impl OurKeys {
         })
     }
 
-    /// Writes the transport and our key into the answer to a section; false where the policy does not take it.
-    pub(super) fn write_answer(&self, offered: &Media, ours: &mut Media) -> bool {
+    /// Writes transport, keys, certificate and candidate into the answer to a section; false where the policy does not take it.
+    pub(super) fn write_answer(&self, offer: &Session, offered: &Media, ours: &mut Media, port: &LocalPort) -> bool {
         // The transport of the answer is the offer's (RFC 3264 section 6.1).
         ours.protocol.clone_from(&offered.protocol);
         let picked = self.pick(offered);
         ours.attributes.extend(picked.iter().map(Crypto::to_attribute));
-        picked.is_some() || self.takes(offered)
+        if let Some((web, setup)) = self.setup_for(offer, offered) {
+            web.write_dtls(ours, setup);
+        }
+        if let Some(web) = self.web.as_ref().filter(|_| offered.is_dtls() && offer.ice_of(offered).is_some()) {
+            web.write_ice(ours, port);
+        }
+        if let Some(mid) = offered.mid().filter(|_| offered.is_dtls()) {
+            // An answer has the tag of its offer (RFC 5888 section 9.1).
+            ours.attributes.push(Attribute::value("mid", mid));
+        }
+        picked.is_some() || self.takes(offer, offered)
     }
 
-    /// Writes the transport and all our keys into an offer.
-    pub(super) fn write_offer(&self, ours: &mut Media) {
-        let feedback = ours.protocol.to_ascii_uppercase().ends_with("AVPF");
-        let keyed = self.srtp == Srtp::Require || self.srtp == Srtp::Prefer && (self.offers || self.savp);
-        let secure = keyed && (self.srtp == Srtp::Require || self.savp);
+    /// Writes the transport and all that belongs to it into the offer of the section at `index`.
+    pub(super) fn write_offer(&self, ours: &mut Media, port: &LocalPort, index: usize) {
+        if let Some(web) = self.web.as_ref().filter(|_| self.profile == Profile::Dtls && self.srtp != Srtp::Never) {
+            ours.protocol = SmolStr::new_static(DTLS_PROTOCOL);
+            // Either, also within an association: the answer keeps what there is (RFC 8842 section 5.5).
+            web.write_dtls(ours, Setup::ActPass);
+            web.write_ice(ours, port);
+            return write_mid(ours, None, index);
+        }
+        // A browser has no other name for any stream; phones that know no feedback refuse an audio stream for it.
+        let only_named = ours.is_dtls() && ours.kind == MediaKind::Audio;
+        let named = ours.protocol.to_ascii_uppercase().ends_with("AVPF") && !only_named;
+        let feedback = named || self.profile == Profile::Savpf;
+        if only_named {
+            ours.attributes.retain(|attribute| attribute.name != "rtcp-fb");
+        }
+        let demanded = matches!(self.profile, Profile::Savp | Profile::Savpf);
+        let keyed = self.srtp == Srtp::Require || self.srtp == Srtp::Prefer && (self.offers || demanded);
+        let secure = keyed && (self.srtp == Srtp::Require || demanded);
         ours.protocol = SmolStr::new_static(match (secure, feedback) {
             (true, true) => "RTP/SAVPF",
             (true, false) => "RTP/SAVP",
@@ -295,18 +339,6 @@ impl OurKeys {
             ours.attributes.extend(self.keys.iter().map(Crypto::to_attribute));
         }
     }
-}
-
-/// An offer whose keys stand in `RTP/AVP` (RFC 8643), with `RTP/SAVP` instead; `None` where it has none such.
-pub fn demand_keys(offer: &Session) -> Option<Session> {
-    let mut next = offer.clone();
-    let mut changed = false;
-    for media in next.media.iter_mut().filter(|media| media.is_plain_rtp() && media.attribute(CRYPTO).is_some()) {
-        let feedback = media.protocol.to_ascii_uppercase().ends_with("AVPF");
-        media.protocol = SmolStr::new_static(if feedback { "RTP/SAVPF" } else { "RTP/SAVP" });
-        changed = true;
-    }
-    changed.then_some(next)
 }
 
 /// The keys of a stream: which of the lines of two sections in force belong together. `Err` where one of them demands keys

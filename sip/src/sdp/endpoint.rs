@@ -6,6 +6,7 @@ use smol_str::ToSmolStr;
 use super::attribute::{Attribute, Direction, PTIME_MAX_MS, PTIME_MIN_MS};
 use super::codec::{CodecSpec, Format, describe, formats};
 use super::ours::OurMedia;
+use super::relay::has_place;
 use super::session::{Media, MediaKind, Session};
 
 /// An answer, and where in it the one stream is.
@@ -42,8 +43,9 @@ pub fn answer(
         let port = our.port(line)?;
         let carried = offered.port != 0
             && offered.kind == MediaKind::Audio
-            && our.keys.takes(offered)
-            && offer.rtp_target(offered).is_some();
+            && our.keys.takes(offer, offered)
+            && !offered.is_bundle_only()
+            && has_place(offer, offered);
         if !carried {
             return None;
         }
@@ -60,7 +62,7 @@ pub fn answer(
     let codec = CodecSpec { map, fmtp: spec.fmtp.clone() };
     let ptime_ms = offered.ptime_ms();
     let mut ours = stream(&offered.protocol, std::iter::once(&codec).chain(events.as_ref()), ptime_ms);
-    let _taken = our.keys.write_answer(offered, &mut ours);
+    let _taken = our.keys.write_answer(offer, offered, &mut ours, port);
     let direction = offer.direction_of(offered).answered_with(wanted);
     port.write(&mut ours, direction, offered.rtcp_mux());
     let mut media: Vec<Media> = offer.media.iter().map(Media::rejected).collect();
@@ -68,7 +70,7 @@ pub fn answer(
         *place = ours;
     }
     Ok(Answered {
-        session: our.session(media, Vec::new()),
+        session: our.session(media, Some(offer), Vec::new()),
         line,
         codec,
         telephone_event: events.map(|events| events.map.payload),
@@ -82,12 +84,14 @@ pub fn answer(
 /// A later offer in the same dialog goes through [`super::revise`].
 pub fn offer(capabilities: &[CodecSpec], our: &OurMedia, direction: Direction, ptime_ms: u16) -> Session {
     let mut media = stream("RTP/AVP", capabilities.iter(), ptime_ms.clamp(PTIME_MIN_MS, PTIME_MAX_MS));
-    our.keys.write_offer(&mut media);
     match our.port(0) {
-        Some(port) => port.write(&mut media, direction, true),
+        Some(port) => {
+            our.keys.write_offer(&mut media, port, 0);
+            port.write(&mut media, direction, true);
+        }
         None => media = media.rejected(),
     }
-    our.session(vec![media], Vec::new())
+    our.session(vec![media], None, Vec::new())
 }
 
 /// Telephone events at `clock_hz` under the offerer's number (RFC 4733 section 2.5.1.1), when both sides have them.

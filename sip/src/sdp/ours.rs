@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use super::attribute::{Attribute, Direction};
 use super::crypto::OurKeys;
 use super::session::{Connection, Line, Media, Origin, Session};
+use super::web::session_attributes;
 use crate::text::Piece;
 
 /// Our side of a description: everything in it that is not about codecs.
@@ -51,7 +52,14 @@ impl OurMedia {
 
     /// A description of ours around `media`. `c=` stands in each active section, so that sections may differ; a session
     /// level `c=` is there as well, for readers that look nowhere else.
-    pub(super) fn session(&self, media: Vec<Media>, attributes: Vec<Attribute>) -> Session {
+    /// `offer` is what it answers, if it is an answer.
+    pub(super) fn session(
+        &self,
+        media: Vec<Media>,
+        offer: Option<&Session>,
+        mut attributes: Vec<Attribute>,
+    ) -> Session {
+        attributes.extend(session_attributes(&media, offer));
         let first = media.iter().find(|media| media.port != 0).and_then(|media| media.connection.clone());
         Session {
             origin: Origin {
@@ -104,6 +112,17 @@ pub fn revise(previous: &Session, mut next: Session) -> Session {
         next.origin.version = previous.origin.version.wrapping_add(1);
     }
     next
+}
+
+/// Our last description as an offer: in an answer we had to choose who begins a handshake, in an offer either end may, and the
+/// answer keeps what there is (RFC 8842 section 5.5).
+pub fn reoffer(previous: &Session) -> Session {
+    let mut next = previous.clone();
+    let sections = next.media.iter_mut().filter(|media| media.port != 0 && media.is_dtls());
+    for setup in sections.flat_map(|media| &mut media.attributes).filter(|attribute| attribute.name == "setup") {
+        setup.value = Some(SmolStr::new_static("actpass"));
+    }
+    revise(previous, next)
 }
 
 /// Our last description with every active stream put on hold: `sendrecv` becomes `sendonly`, `recvonly` becomes

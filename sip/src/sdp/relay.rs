@@ -38,7 +38,11 @@ impl RelayPolicy {
     /// Whether a section can be carried at all: a kind that we carry, RTP or SRTP with keys in the description, an
     /// address literal to send to.
     pub fn carries(&self, session: &Session, media: &Media) -> bool {
-        media.port != 0 && self.kinds.contains(&media.kind) && media.is_rtp() && session.rtp_target(media).is_some()
+        !media.is_bundle_only()
+            && media.port != 0
+            && self.kinds.contains(&media.kind)
+            && session.is_rtp(media)
+            && has_place(session, media)
     }
 
     /// The formats of `media` that may cross, the preferred first; nothing when no codec is left.
@@ -54,6 +58,11 @@ impl RelayPolicy {
         }
         kept
     }
+}
+
+/// Whether we know, or shall know, where the party of a section is.
+pub(super) fn has_place(session: &Session, media: &Media) -> bool {
+    session.rtp_target(media).is_some() || session.is_found_by_ice(media)
 }
 
 /// The offer that goes to the other leg for the offer `received` from the first.
@@ -74,12 +83,12 @@ pub fn relay_offer(received: &Session, our: &OurMedia, policy: &RelayPolicy) -> 
         let kept: Vec<Kept<'_>> =
             kept.iter().map(|(format, map)| Kept { theirs: *format, map, fmtp: format.fmtp }).collect();
         let mut ours = crossing(theirs, &kept, policy);
-        our.keys.write_offer(&mut ours);
+        our.keys.write_offer(&mut ours, port, index);
         let direction = received.direction_of(theirs);
         port.write(&mut ours, policy.direction.unwrap_or(direction), true);
         ours
     });
-    our.session(media.collect(), crossing_session_attributes(received, policy))
+    our.session(media.collect(), None, crossing_session_attributes(received, policy))
 }
 
 /// The answer to `offer`, the description that the first leg offered to us, for the `answer` of the other leg to what
@@ -93,7 +102,7 @@ pub fn relay_answer(offer: &Session, answer: &Session, our: &OurMedia, policy: &
     let media = offer.media.iter().enumerate().map(|(index, offered)| {
         answered_section(offer, offered, answer, index, our, policy).unwrap_or_else(|| offered.rejected())
     });
-    our.session(media.collect(), crossing_session_attributes(answer, policy))
+    our.session(media.collect(), Some(offer), crossing_session_attributes(answer, policy))
 }
 
 fn answered_section(
@@ -117,7 +126,7 @@ fn answered_section(
         return None;
     }
     let mut ours = crossing(answered, &kept, policy);
-    if !our.keys.write_answer(offered, &mut ours) {
+    if !our.keys.write_answer(offer, offered, &mut ours, port) {
         return None;
     }
     let wanted = answer.direction_of(answered).and(policy.direction.unwrap_or_default());
