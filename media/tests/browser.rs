@@ -416,3 +416,97 @@ fn a_million_bogus_datagrams_of_every_kind_change_nothing_and_get_not_one_byte()
     assert!(forger.recv(&mut [0; 16]).is_err());
     browser.hears(&mut callee, flow.local(Side::B));
 }
+
+/// The next media packet that a browser gets, opened.
+fn opened(browser: &mut Browser) -> Option<(media::rtp::Header, usize)> {
+    let mut buffer = [0; 2048];
+    let length = browser.phone.rtp.recv(&mut buffer).ok().filter(|_| buffer[0] >= 128)?;
+    if media::rtp::is_rtcp(&buffer[..length]) {
+        return None;
+    }
+    let length = browser.keys.as_mut().unwrap().1.rtp(&mut buffer[..length]).unwrap();
+    Some((media::rtp::Header::parse(&buffer[..length]).unwrap(), length))
+}
+
+#[test]
+fn what_a_browser_hears_is_one_stream_whoever_speaks_and_whichever_worker_sends_it() {
+    let (pool, mut threads) = running(config());
+    let (flow, mut browser, mut callee, events) = half_web(&pool, Role::Server);
+    browser.connect(flow.local(Side::A));
+    assert_eq!(next(&events), MediaEvent::Secured(Side::A));
+    browser.hears(&mut callee, flow.local(Side::B));
+    let mut last: Option<media::rtp::Header> = None;
+    let mut heard = |browser: &mut Browser, packets: usize, mut send: Box<dyn FnMut() + '_>| {
+        let deadline = Instant::now() + PATIENCE;
+        let mut got = 0;
+        while got < packets {
+            assert!(Instant::now() < deadline, "{got} of {packets}");
+            send();
+            let Some((header, _)) = opened(browser) else { continue };
+            if let Some(last) = last {
+                assert_eq!(header.ssrc, last.ssrc);
+                assert_eq!(header.sequence, last.sequence.wrapping_add(1));
+                let forward = header.timestamp.wrapping_sub(last.timestamp);
+                assert!((1..=8000 * 20).contains(&forward), "{forward}");
+            }
+            last = Some(header);
+            got += 1;
+        }
+    };
+    let to = flow.local(Side::B);
+    heard(&mut browser, 5, Box::new(|| drop(callee.send(to, 0, &[1; 160]))));
+    for round in 0..3 {
+        flow.hear(Side::A, Source::MusicOnHold).unwrap();
+        flow.wake();
+        heard(&mut browser, 5, Box::new(|| {}));
+        flow.hear(Side::A, Source::Peer).unwrap();
+        flow.wake();
+        settle(&pool, &flow);
+        // Music that is on its way is of the same stream.
+        heard(&mut browser, 5, Box::new(|| drop(callee.send(to, 0, &[2; 160]))));
+        // Another phone of the same party, with numbers of its own.
+        (callee.ssrc, callee.sequence, callee.timestamp) = (0xd0 + round, 60_000, 7);
+        heard(&mut browser, 5, Box::new(|| drop(callee.send(to, 0, &[3; 160]))));
+        pool.ask_panic(0);
+        assert_eq!(threads.remove(0).join(), WorkerEnd::Panicked("asked to panic".into()));
+        threads.push(pool.start_worker(0).unwrap());
+        heard(&mut browser, 5, Box::new(|| drop(callee.send(to, 0, &[4; 160]))));
+    }
+}
+
+#[test]
+fn reports_about_a_browsers_stream_name_it_as_each_end_knows_it() {
+    let (pool, _threads) = running(config());
+    let (flow, mut browser, mut callee, _events) = half_web(&pool, Role::Server);
+    browser.connect(flow.local(Side::A));
+    let sent = callee.sequence;
+    browser.hears(&mut callee, flow.local(Side::B));
+    callee.send(flow.local(Side::B), 0, &[1; 160]);
+    let (header, _) = until_some(|| opened(&mut browser));
+    assert_ne!(header.ssrc, callee.ssrc);
+    // NACK and PLI of the browser ask the phone for what it has sent.
+    let ahead = header.sequence.wrapping_sub(callee.sequence.wrapping_sub(1));
+    assert!(callee.sequence.wrapping_sub(sent) < 1000);
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
+    let nack = |sender: u32, of: u32, pid: u16| {
+        words(&[0x80c9_0001, sender, 0x81cd_0003, sender, of, u32::from(pid) << 16, 0x81ce_0002, sender, of])
+    };
+    let plain = nack(0xb0, header.ssrc, header.sequence);
+    let mut secret = plain.clone();
+    secret.resize(plain.len() + OVERHEAD_BYTES_MAX, 0);
+    let length = browser.keys.as_mut().unwrap().0.rtcp(&mut secret, plain.len()).unwrap();
+    browser.phone.rtp.send_to(&secret[..length], flow.local(Side::A)).unwrap();
+    assert_eq!(callee.receive_rtcp(), nack(0xb0, callee.ssrc, header.sequence.wrapping_sub(ahead)));
+    // And the phone's report is about what the browser hears.
+    let report = |ssrc: u32, timestamp: u32| words(&[0x80c8_0006, ssrc, 1, 2, timestamp, 3, 4]);
+    callee.rtcp.send_to(&report(callee.ssrc, 0), flow.local_rtcp(Side::B)).unwrap();
+    let mut buffer = [0; 2048];
+    let length = until_some(|| {
+        let length = browser.phone.rtp.recv(&mut buffer).ok()?;
+        media::rtp::is_rtcp(&buffer[..length]).then_some(length)
+    });
+    let length = browser.keys.as_mut().unwrap().1.rtcp(&mut buffer[..length]).unwrap();
+    let timestamp = u32::from_be_bytes(buffer[16..20].try_into().unwrap());
+    assert_eq!(buffer[..length], report(header.ssrc, timestamp)[..]);
+    assert_eq!(timestamp, header.timestamp.wrapping_sub(callee.timestamp.wrapping_sub(160)));
+}

@@ -295,6 +295,10 @@ impl Agent {
         let known = self.arrived.iter().any(|m| m.starts_with(&format!("{method} ")) && branch(m) == branch(&request));
         match method.as_str() {
             "ACK" => {}
+            // It speaks plain RTP alone, and says so as a phone does: this was no call to it.
+            "INVITE" if request.contains("\nm=") && !request.contains(" RTP/AVP ") => {
+                return self.reply(&request, "488 Not Acceptable Here", "", "");
+            }
             "INVITE" => {
                 let call_id = header(&request, "Call-ID").expect("a Call-ID").to_owned();
                 let is_new = !header(&request, "To").is_some_and(|to| to.contains("tag="));

@@ -9,6 +9,7 @@
 
 pub mod agent;
 pub mod baresip;
+pub mod browser;
 pub mod config;
 pub mod dns;
 pub mod party;

@@ -1,14 +1,17 @@
 //! RTCP: reports and farewells, read without copying and written into the caller's buffer (RFC 3550 section 6).
 //!
 //! Reading: [`parse`] checks a whole compound packet first, then [`Compound`] iterates over its parts; what the switch
-//! does not use (source descriptions, feedback, most of XR) comes as [`Part::Other`] and is relayed untouched by the pool.
+//! does not use (source descriptions, feedback, most of XR) comes as [`Part::Other`] and is relayed by the pool, which changes no more
+//! than the names and numbers of a stream that it has renamed itself ([`translate`]).
 //! Writing: [`Report::write`] builds one compound packet: SR or RR, SDES with the CNAME, and BYE at the end of a stream.
 
 use crate::rtp::{Malformed, ReportInterval};
 use std::time::Duration;
 
+mod translate;
 mod xr;
 
+pub use translate::{Translation, translate};
 pub use xr::VoipMetrics;
 
 #[cfg(test)]

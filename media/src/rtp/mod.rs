@@ -119,6 +119,14 @@ pub fn set_sequence(packet: &mut [u8], sequence: u16) {
     }
 }
 
+/// Replaces the timestamp.
+#[inline]
+pub fn set_timestamp(packet: &mut [u8], timestamp: u32) {
+    if let Some(field) = packet.get_mut(4..8) {
+        field.copy_from_slice(&timestamp.to_be_bytes());
+    }
+}
+
 /// Replaces the synchronisation source.
 #[inline]
 pub fn set_ssrc(packet: &mut [u8], ssrc: u32) {

@@ -222,6 +222,7 @@ impl Hands<'_> {
                 return;
             };
             rtp::set_payload_type(buffer, across);
+            other.unify(record, self.side.other(), buffer, &header, lane.clock_hz, self.now);
             mark_if_due(other, buffer);
             other.send(buffer, length, record.counters.get(self.side.other()), self.vitals);
         }
@@ -285,7 +286,11 @@ impl Hands<'_> {
             }
         }
         if relayed {
-            other.send_rtcp(packet);
+            let (sent, heard) = (other.translation(), me.translation());
+            if let Some(packet) = buffer.get_mut(..length) {
+                rtcp::translate(packet, sent.as_ref(), heard.as_ref());
+                other.send_rtcp(packet);
+            }
         }
     }
 }

@@ -6,6 +6,7 @@
 use super::super::handshakes::Job;
 use super::super::vocabulary::Remote;
 use super::entry::{Entry, SideState, same_place};
+use super::one::One;
 use super::relay::Hands;
 use crate::dtls::{Association, Role};
 use crate::ice::Lite;
@@ -28,6 +29,8 @@ pub struct Web {
     consented: Duration,
     /// It was, not too long ago.
     consents: bool,
+    /// How what it hears becomes one stream.
+    pub one: One,
 }
 
 impl Web {
@@ -45,13 +48,13 @@ impl SideState {
             self.web = None;
             return;
         }
-        let before = self.web.take().and_then(|web| web.lite);
+        let (before, one) = self.web.take().map_or((None, One::default()), |web| (web.lite, web.one));
         let lite = match (&remote.ice, before) {
             (Some(ice), Some(lite)) if lite.ice() == ice => Some(lite),
             (Some(ice), _) => Lite::new(ice),
             (None, _) => None,
         };
-        self.web = Some(Box::new(Web { lite, association, consented: now, consents: true }));
+        self.web = Some(Box::new(Web { lite, association, consented: now, consents: true, one }));
         self.open_or_shut();
     }
 
