@@ -83,6 +83,7 @@ impl Baresip {
              audio_source aufile,{}\naudio_player aubridge,ear\nsnd_path {folder}\n\
              ausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\n\
              module_path {}\nmodule g711.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\nmodule srtp.so\n\
+             module dtls_srtp.so\n\
              module_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{}\n",
             rtp.start(),
             rtp.end(),

@@ -22,8 +22,8 @@ mod tests;
 const FLIGHT: Duration = Duration::from_millis(250);
 /// Repetitions of a flight before it is given up.
 const FLIGHT_TRIES: usize = 7;
-/// A handshake that takes longer has failed.
-const HANDSHAKE: Duration = Duration::from_secs(30);
+/// A handshake that takes longer than this from its first datagram has failed.
+const HANDSHAKE: Duration = Duration::from_secs(15);
 /// Largest datagram of ours, for every path that carries IPv6.
 const DATAGRAM_BYTES: usize = 1200;
 /// A server that junk has broken before the party's certificate came begins anew, so often.
@@ -183,6 +183,9 @@ struct Machine {
     timeout: Option<Instant>,
     begun: bool,
     beginnings: u32,
+    /// When it has failed if there are no keys, and why its last beginning has.
+    deadline: Option<Instant>,
+    last: Option<Failure>,
 }
 
 impl Association {
@@ -190,7 +193,16 @@ impl Association {
     /// comes.
     pub fn new(identity: &Arc<Identity>, role: Role, expected: &[Fingerprint], now: Instant) -> Association {
         let dtls = Some(identity.speaker(role, now));
-        let machine = Machine { dtls, known: false, material: None, timeout: None, begun: false, beginnings: 0 };
+        let machine = Machine {
+            dtls,
+            known: false,
+            material: None,
+            timeout: None,
+            begun: false,
+            beginnings: 0,
+            deadline: None,
+            last: None,
+        };
         Association {
             identity: Arc::clone(identity),
             role,
@@ -263,7 +275,8 @@ impl Association {
         if self.keys.get().is_some() {
             return None;
         }
-        self.machine.lock().timeout
+        let machine = self.machine.lock();
+        machine.timeout.into_iter().chain(machine.deadline).min()
     }
 
     fn step(
@@ -277,7 +290,15 @@ impl Association {
             return Step::Same;
         }
         let had = self.keys.get().is_some();
+        if !had && machine.deadline.is_some_and(|deadline| now >= deadline) {
+            let late = || Failure::Protocol("it took too long".to_owned());
+            let failure = machine.last.take().unwrap_or_else(late);
+            return self.fail(&mut machine, failure);
+        }
         let fed = input(&mut machine, now).map_err(|error| Failure::Protocol(error.to_string()));
+        if machine.begun && machine.deadline.is_none() {
+            machine.deadline = Some(now + HANDSHAKE);
+        }
         let polled = self.poll(&mut machine, send);
         match fed.and(polled) {
             Ok(()) => {}
@@ -286,19 +307,15 @@ impl Association {
                 machine.dtls = None;
                 return Step::Same;
             }
-            Err(Failure::Protocol(_)) if self.may_begin_anew(&machine) => {
+            Err(failure @ Failure::Protocol(_)) if self.may_begin_anew(&machine) => {
+                machine.last = Some(failure);
                 machine.dtls = Some(self.identity.speaker(self.role, now));
                 machine.timeout = None;
                 machine.begun = false;
                 machine.beginnings += 1;
                 return Step::Same;
             }
-            Err(failure) => {
-                machine.dtls = None;
-                machine.timeout = None;
-                self.failed.store(true, Ordering::Relaxed);
-                return Step::Failed(failure);
-            }
+            Err(failure) => return self.fail(&mut machine, failure),
         }
         match machine.material.take() {
             Some(keys) if machine.known => match self.keys.set(keys) {
@@ -310,6 +327,12 @@ impl Association {
                 Step::Same
             }
         }
+    }
+
+    fn fail(&self, machine: &mut Machine, failure: Failure) -> Step {
+        (machine.dtls, machine.timeout, machine.deadline) = (None, None, None);
+        self.failed.store(true, Ordering::Relaxed);
+        Step::Failed(failure)
     }
 
     /// Whoever knows where the party is can send in its name before it has shown who it is; that shall not keep it out.

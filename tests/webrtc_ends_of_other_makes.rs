@@ -1,0 +1,141 @@
+//! WebRTC ends that are no browsers: aiortc, over a WebSocket of ours, and baresip with ICE and DTLS-SRTP, over plain SIP.
+
+mod support;
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde_json::{Value, json};
+use support::agent::Agent;
+use support::baresip::Baresip;
+use support::config::Config;
+use support::phone::Phone;
+use support::switch::Switch;
+use support::wire::{Wire, status};
+use support::{PATIENCE, project, until};
+
+const ALICE_HZ: u16 = 440;
+const BOB_HZ: u16 = 900;
+
+fn lab() -> Config {
+    Config::lab().set("auth", "algorithms", r#"["MD5"]"#)
+}
+
+/// aiortc in a process of its own; it ends when this is dropped.
+struct Aiortc {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Aiortc {
+    fn start() -> Self {
+        let home = std::env::var_os("STROWGER_BROWSER").map_or_else(|| project("target/browser"), PathBuf::from);
+        let mut child = Command::new(home.join("venv/bin/python"))
+            .arg(project("tests/support/browser/aiortc_peer.py"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("aiortc: tests/setup browser installs it");
+        let (stdin, stdout) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
+        let mut peer = Self { child, stdin, stdout: BufReader::new(stdout) };
+        assert_eq!(peer.read()["ready"], true);
+        peer
+    }
+
+    fn ask(&mut self, command: Value) -> Value {
+        writeln!(self.stdin, "{command}").expect("it takes commands");
+        self.read()
+    }
+
+    fn read(&mut self) -> Value {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("it answers");
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+    }
+
+    fn hears_tone(&mut self, hz: u16) {
+        let mut last = Value::Null;
+        let heard = until(PATIENCE, || {
+            last = self.ask(json!({ "do": "hear", "hz": hz }));
+            last["share"].as_f64().filter(|share| *share > 0.8)
+        });
+        assert!(heard.is_some(), "{hz} Hz: {last}");
+    }
+}
+
+impl Drop for Aiortc {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The body of a message.
+fn body(message: &str) -> &str {
+    message.split_once("\r\n\r\n").map_or("", |(_, body)| body)
+}
+
+/// An INVITE of aiortc's, and its voice.
+fn aiortc_invites(alice: &mut Agent, number: &str) -> (Aiortc, String) {
+    let mut peer = Aiortc::start();
+    let sdp = peer.ask(json!({ "do": "offer", "hz": ALICE_HZ }))["sdp"].as_str().expect("an offer").to_owned();
+    let to = format!("sip:{number}@example.com");
+    let invite = alice.request("INVITE", &to, "Content-Type: application/sdp\n", &sdp);
+    (peer, invite)
+}
+
+#[test]
+fn aiortc_calls_the_tone_and_hears_it() {
+    let switch = Switch::start(lab());
+    let mut alice = Agent::new(Wire::websocket(switch.http(), "/sip"), "alice");
+    let (mut peer, invite) = aiortc_invites(&mut alice, "5501");
+    let answer = alice.ask_as_user(&invite);
+    assert_eq!(status(&answer), Some(200), "{answer}");
+    peer.ask(json!({ "do": "take", "sdp": body(&answer) }));
+    peer.hears_tone(1000);
+}
+
+#[test]
+fn aiortc_calls_a_phone_and_each_hears_the_other() {
+    let switch = Switch::start(lab());
+    let mut bob = Phone::registered(&switch, "bob", "udp");
+    let mut alice = Agent::new(Wire::websocket(switch.http(), "/sip"), "alice");
+    let (mut peer, invite) = aiortc_invites(&mut alice, "1002");
+    let ringing = std::thread::spawn(move || (alice.ask_as_user(&invite), alice));
+    let at = bob.pick_up();
+    let (answer, mut alice) = ringing.join().expect("an answer");
+    assert_eq!(status(&answer), Some(200), "{answer}");
+    peer.ask(json!({ "do": "take", "sdp": body(&answer) }));
+    bob.play_tone(at, BOB_HZ);
+    peer.hears_tone(BOB_HZ);
+    bob.hears_tone(at, f64::from(ALICE_HZ));
+    bob.hang_up(at);
+    alice.expect("BYE");
+}
+
+/// Debian's baresip 1.0: browsers have not had such certificates for years, and the library does not know them.
+#[test]
+fn a_phone_with_a_certificate_of_rsa_has_no_call_rather_than_a_plain_one() {
+    let switch = Switch::start(lab());
+    let mut alice = Baresip::with_srtp(&switch, "alice", "tls", ALICE_HZ, "dtls_srtp");
+    let mut bob = Phone::registered(&switch, "bob", "udp");
+    alice.dial("1002");
+    let at = bob.pick_up();
+    bob.expect_state(at, "disconnected");
+    alice.expect("CALL_CLOSED");
+}
+
+#[test]
+fn a_phone_that_takes_keys_with_feedback_alone_is_called() {
+    let switch = Switch::start(lab());
+    let mut alice = Baresip::with_srtp(&switch, "alice", "tls", ALICE_HZ, "srtp-mandf");
+    let mut bob = Phone::registered(&switch, "bob", "udp");
+    let from = bob.call("1001");
+    alice.pick_up();
+    bob.expect_media(from, "active");
+    bob.play_tone(from, BOB_HZ);
+    alice.hears_tone(BOB_HZ);
+    bob.hears_tone(from, f64::from(ALICE_HZ));
+}
