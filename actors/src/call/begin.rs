@@ -1,7 +1,7 @@
 //! The INVITE that begins a call: what it asks for, who asks, where it leads.
 
 use media::{FlowSpec, Owner, Side};
-use sip::sdp::{Carrier, Meaning, OurKeys, Session, Srtp};
+use sip::sdp::{Carrier, Meaning, OurKeys, Profile, Session, Srtp};
 use sip::transaction::ServerId;
 use sip::{Hop, Message, Name, Status};
 
@@ -135,7 +135,9 @@ impl Work<'_> {
         }
         let leg = self.state.leg(id)?;
         let policy = super::media::relay_policy();
-        let keys = OurKeys { web: Some(leg.keys.any_web()), ..leg.keys.ours(Some(offer), leg.profile) };
+        let keys = leg.keys.ours(Some(offer), leg.profile);
+        let web = (keys.profile == Profile::Dtls).then(|| leg.keys.any_web());
+        let keys = OurKeys { web, ..keys };
         let mut carried = offer.media.iter().filter(|section| policy.carries(offer, section)).peekable();
         carried.peek()?;
         match carried.any(|section| keys.takes(offer, section)) {

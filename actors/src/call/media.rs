@@ -4,8 +4,8 @@ use media::codec::{Codec, Payload};
 use media::ice::{Credentials, Ice};
 use media::{Flow, Handshake, Remote, Secure, Side, Source};
 use sip::sdp::{
-    AgreedDtls, AgreedKeys, AgreedMedia, IceCredentials, LocalPort, MediaKind, OurKeys, OurMedia, RelayPolicy, Session,
-    State, agreed,
+    AgreedDtls, AgreedKeys, AgreedMedia, IceCredentials, LocalPort, MediaKind, OurKeys, OurMedia, Profile, RelayPolicy,
+    Session, State, agreed,
 };
 use smallvec::SmallVec;
 use std::net::SocketAddr;
@@ -23,8 +23,9 @@ pub fn ours(flow: &Flow, leg: &Leg, shape: Option<&Session>) -> OurMedia {
     let theirs = leg.exchange.pending_offer().or_else(|| leg.their_description());
     // An offer of the party with new ICE credentials wants new ones of ours (RFC 8839 section 4.4.1.1.1).
     let asks = leg.exchange.pending_offer().filter(|_| leg.exchange.state() == State::OfferReceived);
-    let web = leg.keys.web((flow.id(), leg.side), asks);
-    let keys = OurKeys { web: Some(web), ..leg.keys.ours(theirs, leg.profile) };
+    let keys = leg.keys.ours(theirs, leg.profile);
+    let web = (keys.profile == Profile::Dtls).then(|| leg.keys.web((flow.id(), leg.side), asks));
+    let keys = OurKeys { web, ..keys };
     ours_at(flow, leg.side, leg.session_id, keys, shape)
 }
 
