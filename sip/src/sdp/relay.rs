@@ -171,6 +171,10 @@ fn crossing(source: &Media, kept: &[Kept<'_>], policy: &RelayPolicy) -> Media {
 /// `attribute`, which starts with a payload type or `*`, under the numbers that we write.
 fn renumbered(attribute: &Attribute, kept: &[Kept<'_>]) -> Option<Attribute> {
     let (payload, rest) = attribute.payload_and_rest()?;
+    if attribute.name == "rtcp-fb" && rest.split_ascii_whitespace().next() == Some("transport-cc") {
+        // It counts packets by a header extension, and none crosses.
+        return None;
+    }
     if payload == "*" {
         return Some(attribute.clone());
     }
