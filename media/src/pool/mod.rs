@@ -72,8 +72,8 @@ pub use flow::Flow;
 pub use quality::{Heard, Quality};
 pub use room::{Member, Room, RoomFigures, RoomSounds};
 pub use vocabulary::{
-    FlowCheckpoint, FlowId, FlowSpec, Handshake, Insecure, MediaEvent, OpenError, Owner, PAYLOADS_MAX, PoolBusy, PoolConfig, Recorded,
-    Recording, Remote, Repeat, Secure, Side, Sides, Source,
+    FlowCheckpoint, FlowId, FlowSpec, Handshake, Insecure, MediaEvent, OpenError, Owner, PAYLOADS_MAX, PoolBusy,
+    PoolConfig, Recorded, Recording, Remote, Repeat, Secure, Side, Sides, Source,
 };
 pub use worker::{WorkerEnd, WorkerThread};
 

@@ -451,7 +451,7 @@ fn speak(voice: &mut Voice, payloads: &Packets, entry: &mut Entry, side: Side, n
         (state.own.flowing, voice.marker_due) = (true, true);
     }
     voice.mixed_until = voice.mixed_until.wrapping_add(beat_units);
-    if !state.route.is_some_and(|route| route.receive) {
+    if !state.route.is_some_and(|route| route.hears()) {
         state.own.flowing = false;
         return 0;
     }
