@@ -186,6 +186,8 @@ fn caller(pool: &Pool, payload: Payload) -> (Flow, UdpSocket) {
         payloads: [payload].into_iter().collect(),
         ptime_ms: 20,
         secure: None,
+        dtls: None,
+        ice: None,
     };
     flow.connect(Side::A, remote).unwrap();
     (flow, socket)
