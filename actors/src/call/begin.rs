@@ -62,7 +62,7 @@ impl Work<'_> {
             });
         }
         if let Some(offer) = &offer
-            && !offer.media.iter().any(|section| super::media::relay_policy().carries(offer, section))
+            && !offer.media.iter().any(|section| self.relay_policy().carries(offer, section))
         {
             self.decided(Some(LegId::CALLER), "no audio section that can be carried");
             return self.refuse(Status::NOT_ACCEPTABLE_HERE, None, 88);
@@ -134,7 +134,7 @@ impl Work<'_> {
             return Some(why);
         }
         let leg = self.state.leg(id)?;
-        let (policy, keys) = (super::media::relay_policy(), leg.keys.ours(Some(offer), leg.savp));
+        let (policy, keys) = (self.relay_policy(), leg.keys.ours(Some(offer), leg.savp));
         let mut carried = offer.media.iter().filter(|section| policy.carries(offer, section)).peekable();
         carried.peek()?;
         match carried.any(|section| keys.takes(section)) {

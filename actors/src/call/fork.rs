@@ -74,7 +74,7 @@ impl Work<'_> {
         }
         let ours = self.state.flow.as_ref().zip(theirs).map(|(flow, theirs)| {
             let our = audio::ours(flow, &leg, Some(&theirs));
-            relay_offer(&theirs, &our, &audio::relay_policy())
+            relay_offer(&theirs, &our, &self.relay_policy())
         });
         self.state.legs.push(leg);
         self.send_invite(id, contact.uri.as_bytes(), &contact.path, aor, ours, None);

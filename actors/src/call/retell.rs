@@ -120,9 +120,9 @@ impl Work<'_> {
         let theirs = resumed(self.state.leg(self.state.other(id)?)?.exchange.remote()?);
         let flow = self.state.flow.as_ref()?;
         let our = |shape| audio::ours(flow, leg, Some(shape));
-        let mut now = relay_answer(remote, &theirs, &our(remote), &audio::relay_policy());
+        let mut now = relay_answer(remote, &theirs, &our(remote), &self.relay_policy());
         if !now.has_active_media() {
-            now = relay_offer(&theirs, &our(&theirs), &audio::relay_policy());
+            now = relay_offer(&theirs, &our(&theirs), &self.relay_policy());
         }
         now.has_active_media().then(|| revise(local, now))
     }

@@ -7,6 +7,7 @@ mod play;
 mod record;
 mod relay;
 mod room;
+mod transcode;
 
 use super::Inner;
 use super::book::{Command, Seat};
