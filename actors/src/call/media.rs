@@ -95,12 +95,17 @@ pub fn audio(local: &Session, remote: &Session, seen: SocketAddr) -> Option<Audi
     })
 }
 
-/// Whether some codec of the one is a codec of the other, or can be made of it.
-pub fn passes(one: &AudioAgreement, other: &AudioAgreement) -> bool {
+/// Whether some codec of the one is a codec of the other, or can be made of it by who codes `coded`.
+pub fn passes(one: &AudioAgreement, other: &AudioAgreement, coded: &[CodecSpec]) -> bool {
     let (mine, theirs) = (&one.remote.payloads, &other.remote.payloads);
-    let coded = |payloads: &[Payload]| payloads.iter().any(|payload| payload.sound_hz().is_some());
+    let known = |payload: &Payload| {
+        let same = |spec: &CodecSpec| {
+            spec.map.clock_hz == payload.clock_hz && Codec::from_name(&spec.map.encoding) == payload.codec
+        };
+        payload.sound_hz().is_some() && coded.iter().any(same)
+    };
     let shared = mine.iter().any(|mine| !mine.events && theirs.iter().any(|theirs| mine.same_format(theirs)));
-    shared || coded(mine) && coded(theirs)
+    shared || mine.iter().any(known) && theirs.iter().any(known)
 }
 
 fn is_private(address: SocketAddr) -> bool {

@@ -41,7 +41,8 @@ impl Work<'_> {
     /// offered what can.
     pub fn retell_deaf(&mut self, id: LegId) {
         let Some(other) = self.state.other(id) else { return };
-        let deaf = self.agreed(id).zip(self.agreed(other)).is_some_and(|(one, two)| !audio::passes(&one, &two));
+        let deaf =
+            self.agreed(id).zip(self.agreed(other)).is_some_and(|(one, two)| !audio::passes(&one, &two, &self.coded()));
         if let Some(leg) = self.state.leg_mut(other).filter(|_| deaf) {
             leg.retell = true;
             self.retell(other);
@@ -84,7 +85,7 @@ impl Work<'_> {
         }
         let Some(other) = self.state.other(id) else { return };
         let passes = match (self.agreed(id), self.agreed(other)) {
-            (Some(one), Some(two)) => audio::passes(&one, &two),
+            (Some(one), Some(two)) => audio::passes(&one, &two, &self.coded()),
             (mine, _) => mine.is_some(),
         };
         if !passes {
