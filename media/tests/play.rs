@@ -72,7 +72,9 @@ fn what_the_pool_plays_is_heard_in_wide_band_codecs_at_their_clock() {
             let count = decoder.decode(&packet.payload, &mut room).unwrap();
             samples.extend_from_slice(&room[..count]);
             let units = payload.clock_hz / 1000 * packet_ms;
-            assert!(last.is_none_or(|last| packet.header.timestamp == last.wrapping_add(units)), "{payload:?}");
+            // After a wake that is later than is made up for the clock has gone on by whole beats.
+            let skipped = last.map(|last| packet.header.timestamp.wrapping_sub(last).wrapping_sub(units));
+            assert!(skipped.is_none_or(|skipped| skipped % (payload.clock_hz / 50) == 0), "{payload:?} {skipped:?}");
             last = Some(packet.header.timestamp);
         }
         let found = measure(&samples[samples.len() / 2..], decoder.rate_hz()).unwrap();
