@@ -20,7 +20,7 @@ const TONE_DBM0: f64 = -8.7;
 
 fn phone(switch: &Switch, user: &str, codec: &str) -> Phone {
     let mut phone = Phone::registered(switch, user, "udp");
-    phone.codecs(&[codec]);
+    phone.speak(&[codec]);
     phone
 }
 
@@ -40,7 +40,7 @@ fn talk(alice: &mut Phone, bob: &mut Phone) -> (u64, u64, [Heard; 2]) {
 #[test]
 fn pcmu_and_g722_and_pcma_hear_each_other_at_the_same_level() {
     let switch = Switch::start(Config::lab());
-    for (one, other) in [("PCMU/8000", "G722/16000"), ("G722/16000", "PCMA/8000"), ("PCMA/8000", "PCMU/8000")] {
+    for (one, other) in [("PCMU", "G722"), ("G722", "PCMA"), ("PCMA", "PCMU")] {
         let (mut alice, mut bob) = (phone(&switch, "alice", one), phone(&switch, "bob", other));
 
         let (from, at, heard) = talk(&mut alice, &mut bob);
@@ -60,7 +60,7 @@ fn pcmu_and_g722_and_pcma_hear_each_other_at_the_same_level() {
 #[test]
 fn opus_and_pcmu_hear_each_other_whoever_calls() {
     let switch = Switch::start(Config::lab().set("auth", "algorithms", r#"["MD5"]"#));
-    let mut alice = phone(&switch, "alice", "PCMU/8000");
+    let mut alice = phone(&switch, "alice", "PCMU");
     let mut bob = Baresip::with_codecs(&switch, "bob", "udp", BOB_HZ, "opus/48000/2");
 
     let from = alice.call("1002");
@@ -85,8 +85,8 @@ fn opus_and_pcmu_hear_each_other_whoever_calls() {
 fn srtp_in_one_codec_and_rtp_in_another_hear_each_other() {
     let switch = Switch::start(Config::lab());
     let mut alice = Phone::with_srtp(&switch, "alice", "tls", "required", &[]);
-    alice.codecs(&["G722/16000"]);
-    let mut bob = phone(&switch, "bob", "PCMU/8000");
+    alice.speak(&["G722"]);
+    let mut bob = phone(&switch, "bob", "PCMU");
 
     let (from, at, heard) = talk(&mut alice, &mut bob);
 
@@ -97,7 +97,7 @@ fn srtp_in_one_codec_and_rtp_in_another_hear_each_other() {
 #[test]
 fn a_call_between_two_codecs_is_held_with_music_and_resumed() {
     let switch = Switch::start(Config::lab());
-    let (mut alice, mut bob) = (phone(&switch, "alice", "G722/16000"), phone(&switch, "bob", "PCMU/8000"));
+    let (mut alice, mut bob) = (phone(&switch, "alice", "G722"), phone(&switch, "bob", "PCMU"));
     let (from, at, _) = talk(&mut alice, &mut bob);
     for _ in 0..2 {
         alice.hold(from);
@@ -114,8 +114,8 @@ fn a_call_between_two_codecs_is_held_with_music_and_resumed() {
 #[test]
 fn an_attended_transfer_puts_two_codecs_together() {
     let switch = Switch::start(Config::lab());
-    let (mut alice, mut bob) = (phone(&switch, "alice", "PCMU/8000"), phone(&switch, "bob", "PCMU/8000"));
-    let mut carol = phone(&switch, "carol", "G722/16000");
+    let (mut alice, mut bob) = (phone(&switch, "alice", "PCMU"), phone(&switch, "bob", "PCMU"));
+    let mut carol = phone(&switch, "carol", "G722");
     let (from, at, _) = talk(&mut alice, &mut bob);
     alice.hold(from);
     alice.expect_media(from, "local_hold");
@@ -134,8 +134,8 @@ fn an_attended_transfer_puts_two_codecs_together() {
 #[test]
 fn a_blind_transfer_puts_two_codecs_together() {
     let switch = Switch::start(Config::lab());
-    let (mut alice, mut bob) = (phone(&switch, "alice", "G722/16000"), phone(&switch, "bob", "G722/16000"));
-    let mut carol = phone(&switch, "carol", "PCMA/8000");
+    let (mut alice, mut bob) = (phone(&switch, "alice", "G722"), phone(&switch, "bob", "G722"));
+    let mut carol = phone(&switch, "carol", "PCMA");
     let (from, at, _) = talk(&mut alice, &mut bob);
 
     alice.blind_transfer(from, "1003");
@@ -150,7 +150,7 @@ fn a_blind_transfer_puts_two_codecs_together() {
 #[test]
 fn service_numbers_are_heard_in_g722_and_opus() {
     let switch = Switch::start(Config::lab().set("auth", "algorithms", r#"["MD5"]"#));
-    let mut alice = phone(&switch, "alice", "G722/16000");
+    let mut alice = phone(&switch, "alice", "G722");
     let tone = alice.call("5501");
     alice.expect_media(tone, "active");
     alice.hears(tone, "1,000 Hz at -10 dBm0", |heard| heard.is_tone(1_000.0) && (heard.dbm0 + 10.0).abs() < 0.5);
@@ -170,7 +170,7 @@ fn service_numbers_are_heard_in_g722_and_opus() {
 #[test]
 fn a_worker_that_dies_leaves_a_call_between_two_codecs_whole() {
     let switch = Switch::start(Config::lab().set("media", "workers", "1").set("admin", "allow_faults", "true"));
-    let (mut alice, mut bob) = (phone(&switch, "alice", "G722/16000"), phone(&switch, "bob", "PCMU/8000"));
+    let (mut alice, mut bob) = (phone(&switch, "alice", "G722"), phone(&switch, "bob", "PCMU"));
     let (from, at, _) = talk(&mut alice, &mut bob);
 
     let (status, answer) = switch.post("/api/kill", &json!({ "path": "/switch/media/worker-0", "how": "panic" }));

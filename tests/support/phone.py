@@ -474,15 +474,9 @@ class Phone:
     def do_attended_transfer(self, to_call, call=None):
         self.find(call).xferReplaces(self.find(to_call), pj.CallOpParam(True))
 
-    def do_codecs(self, codecs):
-        """The codecs that the phone speaks from now on, the preferred first, as PJSIP names them: `G722/16000`."""
-        for codec in self.endpoint.codecEnum2():
-            places = [place for place, name in enumerate(codecs) if codec.codecId.startswith(name)]
-            self.endpoint.codecSetPriority(codec.codecId, 250 - places[0] if places else 0)
-
-    def do_dtmf(self, digits, call=None, method="events"):
+    def do_dtmf(self, digits, call=None):
         prm = pj.CallSendDtmfParam()
-        prm.method = {"events": pj.PJSUA_DTMF_METHOD_RFC2833, "info": pj.PJSUA_DTMF_METHOD_SIP_INFO}[method]
+        prm.method = pj.PJSUA_DTMF_METHOD_RFC2833
         prm.digits = digits
         self.find(call).sendDtmf(prm)
 

@@ -216,16 +216,6 @@ impl Phone {
         self.ask("dtmf", &json!({ "call": call, "digits": digits }));
     }
 
-    /// Dials digits by INFO (`application/dtmf-relay`).
-    pub fn dtmf_by_info(&mut self, call: u64, digits: &str) {
-        self.ask("dtmf", &json!({ "call": call, "digits": digits, "method": "info" }));
-    }
-
-    /// What the phone speaks from now on, the preferred first, as PJSIP names codecs: `G722/16000`.
-    pub fn codecs(&mut self, codecs: &[&str]) {
-        self.ask("codecs", &json!({ "codecs": codecs }));
-    }
-
     /// Plays a steady tone into a call, until told otherwise.
     pub fn play_tone(&mut self, call: u64, hz: u16) {
         self.ask("play_tone", &json!({ "call": call, "hz": hz }));
