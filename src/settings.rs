@@ -10,6 +10,7 @@ use actors::settings::{
     AdmissionSettings, AuthSettings, MessageSettings, RegistrarSettings, Settings, SipSettings, SrtpSettings,
 };
 use sip::Protocol;
+use sip::sdp::CodecSpec;
 
 use crate::config::{self as from, Config};
 
@@ -54,6 +55,7 @@ pub fn settings(config: &Config, data: &Path) -> Settings {
         },
         messages: MessageSettings { expires: config.store.message_expires },
         media: media(&config.media),
+        codecs: config.media.codecs.iter().map(|c| codec(*c)).collect(),
         srtp: SrtpSettings { default: srtp(config.media.srtp), over_plain_sip: config.media.srtp_over_plain_sip },
         users: config.users.iter().map(user).collect(),
         gateways: config.gateways.iter().map(gateway).collect(),
@@ -107,6 +109,17 @@ fn algorithm(algorithm: from::Algorithm) -> sip::auth::Algorithm {
         from::Algorithm::Sha512_256 => sip::auth::Algorithm::Sha512_256,
         from::Algorithm::Sha256 => sip::auth::Algorithm::Sha256,
         from::Algorithm::Md5 => sip::auth::Algorithm::Md5,
+    }
+}
+
+fn codec(codec: from::Codec) -> CodecSpec {
+    match codec {
+        from::Codec::Pcma => CodecSpec::pcma(),
+        from::Codec::Pcmu => CodecSpec::pcmu(),
+        from::Codec::G722 => CodecSpec::g722(),
+        from::Codec::Opus => CodecSpec::opus(),
+        from::Codec::L16Narrow => CodecSpec::l16(108, 8000),
+        from::Codec::L16Wide => CodecSpec::l16(109, 16_000),
     }
 }
 

@@ -28,7 +28,7 @@ struct Ringing {
 impl Ringing {
     /// Alice offers PCMU and PCMA; bob answers these.
     fn with(answered: &[u8]) -> Self {
-        let switch = Switch::start(Config::lab());
+        let switch = Switch::start(Config::without_transcoding());
         let (mut alice, mut bob) = (Party::new(&switch, "alice"), Party::registered(&switch, "bob"));
         alice.begin("INVITE", "sip:bob@example.com", RELIABLE, &sdp(1, 40_000, &[0, 8], "sendrecv"));
         let invite = bob.wire.receive("INVITE");
@@ -109,7 +109,7 @@ fn an_offer_before_the_answer_without_a_common_codec_changes_nothing() {
 
 #[test]
 fn an_offer_waits_for_the_answer_to_the_one_before() {
-    let switch = Switch::start(Config::lab());
+    let switch = Switch::start(Config::without_transcoding());
     let (mut alice, mut bob) = (Party::new(&switch, "alice"), Party::registered(&switch, "bob"));
     alice.begin("INVITE", "sip:bob@example.com", RELIABLE, SDP);
     let invite = bob.wire.receive("INVITE");
@@ -145,7 +145,7 @@ fn an_update_without_an_offer_refreshes_an_early_dialog() {
 
 #[test]
 fn a_caller_that_leaves_the_offer_to_the_callee_has_none_of_its_own() {
-    let switch = Switch::start(Config::lab());
+    let switch = Switch::start(Config::without_transcoding());
     let (mut alice, mut bob) = (Party::new(&switch, "alice"), Party::registered(&switch, "bob"));
     alice.begin("INVITE", "sip:bob@example.com", RELIABLE, "");
     let invite = bob.wire.receive("INVITE");
@@ -178,7 +178,7 @@ fn unacknowledged(switch: &Switch) -> (Party, Party, String, String, End) {
 
 #[test]
 fn an_offer_in_a_prack_is_answered_in_its_2xx() {
-    let switch = Switch::start(Config::lab());
+    let switch = Switch::start(Config::without_transcoding());
     let (mut alice, mut bob, invite, progress, mut end) = unacknowledged(&switch);
 
     let answer = alice.prack(&mut end, &progress, &sdp(2, 40_100, &[8, 0], "recvonly"));
@@ -191,7 +191,7 @@ fn an_offer_in_a_prack_is_answered_in_its_2xx() {
 
 #[test]
 fn an_offer_in_a_prack_without_a_common_codec_is_refused_and_the_response_is_acknowledged() {
-    let switch = Switch::start(Config::lab());
+    let switch = Switch::start(Config::without_transcoding());
     let (mut alice, mut bob, invite, progress, mut end) = unacknowledged(&switch);
 
     let refusal = alice.prack(&mut end, &progress, &sdp(2, 40_100, &[9], "sendrecv"));
@@ -204,7 +204,7 @@ fn an_offer_in_a_prack_without_a_common_codec_is_refused_and_the_response_is_ack
 
 #[test]
 fn the_answer_waits_for_the_prack_of_a_description() {
-    let switch = Switch::start(Config::lab());
+    let switch = Switch::start(Config::without_transcoding());
     let (mut alice, mut bob, invite, progress, mut end) = unacknowledged(&switch);
     bob.reply(&invite, "200 OK", "", &sdp(1, 40_002, &[0, 8], "sendrecv"));
     bob.wire.receive("ACK");
@@ -221,7 +221,7 @@ fn the_answer_waits_for_the_prack_of_a_description() {
 
 #[test]
 fn a_callee_that_picked_up_is_let_go_when_the_caller_gives_up_or_never_acknowledges() {
-    let switch = Switch::start(Config::lab().set("sip", "t1", r#""20ms""#));
+    let switch = Switch::start(Config::without_transcoding().set("sip", "t1", r#""20ms""#));
     let (mut alice, mut bob, invite, _, _) = unacknowledged(&switch);
     bob.reply(&invite, "200 OK", "", SDP);
     bob.wire.receive("ACK");
@@ -248,7 +248,7 @@ fn a_callee_that_picked_up_is_let_go_when_the_caller_gives_up_or_never_acknowled
 
 #[test]
 fn an_actor_that_dies_before_the_prack_answers_after_it() {
-    let switch = Switch::start(Config::lab());
+    let switch = Switch::start(Config::without_transcoding());
     let (mut alice, mut bob, invite, progress, mut end) = unacknowledged(&switch);
     bob.reply(&invite, "200 OK", "", SDP);
     bob.wire.receive("ACK");
@@ -280,7 +280,7 @@ fn an_early_dialog_is_named_by_both_tags_and_counts_its_requests() {
 
 #[test]
 fn each_early_dialog_behind_one_invite_has_offers_of_its_own() {
-    let switch = Switch::start(Config::lab());
+    let switch = Switch::start(Config::without_transcoding());
     let (mut alice, mut bob) = (Party::new(&switch, "alice"), Party::registered(&switch, "bob"));
     alice.begin("INVITE", "sip:bob@example.com", "", &sdp(1, 40_000, &[0, 8], "sendrecv"));
     let invite = bob.wire.receive("INVITE");
@@ -301,7 +301,7 @@ fn each_early_dialog_behind_one_invite_has_offers_of_its_own() {
 
 #[test]
 fn the_description_of_the_branch_that_answers_decides() {
-    let switch = Switch::start(Config::lab());
+    let switch = Switch::start(Config::without_transcoding());
     let (mut alice, mut bob) = (Party::new(&switch, "alice"), Party::registered(&switch, "bob"));
     alice.begin("INVITE", "sip:bob@example.com", "", &sdp(1, 40_000, &[0, 8], "sendrecv"));
     let invite = bob.wire.receive("INVITE");

@@ -31,7 +31,7 @@ struct Told {
 impl Told {
     /// The desk answers these codecs; alice hears at this port.
     fn with(early: &[u8], port: u16) -> Self {
-        let switch = Switch::start(Config::lab());
+        let switch = Switch::start(Config::without_transcoding());
         let (mut desk, mut mobile) = (Party::registered(&switch, "bob"), Party::registered(&switch, "bob"));
         let mut alice = Party::new(&switch, "alice");
         alice.begin("INVITE", "sip:bob@example.com", RELIABLE, &sdp(1, port, BOTH, "sendrecv"));
@@ -217,7 +217,7 @@ fn a_caller_that_heard_another_branch_behind_the_same_contact_is_offered_what_th
 
 #[test]
 fn a_caller_that_saw_another_answer_in_an_unreliable_response_is_offered_the_one_that_counts() {
-    let switch = Switch::start(Config::lab());
+    let switch = Switch::start(Config::without_transcoding());
     let (mut desk, mut mobile) = (Party::registered(&switch, "bob"), Party::registered(&switch, "bob"));
     let mut alice = Party::new(&switch, "alice");
     alice.begin("INVITE", "sip:bob@example.com", "", &sdp(1, 40_000, BOTH, "sendrecv"));
@@ -261,7 +261,7 @@ fn who_narrows_its_codecs_before_the_answer_narrows_them_for_both() {
 
 #[test]
 fn a_phone_that_turns_to_a_codec_that_the_other_does_not_use_takes_the_other_along() {
-    let switch = Switch::start(Config::lab());
+    let switch = Switch::start(Config::without_transcoding());
     let (mut alice, mut bob) = (Party::new(&switch, "alice"), Party::registered(&switch, "bob"));
     let (mut end, mut of_bob) = standing_with(&mut alice, &mut bob, BOTH, &[0]);
 
@@ -275,7 +275,7 @@ fn a_phone_that_turns_to_a_codec_that_the_other_does_not_use_takes_the_other_alo
 
 #[test]
 fn a_hold_that_closes_the_audio_asks_nobody() {
-    let switch = Switch::start(Config::lab());
+    let switch = Switch::start(Config::without_transcoding());
     let (mut alice, mut bob) = (Party::new(&switch, "alice"), Party::registered(&switch, "bob"));
     let (mut end, mut of_bob) = standing_with(&mut alice, &mut bob, BOTH, &[0]);
 

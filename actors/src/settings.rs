@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::conference::Plan;
 use crate::directory::{Gateway, Service, User};
+use sip::sdp::CodecSpec;
 
 /// Everything that the switch needs to know to start.
 #[derive(Clone, Debug)]
@@ -31,6 +32,9 @@ pub struct Settings {
     pub messages: MessageSettings,
     /// Media pool.
     pub media: media::PoolConfig,
+    /// What the switch codes itself, the preferred first: what its services speak, and what stands in for a codec that the
+    /// other party has not.
+    pub codecs: Vec<CodecSpec>,
     /// Encryption of media.
     pub srtp: SrtpSettings,
     /// Users.

@@ -42,11 +42,13 @@ fn the_advertised_address_stands_in_for_the_bound_one() {
     assert_eq!(flow.local(Side::A).ip().to_string(), "192.0.2.1");
 }
 
+const G729: Payload = Payload { pt: 18, codec: Codec::Other, clock_hz: 8000, events: false };
+
 #[test]
 fn payload_types_are_renumbered_for_the_other_side_and_unknown_ones_are_dropped() {
     let (pool, _threads) = running(config());
     let opus = |pt| Payload::new(pt, Codec::Opus, 48_000);
-    let (flow, mut caller, mut callee, _events) = call(&pool, &[opus(96), PCMU, events(101)], &[opus(111), events(97)]);
+    let (flow, mut caller, mut callee, _events) = call(&pool, &[opus(96), G729, events(101)], &[opus(111), events(97)]);
     for (sent, received) in [(96, 111), (101, 97)] {
         let before = caller.send(flow.local(Side::A), sent, &[1, 2, 3, 4]);
         let after = callee.receive();
@@ -55,7 +57,7 @@ fn payload_types_are_renumbered_for_the_other_side_and_unknown_ones_are_dropped(
     }
     let before = callee.send(flow.local(Side::B), 111, &[9; 30]);
     assert_eq!(caller.receive().bytes[2..], before[2..]);
-    caller.send(flow.local(Side::A), 0, &[0; 160]); // the callee has no PCMU
+    caller.send(flow.local(Side::A), 18, &[0; 20]); // the callee has no G.729, and nobody decodes it
     caller.send(flow.local(Side::A), 77, &[0; 160]); // nobody negotiated it
     until(|| flow.stats().a.unmapped == 2);
     assert!(callee.has_nothing());

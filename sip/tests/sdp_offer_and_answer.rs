@@ -323,3 +323,74 @@ fn two_descriptions_of_ours_come_to_the_same_agreement_whatever_their_order_and_
     assert!(!same_agreement(&amr("0,2"), &amr("7"), &peer), "parameters");
     assert!(same_agreement(&amr("7"), &amr("7"), &peer));
 }
+
+/// What a switch codes that also makes one codec of another.
+fn coding() -> RelayPolicy {
+    let coded = vec![CodecSpec::pcma(), CodecSpec::pcmu(), CodecSpec::g722(), CodecSpec::opus()];
+    let keys = [CodecSpec::telephone_event(101, 8000), CodecSpec::telephone_event(102, 48_000)];
+    RelayPolicy { coded: coded.into_iter().chain(keys).collect(), ..RelayPolicy::default() }
+}
+
+fn audio(formats: &str, maps: &str) -> Session {
+    read(&format!(
+        "v=0\r\no=a 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP {formats}\r\n{maps}"
+    ))
+}
+
+const KEYS: &str = "a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n";
+
+#[test]
+fn what_the_switch_codes_is_offered_behind_what_the_offerer_has() {
+    let sent = relay_offer(&audio("0 107 101", &format!("a=rtpmap:107 iLBC/8000\r\n{KEYS}")), &our(&[6000]), &coding());
+    assert_eq!(
+        lines(&sent, &["m=", "a=rtpmap", "a=fmtp"]),
+        [
+            // Under a free number, for the switch's own is the offerer's iLBC.
+            "m=audio 6000 RTP/AVP 0 107 101 8 9 96 102",
+            "a=rtpmap:0 PCMU/8000",
+            "a=rtpmap:107 iLBC/8000",
+            "a=rtpmap:101 telephone-event/8000",
+            "a=fmtp:101 0-15",
+            "a=rtpmap:8 PCMA/8000",
+            "a=rtpmap:9 G722/8000",
+            "a=rtpmap:96 opus/48000/2",
+            "a=fmtp:96 useinbandfec=1",
+            "a=rtpmap:102 telephone-event/48000",
+            "a=fmtp:102 0-15",
+        ]
+    );
+}
+
+#[test]
+fn nothing_is_offered_for_codecs_that_the_switch_cannot_decode_and_no_keys_for_who_knows_none() {
+    let sent = relay_offer(&audio("18", ""), &our(&[6000]), &coding());
+    assert_eq!(lines(&sent, &["m="]), ["m=audio 6000 RTP/AVP 18"]);
+    let sent = relay_offer(&audio("0", ""), &our(&[6000]), &coding());
+    assert_eq!(lines(&sent, &["m="]), ["m=audio 6000 RTP/AVP 0 8 9 107"]);
+}
+
+#[test]
+fn who_shares_no_codec_with_the_answerer_is_answered_in_its_own_first() {
+    let offered = audio("18 9 0 101", KEYS);
+    let opus = "a=rtpmap:107 opus/48000/2\r\na=rtpmap:102 telephone-event/48000\r\n";
+    let back = relay_answer(&offered, &audio("107 102", opus), &our(&[7000]), &coding());
+    assert_eq!(
+        lines(&back, &["m=", "a=rtpmap", "a=fmtp"]),
+        ["m=audio 7000 RTP/AVP 9 101", "a=rtpmap:9 G722/8000", "a=rtpmap:101 telephone-event/8000", "a=fmtp:101 0-15"]
+    );
+}
+
+#[test]
+fn what_both_have_is_answered_alone_although_more_could_be_coded() {
+    let offered = audio("9 0 101", KEYS);
+    let back = relay_answer(&offered, &audio("8 0 101", KEYS), &our(&[7000]), &coding());
+    assert_eq!(lines(&back, &["m="]), ["m=audio 7000 RTP/AVP 0 101"]);
+}
+
+#[test]
+fn nothing_is_agreed_where_one_side_has_no_codec_that_the_switch_codes() {
+    for (offer, answer) in [("18", "0"), ("0", "18"), ("4", "18")] {
+        let back = relay_answer(&audio(offer, ""), &audio(answer, ""), &our(&[7000]), &coding());
+        assert!(!back.has_active_media(), "{offer} and {answer}");
+    }
+}

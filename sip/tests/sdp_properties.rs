@@ -94,11 +94,21 @@ fn policy() -> impl Strategy<Value = RelayPolicy> {
         Some(Direction::RecvOnly),
         Some(Direction::Inactive),
     ]);
-    (codecs, direction, any::<bool>()).prop_map(|(codecs, direction, video)| {
+    let coded = prop::sample::subsequence(
+        vec![CodecSpec::pcma(), CodecSpec::g722(), CodecSpec::opus(), CodecSpec::telephone_event(101, 8000)],
+        0..=4,
+    );
+    (codecs, direction, any::<bool>(), coded).prop_map(|(codecs, direction, video, coded)| {
         let mut kinds = vec![sip::sdp::MediaKind::Audio];
         kinds.extend(video.then_some(sip::sdp::MediaKind::Video));
         let pattern = |text: &&str| text.parse::<CodecPattern>().expect("a pattern");
-        RelayPolicy { codecs: codecs.iter().map(pattern).collect(), kinds, pass_attributes: Vec::new(), direction }
+        RelayPolicy {
+            codecs: codecs.iter().map(pattern).collect(),
+            kinds,
+            pass_attributes: Vec::new(),
+            coded,
+            direction,
+        }
     })
 }
 
@@ -184,7 +194,14 @@ proptest! {
         prop_assert_eq!(received.media.len(), sent.media.len());
         for (index, (theirs, ours)) in received.media.iter().zip(&sent.media).enumerate() {
             prop_assert_eq!(&theirs.kind, &ours.kind);
-            prop_assert!(ours.formats.iter().all(|format| theirs.formats.contains(format) || theirs.formats.is_empty()));
+            // What was offered, and what the switch codes.
+            let coded = |format: &str| {
+                ours.rtpmap(format).is_some_and(|map| policy.coded.iter().any(|spec| spec.map.same_encoding(&map)))
+            };
+            let known = |format: &smol_str::SmolStr| {
+                theirs.formats.contains(format) || theirs.formats.is_empty() || coded(format)
+            };
+            prop_assert!(ours.formats.iter().all(known));
             prop_assert!(ours.port == 0 || (theirs.port != 0 && index < ports));
         }
         hides(&sent)?;

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kind::{
-    ALGORITHM, Count, DIALLED, FilePath, Flag, GATEWAY_ADDRESS, HOST, Ha1Table, IP, LABEL, LISTEN, LOG_FILTER, List,
-    NAME, NAMESERVER, NUMBERS, OneOf, Optional, PASSWORD, PORTS, Period, Size, TEL, TOKEN,
+    ALGORITHM, CODEC, Count, DIALLED, FilePath, Flag, GATEWAY_ADDRESS, HOST, Ha1Table, IP, LABEL, LISTEN, LOG_FILTER,
+    List, NAME, NAMESERVER, NUMBERS, OneOf, Optional, PASSWORD, PORTS, Period, Size, TEL, TOKEN,
 };
 use super::schema::section;
 use media::prompt::Language;
@@ -100,6 +100,35 @@ pub enum Algorithm {
     Sha256,
     /// `MD5`
     Md5,
+}
+
+/// A codec that the switch codes itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// G.711 A-law.
+    Pcma,
+    /// G.711 mu-law.
+    Pcmu,
+    /// G.722.
+    G722,
+    /// Opus.
+    Opus,
+    /// Linear samples at 8 kHz.
+    L16Narrow,
+    /// Linear samples at 16 kHz.
+    L16Wide,
+}
+
+impl Codec {
+    /// The names on the wire (RFC 3551, RFC 7587), with the clock where there are several.
+    pub const NAMES: [(&'static str, Self); 6] = [
+        ("PCMA", Self::Pcma),
+        ("PCMU", Self::Pcmu),
+        ("G722", Self::G722),
+        ("opus", Self::Opus),
+        ("L16/8000", Self::L16Narrow),
+        ("L16/16000", Self::L16Wide),
+    ];
 }
 
 impl Algorithm {
@@ -340,6 +369,9 @@ section! {
         workers: usize = Count::new(0, 256), default "0";
         /// After how long without a packet from either side a call ends.
         timeout: Duration = Period(SECOND..=DAY), default "\"60s\"";
+        /// The codecs that the switch codes itself, the preferred first: its services speak them, and of two parties without a
+        /// codec in common each is heard by the other in one of its own.
+        codecs: Vec<Codec> = List { of: CODEC, lengths: 1..=8 }, default r#"["PCMA", "PCMU", "G722", "opus"]"#;
         /// Whether media is encrypted (SRTP) towards users that do not say otherwise, gateways and strangers: always, where the
         /// phone can, or not.
         srtp: Srtp = SRTP, default "\"prefer\"";

@@ -55,6 +55,11 @@ impl Baresip {
         Self::registered_with(switch, user, transport, hz, &format!(";mediaenc={encryption}"))
     }
 
+    /// As [`Baresip::registered`], speaking these codecs alone, as its `audio_codecs` names them: `opus/48000/2`.
+    pub fn with_codecs(switch: &Switch, user: &str, transport: &str, hz: u16, codecs: &str) -> Self {
+        Self::registered_with(switch, user, transport, hz, &format!(";audio_codecs={codecs}"))
+    }
+
     fn registered_with(switch: &Switch, user: &str, transport: &str, hz: u16, parameters: &str) -> Self {
         let mut phone = Self::start(user, hz);
         let registrar = switch.sip(transport);
@@ -82,7 +87,7 @@ impl Baresip {
             "sip_listen 127.0.0.1:0\nnet_interface 127.0.0.1\nrtp_ports {}-{}\n\
              audio_source aufile,{}\naudio_player aubridge,ear\nsnd_path {folder}\n\
              ausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\n\
-             module_path {}\nmodule g711.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\nmodule srtp.so\n\
+             module_path {}\nmodule g711.so\nmodule g722.so\nmodule opus.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\nmodule srtp.so\n\
              module dtls_srtp.so\n\
              module_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{}\n",
             rtp.start(),
@@ -197,7 +202,14 @@ impl Baresip {
         let last = files.filter(|path| path.to_string_lossy().ends_with("-dec.wav")).max();
         let bytes = last.and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
         let samples = bytes.get(WAVE_HEADER_BYTES..).unwrap_or_default();
-        samples.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
+        // At the codec's rate and channels: of a tone every so many samples tell as much.
+        let field = |at: usize, length: usize| {
+            let bytes = bytes.get(at..at + length).unwrap_or_default();
+            bytes.iter().rev().fold(0_usize, |value, byte| value << 8 | usize::from(*byte))
+        };
+        let (channels, rate_hz) = (field(22, 2).max(1), field(24, 4).max(8000));
+        let pairs = samples.chunks_exact(2).step_by(channels * (rate_hz / 8000));
+        pairs.map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
     }
 
     /// The last lines of its log, with the messages that it sent and received.

@@ -35,6 +35,11 @@ impl Config {
         Self::lab().set("auth", "algorithms", r#"["MD5"]"#)
     }
 
+    /// The lab, with a switch that codes nothing that a phone speaks: two phones have to agree.
+    pub fn without_transcoding() -> Self {
+        Self::lab().set("media", "codecs", r#"["L16/16000"]"#)
+    }
+
     /// The lab without users and service numbers.
     pub fn bare() -> Self {
         Self { sections: BTreeMap::new(), entries: Vec::new() }

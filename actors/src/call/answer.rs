@@ -163,7 +163,7 @@ impl Work<'_> {
         // Where it was to be SRTP and is not, nothing is agreed.
         self.state.leg(from)?.agreement()?;
         let our = audio::ours(flow, caller, Some(offer));
-        let answer = relay_answer(offer, &theirs, &our, &audio::relay_policy());
+        let answer = relay_answer(offer, &theirs, &our, &self.relay_policy());
         answer.has_active_media().then_some(answer)
     }
 
@@ -176,7 +176,7 @@ impl Work<'_> {
         let offer = self.state.leg(id).and_then(|leg| leg.exchange.pending_offer().cloned());
         let offer =
             offer.zip(self.state.flow.as_ref()).zip(self.state.leg(LegId::CALLER)).map(|((offer, flow), caller)| {
-                relay_offer(&offer, &audio::ours(flow, caller, Some(&offer)), &audio::relay_policy())
+                relay_offer(&offer, &audio::ours(flow, caller, Some(&offer)), &self.relay_policy())
             });
         let Some(offer) = offer.filter(Session::has_active_media) else {
             self.acknowledge_and_end(client, id, response);
@@ -241,7 +241,7 @@ impl Work<'_> {
         let leg = self.state.leg(to)?;
         let offer = leg.exchange.pending_offer()?;
         let our = audio::ours(self.state.flow.as_ref()?, leg, Some(offer));
-        let answer = relay_answer(offer, theirs, &our, &audio::relay_policy());
+        let answer = relay_answer(offer, theirs, &our, &self.relay_policy());
         let answer = match leg.exchange.local() {
             Some(before) => revise(before, answer),
             None => answer,

@@ -62,7 +62,7 @@ impl Work<'_> {
             });
         }
         if let Some(offer) = &offer
-            && !offer.media.iter().any(|section| super::media::relay_policy().carries(offer, section))
+            && !offer.media.iter().any(|section| self.relay_policy().carries(offer, section))
         {
             self.decided(Some(LegId::CALLER), "no audio section that can be carried");
             return self.refuse(Status::NOT_ACCEPTABLE_HERE, None, 88);
@@ -134,8 +134,7 @@ impl Work<'_> {
             return Some(why);
         }
         let leg = self.state.leg(id)?;
-        let policy = super::media::relay_policy();
-        let keys = leg.keys.ours(Some(offer), leg.profile);
+        let (policy, keys) = (self.relay_policy(), leg.keys.ours(Some(offer), leg.profile));
         let web = (keys.profile == Profile::Dtls).then(|| leg.keys.any_web());
         let keys = OurKeys { web, ..keys };
         let mut carried = offer.media.iter().filter(|section| policy.carries(offer, section)).peekable();

@@ -80,7 +80,7 @@ impl Work<'_> {
     /// What a contact is offered of what the party that waits for it has said.
     fn first_offer(&self, leg: &Leg, theirs: &Session) -> Option<Session> {
         let our = audio::ours(self.state.flow.as_ref()?, leg, Some(theirs));
-        Some(relay_offer(theirs, &our, &audio::relay_policy()))
+        Some(relay_offer(theirs, &our, &self.relay_policy()))
     }
 
     /// The side of the media path on which contacts are rung, and what the party that waits for them has said.

@@ -4,17 +4,34 @@ use media::codec::{Codec, Payload};
 use media::ice::{Credentials, Ice};
 use media::{Flow, Handshake, Remote, Secure, Side, Source};
 use sip::sdp::{
-    AgreedDtls, AgreedKeys, AgreedMedia, IceCredentials, LocalPort, MediaKind, OurKeys, OurMedia, Profile, RelayPolicy,
-    Session, State, agreed,
+    AgreedDtls, AgreedKeys, AgreedMedia, CodecSpec, IceCredentials, LocalPort, MediaKind, OurKeys, OurMedia, Profile,
+    RelayPolicy, Session, State, agreed,
 };
 use smallvec::SmallVec;
 use std::net::SocketAddr;
 
+use super::Work;
 use super::leg::Leg;
 
-/// The policy of a relayed call: audio in whatever both phones speak; nothing else yet.
-pub fn relay_policy() -> RelayPolicy {
-    RelayPolicy::default()
+/// Payload types of telephone events where we offer them, by clock in Hz.
+const EVENTS: [(u8, u32); 2] = [(101, 8000), (102, 48_000)];
+
+impl Work<'_> {
+    /// The policy of a relayed call: audio in whatever both phones speak, else in what the switch makes one of the other.
+    pub fn relay_policy(&self) -> RelayPolicy {
+        RelayPolicy { coded: self.coded(), ..RelayPolicy::default() }
+    }
+
+    /// What the switch codes itself, with telephone events at each clock of it.
+    pub fn coded(&self) -> Vec<CodecSpec> {
+        let mut coded = self.core.shared.settings().codecs.clone();
+        for (payload, clock_hz) in EVENTS {
+            if coded.iter().any(|spec| spec.map.clock_hz == clock_hz) {
+                coded.push(CodecSpec::telephone_event(payload, clock_hz));
+            }
+        }
+        coded
+    }
 }
 
 /// Our side of a description for the party of a leg: its port of `flow` for the first audio section of `shape`, and its keys.
@@ -93,10 +110,17 @@ pub fn audio(local: &Session, remote: &Session, seen: SocketAddr) -> Option<Audi
     })
 }
 
-/// Whether some codec of the one is a codec of the other.
-pub fn passes(one: &AudioAgreement, other: &AudioAgreement) -> bool {
-    let theirs = &other.remote.payloads;
-    one.remote.payloads.iter().any(|mine| !mine.events && theirs.iter().any(|theirs| mine.same_format(theirs)))
+/// Whether some codec of the one is a codec of the other, or can be made of it by who codes `coded`.
+pub fn passes(one: &AudioAgreement, other: &AudioAgreement, coded: &[CodecSpec]) -> bool {
+    let (mine, theirs) = (&one.remote.payloads, &other.remote.payloads);
+    let known = |payload: &Payload| {
+        let same = |spec: &CodecSpec| {
+            spec.map.clock_hz == payload.clock_hz && Codec::from_name(&spec.map.encoding) == payload.codec
+        };
+        payload.sound_hz().is_some() && coded.iter().any(same)
+    };
+    let shared = mine.iter().any(|mine| !mine.events && theirs.iter().any(|theirs| mine.same_format(theirs)));
+    shared || mine.iter().any(known) && theirs.iter().any(known)
 }
 
 fn is_private(address: SocketAddr) -> bool {
@@ -109,7 +133,12 @@ fn is_private(address: SocketAddr) -> bool {
 fn payloads(stream: &AgreedMedia) -> SmallVec<[Payload; 4]> {
     let of = |p: &sip::sdp::AgreedPayload, events: bool| Payload {
         pt: p.remote_pt,
-        codec: if events { Codec::TelephoneEvent } else { Codec::from_name(&p.encoding) },
+        codec: match (events, Codec::from_name(&p.encoding)) {
+            (true, _) => Codec::TelephoneEvent,
+            // Of two channels, which nobody here takes apart.
+            (false, Codec::L16) if p.channels != 1 => Codec::Other,
+            (false, codec) => codec,
+        },
         clock_hz: p.clock_hz,
         events,
     };

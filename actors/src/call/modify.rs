@@ -151,7 +151,7 @@ impl Work<'_> {
         let answer = match self.opposite(id) {
             Some(theirs) => {
                 let our = audio::ours(self.state.flow.as_ref()?, leg, Some(offer));
-                relay_answer(offer, &theirs, &our, &audio::relay_policy())
+                relay_answer(offer, &theirs, &our, &self.relay_policy())
             }
             None if self.state.service.is_some() => self.own_description(id)?,
             None => return None,

@@ -48,7 +48,7 @@ impl Work<'_> {
         let theirs = other.and_then(|o| self.state.leg(o)).and_then(|l| l.their_description().cloned());
         let answer = body.as_ref().zip(theirs).zip(self.state.flow.as_ref()).map(|((offer, theirs), flow)| {
             let theirs = redirect(&theirs, |_| Direction::SendRecv);
-            relay_answer(offer, &theirs, &audio::ours(flow, &newcomer, Some(offer)), &audio::relay_policy())
+            relay_answer(offer, &theirs, &audio::ours(flow, &newcomer, Some(offer)), &self.relay_policy())
         });
         let Some(answer) = answer.filter(Session::has_active_media) else {
             return refuse(self, Status::NOT_ACCEPTABLE_HERE);

@@ -41,7 +41,8 @@ impl Work<'_> {
     /// offered what can.
     pub fn retell_deaf(&mut self, id: LegId) {
         let Some(other) = self.state.other(id) else { return };
-        let deaf = self.agreed(id).zip(self.agreed(other)).is_some_and(|(one, two)| !audio::passes(&one, &two));
+        let deaf =
+            self.agreed(id).zip(self.agreed(other)).is_some_and(|(one, two)| !audio::passes(&one, &two, &self.coded()));
         if let Some(leg) = self.state.leg_mut(other).filter(|_| deaf) {
             leg.retell = true;
             self.retell(other);
@@ -84,7 +85,7 @@ impl Work<'_> {
         }
         let Some(other) = self.state.other(id) else { return };
         let passes = match (self.agreed(id), self.agreed(other)) {
-            (Some(one), Some(two)) => audio::passes(&one, &two),
+            (Some(one), Some(two)) => audio::passes(&one, &two, &self.coded()),
             (mine, _) => mine.is_some(),
         };
         if !passes {
@@ -120,9 +121,9 @@ impl Work<'_> {
         let theirs = resumed(self.state.leg(self.state.other(id)?)?.exchange.remote()?);
         let flow = self.state.flow.as_ref()?;
         let our = |shape| audio::ours(flow, leg, Some(shape));
-        let mut now = relay_answer(remote, &theirs, &our(remote), &audio::relay_policy());
+        let mut now = relay_answer(remote, &theirs, &our(remote), &self.relay_policy());
         if !now.has_active_media() {
-            now = relay_offer(&theirs, &our(&theirs), &audio::relay_policy());
+            now = relay_offer(&theirs, &our(&theirs), &self.relay_policy());
         }
         now.has_active_media().then(|| revise(local, now))
     }

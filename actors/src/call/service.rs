@@ -2,7 +2,7 @@
 
 use media::{Repeat, Side, Source};
 use sip::Status;
-use sip::sdp::{CodecSpec, Direction, Session, answer, offer};
+use sip::sdp::{Direction, Session, answer, offer};
 use std::sync::Arc;
 
 use super::leg::LegId;
@@ -13,25 +13,10 @@ use crate::shared::unix_ms;
 
 /// Packet length that we ask for, ms.
 const PTIME_MS: u16 = 20;
-/// Payload type of Opus where we offer.
-const OPUS_PT: u8 = 111;
-/// Payload type of telephone events where we offer.
-const EVENTS_PT: u8 = 101;
 /// Level of the test tone, dBm0 (0 dBm0 as ITU-T G.711 has it).
 const TONE_DBM0: f64 = -10.0;
 /// Frequency of the test tone, Hz.
 const TONE_HZ: f64 = 1000.0;
-
-/// What the switch speaks where it is the end point.
-pub fn capabilities() -> Vec<CodecSpec> {
-    vec![CodecSpec::pcma(), CodecSpec::pcmu(), CodecSpec::telephone_event(EVENTS_PT, 8000)]
-}
-
-/// What a conference speaks: wide band where the phone does too.
-fn conference_capabilities() -> Vec<CodecSpec> {
-    let opus = CodecSpec::new(OPUS_PT, "opus", 48_000, 2, Some("useinbandfec=1"));
-    [vec![opus, CodecSpec::g722()], capabilities()].concat()
-}
 
 impl Work<'_> {
     /// Answers the caller as the service.
@@ -77,10 +62,15 @@ impl Work<'_> {
     /// Our description as the end point of a leg: the answer to its offer, or an offer where it made none.
     pub fn own_description(&self, id: LegId) -> Option<Session> {
         let (leg, flow) = (self.state.leg(id)?, self.state.flow.as_ref()?);
-        let spoken = match self.state.service {
-            Some(ServiceKind::Conference) => conference_capabilities(),
-            _ => capabilities(),
-        };
+        let mut spoken = self.coded();
+        if self.state.service == Some(ServiceKind::Conference) {
+            // Wide band where the phone does it too.
+            spoken.sort_by_key(|spec| match spec.map.encoding.as_str() {
+                "opus" => 0,
+                "G722" => 1,
+                _ => 2,
+            });
+        }
         match leg.exchange.pending_offer() {
             Some(theirs) => {
                 let our = audio::ours(flow, leg, Some(theirs));

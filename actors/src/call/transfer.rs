@@ -153,7 +153,7 @@ impl Work<'_> {
             Some(leg) => audio::ours(flow, leg, Some(&theirs)),
             None => audio::ours_at(flow, side, 0, OurKeys::default(), Some(&theirs)),
         };
-        let offer = relay_offer(&theirs, &our, &audio::relay_policy());
+        let offer = relay_offer(&theirs, &our, &self.relay_policy());
         offer.has_active_media().then_some(offer)
     }
 

@@ -22,6 +22,7 @@ use actors::shard::core::Load;
 use actors::shared::Shared;
 use actors::supervision::{NodeState, SupervisorRef, Tree};
 use sip::net::sim::{Sent, Simulator, Weather};
+use sip::sdp::CodecSpec;
 use store::engine::{Batch, MemoryEngine};
 use store::{CallSelect, Store, StoreConfig};
 
@@ -335,6 +336,7 @@ fn settings() -> Settings {
             retry_after: Duration::from_secs(5),
             calls_max: 1_000,
         },
+        codecs: vec![CodecSpec::pcma(), CodecSpec::pcmu(), CodecSpec::g722(), CodecSpec::opus()],
         messages: MessageSettings { expires: Duration::from_secs(86_400) },
         media: media_config(),
         srtp: actors::settings::SrtpSettings::default(),

@@ -3,13 +3,17 @@
 //! A quadrature mirror filter halves the band; each half is predicted, and the error is quantised in 6 and 2 bits. Names in
 //! comments are those of the recommendation's blocks (sections 3 and 4). Written here and not taken from a library because
 //! those at hand begin in another state than the recommendation's reset; the digital test sequences of its appendix II were
-//! run against [`Band`].
+//! run against `Band`.
 
 #[cfg(test)]
 mod tests;
 
 /// Samples a second of what goes in and comes out; the RTP clock says 8000 for history's sake (RFC 3551 section 4.5.2).
 pub const RATE_HZ: u32 = 16_000;
+
+/// G.722 is overloaded at 9 dBm0 (ITU-T G.722 section 2), where 16-bit samples of this switch are at 3.2 dBm0 as G.711 has it:
+/// with the same level in both, G.722 has a bit of headroom.
+const HEADROOM_BITS: u32 = 1;
 
 /// Turns samples into bytes. Its state goes on from call to call.
 #[derive(Clone, Debug)]
@@ -48,7 +52,7 @@ impl Encoder {
         for (pair, byte) in samples.chunks_exact(2).zip(out.iter_mut()) {
             let [first, second] = *pair else { break };
             let (even, odd) = push(&mut self.line, i32::from(first), i32::from(second));
-            let (low, high) = ((odd + even) >> 14, (odd - even) >> 14);
+            let (low, high) = ((odd + even) >> (14 + HEADROOM_BITS), (odd - even) >> (14 + HEADROOM_BITS));
             *byte = low_byte(self.high.quantise_high(high) << 6 | self.low.quantise_low(low));
             written += 1;
         }
@@ -65,7 +69,7 @@ impl Decoder {
             let low = self.low.reconstruct_low(code & 0x3f);
             let high = self.high.reconstruct_high(code >> 6);
             let (even, odd) = push(&mut self.line, low + high, low - high);
-            pair.copy_from_slice(&[sample(odd >> 11), sample(even >> 11)]);
+            pair.copy_from_slice(&[sample(odd >> (11 - HEADROOM_BITS)), sample(even >> (11 - HEADROOM_BITS))]);
             written += 2;
         }
         written

@@ -117,6 +117,17 @@ impl Payload {
         static_payload(pt).map(|row| Payload::new(pt, row.codec, row.clock_hz))
     }
 
+    /// The rate of the sound in Hz, at its widest; `None` if the switch does not code it.
+    pub fn sound_hz(&self) -> Option<u32> {
+        match self.codec {
+            Codec::Pcmu | Codec::Pcma => Some(8000),
+            Codec::G722 => Some(g722::RATE_HZ),
+            Codec::Opus => Some(opus::CLOCK_HZ),
+            Codec::L16 => Some(self.clock_hz).filter(|clock| crate::sound::RATES_HZ.contains(clock)),
+            Codec::TelephoneEvent | Codec::ComfortNoise | Codec::Other => None,
+        }
+    }
+
     /// Whether two sides mean the same format, whatever numbers they gave it.
     pub fn same_format(&self, other: &Payload) -> bool {
         self.codec == other.codec

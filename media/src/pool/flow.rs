@@ -59,7 +59,7 @@ impl Flow {
         })
     }
 
-    /// Chooses what a side hears, in the first of its codecs that the pool speaks (G.711 of both laws, L16 at 8 kHz); a side
+    /// Chooses what a side hears, in the first of its codecs that the pool speaks ([`crate::Payload::sound_hz`]); a side
     /// without any gets nothing, and what was due is counted. A prompt starts at its beginning, also when it was playing.
     ///
     /// # Errors

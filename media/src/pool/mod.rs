@@ -53,6 +53,8 @@
 //! - *Two timers a worker*, in its epoll: a timerfd of 20 ms that runs only while somebody hears generated media, and one of
 //!   100 ms for housekeeping. Beats are counted by the kernel, so a late wake is made up for and nothing drifts. Waiting has no
 //!   time-out: the kernel would program its timer at every sleep, which costs more than a packet.
+//! - *Sound is made anew only where it has to be*: a packet whose codec the other side has not goes to an ear of that side, and
+//!   the worker's beat has it said again, in a stream of the pool's own. Every other packet passes as it came.
 //! - *RTCP* is relayed where RTP is relayed, because SSRCs pass unchanged; where the pool is an end point (music, tone,
 //!   prompt, echo) it sends its own reports under its own SSRC.
 

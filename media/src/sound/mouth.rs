@@ -14,6 +14,7 @@ pub struct Mouth {
     /// Samples that fill no packet yet, at the encoder's rate.
     samples: Vec<i16>,
     packet_samples: usize,
+    packet_ms: u32,
     units: u32,
 }
 
@@ -36,11 +37,17 @@ impl Mouth {
         let packet_ms = encoder.packet_ms(ptime_ms);
         Some(Mouth {
             packet_samples: (encoder.rate_hz() * packet_ms / 1000) as usize,
+            packet_ms,
             units: encoder.clock_hz() * packet_ms / 1000,
             samples: Vec::new(),
             encoder,
             resampler,
         })
+    }
+
+    /// Length of its packets in milliseconds, which may be less than was asked for.
+    pub fn packet_ms(&self) -> u32 {
+        self.packet_ms
     }
 
     /// Takes the next frame, of any length, and hands out each packet that it completes.

@@ -43,6 +43,16 @@ impl CodecSpec {
         CodecSpec::new(9, "G722", 8000, 1, None)
     }
 
+    /// Opus with the decoder's own recovery of lost packets (RFC 7587 section 7: two channels and 48 kHz whatever is sent).
+    pub fn opus() -> CodecSpec {
+        CodecSpec::new(107, "opus", 48_000, 2, Some("useinbandfec=1"))
+    }
+
+    /// Linear samples at `clock_hz` (RFC 3551 section 4.5.11), of one channel.
+    pub fn l16(payload: u8, clock_hz: u32) -> CodecSpec {
+        CodecSpec::new(payload, "L16", clock_hz, 1, None)
+    }
+
     /// Telephone events 0 to 15 at `clock_hz` (RFC 4733 section 2.4.1).
     pub fn telephone_event(payload: u8, clock_hz: u32) -> CodecSpec {
         CodecSpec::new(payload, "telephone-event", clock_hz, 1, Some("0-15"))

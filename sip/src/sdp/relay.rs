@@ -3,11 +3,14 @@
 //! An offer from one leg becomes our offer to the other ([`relay_offer`]); the answer to that becomes our answer to the
 //! first ([`relay_answer`]). Media sections keep number and order, because position is identity (RFC 3264 section 6).
 //! Payload type numbers cross unchanged in the offer; in the answer they are mapped back to the offerer's.
+//!
+//! What the switch codes itself ([`RelayPolicy::coded`]) is offered behind what the offerer has, and where the answer has nothing
+//! of the offerer's, the offerer is answered in a codec of its own: the media plane then makes one of the other.
 
 use smol_str::{SmolStr, format_smolstr};
 
 use super::attribute::{Attribute, Direction, RtpMap};
-use super::codec::{CodecPattern, Format, describe, formats, pairs};
+use super::codec::{CodecPattern, CodecSpec, Format, describe, formats, pairs};
 use super::ours::OurMedia;
 use super::rules::{Rule, rule_for};
 use super::session::{Line, Media, MediaKind, Session};
@@ -23,6 +26,9 @@ pub struct RelayPolicy {
     pub kinds: Vec<MediaKind>,
     /// Attributes that cross although [`super::rules::RULES`] does not know them.
     pub pass_attributes: Vec<String>,
+    /// What the switch can put in the place of another of them, the preferred first, with the telephone-events that go
+    /// with it; empty: nothing, and two legs have to agree.
+    pub coded: Vec<CodecSpec>,
     /// A direction to write instead of the one received; what the other side permits still limits it.
     pub direction: Option<Direction>,
 }
@@ -30,7 +36,13 @@ pub struct RelayPolicy {
 impl Default for RelayPolicy {
     /// Audio in any codec, in the offered order, directions as received.
     fn default() -> RelayPolicy {
-        RelayPolicy { codecs: Vec::new(), kinds: vec![MediaKind::Audio], pass_attributes: Vec::new(), direction: None }
+        RelayPolicy {
+            codecs: Vec::new(),
+            kinds: vec![MediaKind::Audio],
+            pass_attributes: Vec::new(),
+            coded: Vec::new(),
+            direction: None,
+        }
     }
 }
 
@@ -58,12 +70,62 @@ impl RelayPolicy {
         }
         kept
     }
+
+    /// Whether the switch codes a format itself.
+    fn codes(&self, format: &Format<'_>, map: &RtpMap) -> bool {
+        map.is_codec() && self.coded.iter().any(|spec| spec.is(format, map))
+    }
+
+    /// What the switch asks of whoever sends it a format that it codes.
+    fn parameters(&self, map: &RtpMap) -> Option<&str> {
+        self.coded.iter().find(|spec| spec.map.same_encoding(map))?.fmtp.as_deref()
+    }
+
+    /// What the switch offers behind `kept`, under numbers that are free. Telephone-events only at other clocks than those of
+    /// the offerer, who must know them at one.
+    fn additions(&self, kept: &[(Format<'_>, RtpMap)]) -> Vec<CodecSpec> {
+        if !kept.iter().any(|(format, map)| self.codes(format, map)) {
+            return Vec::new();
+        }
+        let knows_keys = kept.iter().any(|(_, map)| map.is_telephone_event());
+        let mut taken: Vec<u8> = kept.iter().map(|(_, map)| map.payload).collect();
+        let missing = self.coded.iter().filter(|spec| {
+            (knows_keys || !spec.map.is_telephone_event()) && !kept.iter().any(|(format, map)| spec.is(format, map))
+        });
+        let numbered = missing.filter_map(|spec| {
+            let wanted = std::iter::once(spec.map.payload).chain(DYNAMIC);
+            let payload = wanted.into_iter().find(|payload| !taken.contains(payload))?;
+            taken.push(payload);
+            Some(CodecSpec { map: RtpMap { payload, ..spec.map.clone() }, fmtp: spec.fmtp.clone() })
+        });
+        numbered.collect()
+    }
+
+    /// The answer to an offerer with whom the answerer shares nothing: its first codec that the switch codes, and its
+    /// telephone-events at that clock if the answerer has any.
+    fn instead<'a>(
+        &self,
+        offered: &'a [(Format<'a>, RtpMap)],
+        answered: &[(Format<'_>, RtpMap)],
+    ) -> Vec<&'a (Format<'a>, RtpMap)> {
+        let answerable = answered.iter().any(|(format, map)| self.codes(format, map));
+        let Some(codec) = offered.iter().find(|(format, map)| answerable && self.codes(format, map)) else {
+            return Vec::new();
+        };
+        let keys = answered.iter().any(|(_, map)| map.is_telephone_event());
+        let events =
+            offered.iter().find(|(_, map)| keys && map.is_telephone_event() && map.clock_hz == codec.1.clock_hz);
+        std::iter::once(codec).chain(events).collect()
+    }
 }
 
 /// Whether we know, or shall know, where the party of a section is.
 pub(super) fn has_place(session: &Session, media: &Media) -> bool {
     session.rtp_target(media).is_some() || session.is_found_by_ice(media)
 }
+
+/// Payload types for whatever has none of its own (RFC 3551 section 6).
+const DYNAMIC: std::ops::RangeInclusive<u8> = 96..=127;
 
 /// The offer that goes to the other leg for the offer `received` from the first.
 ///
@@ -80,9 +142,13 @@ pub fn relay_offer(received: &Session, our: &OurMedia, policy: &RelayPolicy) -> 
         let Some(port) = port.filter(|_| !kept.is_empty()) else {
             return theirs.rejected();
         };
-        let kept: Vec<Kept<'_>> =
-            kept.iter().map(|(format, map)| Kept { theirs: *format, map, fmtp: format.fmtp }).collect();
-        let mut ours = crossing(theirs, &kept, policy);
+        let added = if theirs.kind == MediaKind::Audio { policy.additions(&kept) } else { Vec::new() };
+        let theirs_and_ours: Vec<Kept<'_>> = kept
+            .iter()
+            .map(|(format, map)| Kept { theirs: Some(*format), map, fmtp: format.fmtp })
+            .chain(added.iter().map(|spec| Kept { theirs: None, map: &spec.map, fmtp: spec.fmtp.as_deref() }))
+            .collect();
+        let mut ours = crossing(theirs, &theirs_and_ours, policy);
         our.keys.write_offer(&mut ours, port, index);
         let direction = received.direction_of(theirs);
         port.write(&mut ours, policy.direction.unwrap_or(direction), true);
@@ -120,9 +186,15 @@ fn answered_section(
     let port = our.port(index)?;
     let allowed = policy.filter(offered);
     let chosen = formats(answered);
-    let kept: Vec<Kept<'_>> =
-        pairs(&chosen, &allowed).into_iter().map(|(theirs, _, map)| Kept { theirs, map, fmtp: theirs.fmtp }).collect();
+    let mut kept: Vec<Kept<'_>> = pairs(&chosen, &allowed)
+        .into_iter()
+        .map(|(theirs, _, map)| Kept { theirs: Some(theirs), map, fmtp: theirs.fmtp })
+        .collect();
     if !kept.iter().any(|kept| kept.map.is_codec()) {
+        let instead = if offered.kind == MediaKind::Audio { policy.instead(&allowed, &chosen) } else { Vec::new() };
+        kept = instead.into_iter().map(|(_, map)| Kept { theirs: None, map, fmtp: policy.parameters(map) }).collect();
+    }
+    if kept.is_empty() {
         return None;
     }
     let mut ours = crossing(answered, &kept, policy);
@@ -136,8 +208,8 @@ fn answered_section(
 
 /// A format that crosses.
 struct Kept<'a> {
-    /// As the description that is being relayed writes it.
-    theirs: Format<'a>,
+    /// As the description that is being relayed writes it; `None` if it is not from there.
+    theirs: Option<Format<'a>>,
     /// Its meaning under the number that we write.
     map: &'a RtpMap,
     /// Its parameters.
@@ -178,7 +250,7 @@ fn renumbered(attribute: &Attribute, kept: &[Kept<'_>]) -> Option<Attribute> {
     if payload == "*" {
         return Some(attribute.clone());
     }
-    let format = kept.iter().find(|format| format.theirs.text == payload)?;
+    let format = kept.iter().find(|format| format.theirs.is_some_and(|theirs| theirs.text == payload))?;
     Some(Attribute::value(&attribute.name, format_smolstr!("{} {rest}", format.map.payload)))
 }
 

@@ -1,14 +1,16 @@
 //! What identifies a transaction (RFC 3261 sections 17.1.3, 17.2.3, 8.2.2.2), as 128 bits.
 //!
-//! The bytes that identify it are hashed twice with SipHash under two secret random keys. Who does not know the keys can
+//! The bytes that identify it are hashed with SipHash to 128 bits under a secret random key. Who does not know the key can
 //! not choose messages whose hashes collide, nor see from outside that two did; by accident a collision among a million
 //! live transactions has a chance of about 2^-88. So the hash stands for the bytes, and no bytes are kept.
 
 use super::INVITE;
 use crate::value::Via;
 use crate::{Message, Method};
+use siphasher::sip128::SipHasher13;
 use smallvec::SmallVec;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::fmt;
+use std::hash::Hasher;
 
 /// Bytes that usually identify a transaction; more go to the heap.
 const PARTS_BYTES: usize = 256;
@@ -26,9 +28,21 @@ enum Space {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key(pub u64, pub u64);
 
-#[derive(Debug, Default)]
 pub(super) struct Keys {
-    seeds: [RandomState; 2],
+    /// Under the secret key; a copy of it hashes.
+    hasher: SipHasher13,
+}
+
+impl Default for Keys {
+    fn default() -> Keys {
+        Keys { hasher: SipHasher13::new_with_key(&rand::random()) }
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keys(secret)")
+    }
 }
 
 impl Keys {
@@ -83,8 +97,8 @@ impl Keys {
         let mut parts = Parts(SmallVec::new());
         parts.0.push(space as u8);
         write(&mut parts);
-        let [first, second] = &self.seeds;
-        Key(first.hash_one(parts.0.as_slice()), second.hash_one(parts.0.as_slice()))
+        let hash = self.hasher.hash(&parts.0);
+        Key(hash.h1, hash.h2)
     }
 }
 

@@ -8,10 +8,13 @@ use serde_json::{Value, json};
 
 use super::{Fault, OneOf, Words};
 use crate::config::error::quoted;
-use crate::config::model::{Algorithm, GatewayAddress, Numbers, Secret};
+use crate::config::model::{Algorithm, Codec, GatewayAddress, Numbers, Secret};
 
 /// A digest algorithm.
 pub const ALGORITHM: OneOf<Algorithm> = OneOf(&Algorithm::NAMES);
+
+/// A codec.
+pub const CODEC: OneOf<Codec> = OneOf(&Codec::NAMES);
 
 /// An IP address of either family.
 pub const IP: Words<IpAddr> = Words {

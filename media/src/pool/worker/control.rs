@@ -5,7 +5,7 @@ use super::super::handshakes::Job;
 use super::super::ports::PortPair;
 use super::super::vocabulary::{MediaEvent, Secure, Side, Sides};
 use super::super::{Inner, sys};
-use super::entry::{Entry, Guard, Lanes, Route, SideState, Stream, Voice};
+use super::entry::{Entry, Guard, Lanes, Route, SideState, Stream, keys_of, voice_of};
 use super::play::{Playing, note_progress};
 use super::{BURST_MAX, Place, Token, Worker};
 use crate::dtmf::EventReceiver;
@@ -157,6 +157,9 @@ fn new_side(record: &FlowRecord, side: Side, pair: Arc<PortPair>, now: Duration)
         ear: None,
         eared: 0,
         voice: None,
+        keys: None,
+        speaker: None,
+        made: None,
         playing: Playing::Peer,
         own: Stream {
             ssrc: marks.ssrc,
@@ -228,7 +231,13 @@ fn negotiate(pool: &Inner, entry: &mut Entry, now: Duration) {
             let job = Job { record: Arc::clone(&entry.record), side, association: to.0, peer: to.1, datagram: None };
             pool.handshakes.submit(job);
         }
-        state.voice = Voice::choose(remote);
+        let voice = voice_of(remote);
+        let spoken = |state: &SideState| (state.voice, state.route.map(|route| route.ptime_ms));
+        let spoken_before = (state.voice, before.map(|before| before.ptime_ms));
+        (state.voice, state.keys) = (voice, keys_of(remote, voice));
+        if spoken(state) != spoken_before {
+            (state.speaker, state.made) = (None, None);
+        }
         state.payloads.clone_from(&remote.payloads);
         state.remote_serial = wish.remote_serial;
         // A side that is expected to send gets its whole time-out from here.
@@ -237,8 +246,17 @@ fn negotiate(pool: &Inner, entry: &mut Entry, now: Duration) {
     }
     if changed {
         let (a, b) = (wanted.sides.a.remote.as_ref(), wanted.sides.b.remote.as_ref());
-        entry.sides.a.lanes = a.map_or(Lanes::ANY, |mine| Lanes::new(mine, b));
-        entry.sides.b.lanes = b.map_or(Lanes::ANY, |mine| Lanes::new(mine, a));
+        let lanes = Sides {
+            a: a.map_or(Lanes::ANY, |mine| Lanes::new(mine, b)),
+            b: b.map_or(Lanes::ANY, |mine| Lanes::new(mine, a)),
+        };
+        for side in [Side::A, Side::B] {
+            let (me, other) = entry.sides.split_mut(side);
+            if me.lanes != *lanes.get(side) {
+                me.lanes = *lanes.get(side);
+                other.made = None;
+            }
+        }
         entry.timed_out = false;
     }
 }

@@ -6,9 +6,9 @@ use super::super::ports::PortPair;
 use super::super::sys;
 use super::super::vocabulary::{PAYLOADS_MAX, Recording, Remote, Sides};
 use super::DATAGRAM_BYTES_MAX;
-use super::play::Playing;
+use super::play::{Playing, Speaker};
+use super::transcode::Made;
 use super::web::Web;
-use crate::codec::g711::Law;
 use crate::codec::{Codec, Payload};
 use crate::dtmf::EventReceiver;
 use crate::rtp::{HEADER_BYTES, Reception};
@@ -34,6 +34,13 @@ pub struct Entry {
     pub recording: Option<Recording>,
 }
 
+impl Entry {
+    /// Whether a side hears the other made anew: then each has us as its peer in RTCP.
+    pub fn makes(&self) -> bool {
+        self.sides.a.is_made() || self.sides.b.is_made()
+    }
+}
+
 /// One side at work.
 pub struct SideState {
     pub pair: Arc<PortPair>,
@@ -52,7 +59,14 @@ pub struct SideState {
     pub ear: Option<Box<Ear>>,
     /// The [`SideState::remote_serial`] that the ear of a recording is for.
     pub eared: u32,
-    pub voice: Option<Voice>,
+    /// What it is spoken to in.
+    pub voice: Option<Payload>,
+    /// Its telephone-events.
+    pub keys: Option<Payload>,
+    /// What says to it what the pool plays.
+    pub speaker: Option<Box<Speaker>>,
+    /// What makes anew for it what it does not understand of the other side.
+    pub made: Option<Box<Made>>,
     pub playing: Playing,
     pub own: Stream,
     pub reception: Reception,
@@ -159,24 +173,34 @@ pub fn same_place(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 /// What one payload type of a side means, and what it becomes on the other side.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Lane {
-    pub pt: u8,
+    pub payload: Payload,
     /// `None`: the other side has no such format.
     pub across: Option<u8>,
-    pub events: bool,
-    pub clock_hz: u32,
+    /// It is a codec that the pool decodes.
+    pub sound: bool,
+    /// It is that, or comfort noise.
+    pub heard: bool,
+}
+
+impl Lane {
+    /// Whatever it is, it passes as it is.
+    const fn passing(pt: u8) -> Lane {
+        let payload = Payload { pt, codec: Codec::Other, clock_hz: 8000, events: false };
+        Lane { payload, across: Some(pt), sound: false, heard: false }
+    }
 }
 
 /// The lanes of a side; none means that everything passes.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Lanes {
     lanes: [Lane; PAYLOADS_MAX],
     count: usize,
 }
 
 impl Lanes {
-    const EMPTY: Lane = Lane { pt: 0, across: None, events: false, clock_hz: 0 };
+    const EMPTY: Lane = Lane::passing(0);
 
     pub const ANY: Lanes = Lanes { lanes: [Lanes::EMPTY; PAYLOADS_MAX], count: 0 };
 
@@ -193,7 +217,9 @@ impl Lanes {
                     .map(|theirs| theirs.pt),
                 _ => Some(payload.pt),
             };
-            *lane = Lane { pt: payload.pt, across, events: payload.events, clock_hz: payload.clock_hz };
+            let sound = payload.sound_hz().is_some();
+            let heard = sound || payload.codec == Codec::ComfortNoise;
+            *lane = Lane { payload: *payload, across, sound, heard };
         }
         lanes
     }
@@ -202,39 +228,28 @@ impl Lanes {
     #[inline]
     pub fn find(&self, pt: u8) -> Option<Lane> {
         if self.count == 0 {
-            return Some(Lane { pt, across: Some(pt), events: false, clock_hz: 8000 });
+            return Some(Lane::passing(pt));
         }
-        self.lanes.iter().take(self.count).find(|lane| lane.pt == pt).copied()
+        self.iter().find(|lane| lane.payload.pt == pt).copied()
+    }
+
+    /// All of them.
+    #[inline]
+    pub fn iter(&self) -> impl Iterator<Item = &Lane> {
+        self.lanes.iter().take(self.count)
     }
 }
 
-/// How generated media is encoded for a side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Voice {
-    pub pt: u8,
-    pub format: Format,
+/// The codec in which a side is spoken to: its first that the pool codes.
+pub fn voice_of(remote: &Remote) -> Option<Payload> {
+    remote.payloads.iter().take(PAYLOADS_MAX).find(|payload| payload.sound_hz().is_some()).copied()
 }
 
-/// The formats that the pool itself writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    G711(Law),
-    L16,
-}
-
-impl Voice {
-    /// The first of a side's codecs that the pool speaks. All of what it speaks runs at 8 kHz.
-    pub fn choose(remote: &Remote) -> Option<Voice> {
-        remote.payloads.iter().take(PAYLOADS_MAX).filter(|payload| payload.clock_hz == 8000).find_map(|payload| {
-            let format = match payload.codec {
-                Codec::Pcmu => Format::G711(Law::Mu),
-                Codec::Pcma => Format::G711(Law::A),
-                Codec::L16 => Format::L16,
-                _ => return None,
-            };
-            Some(Voice { pt: payload.pt, format })
-        })
-    }
+/// The telephone-events that a side is told keys with: at the clock of its voice, if it has them there (RFC 4733 section 2.4.2).
+pub fn keys_of(remote: &Remote, voice: Option<Payload>) -> Option<Payload> {
+    let known = || remote.payloads.iter().take(PAYLOADS_MAX).filter(|payload| payload.events);
+    let same_clock = |payload: &&Payload| voice.is_some_and(|voice| voice.clock_hz == payload.clock_hz);
+    known().find(same_clock).or_else(|| known().next()).copied()
 }
 
 /// The stream that the pool itself sends to a side.

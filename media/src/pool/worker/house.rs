@@ -93,7 +93,8 @@ fn notice_lost_consent(entry: &mut Entry, limit: Duration, now: Duration) {
 /// SR or RR to a side for which the pool is the end point; where it relays, the other side's reports go through.
 fn report_if_due(pool: &Inner, entry: &mut Entry, side: Side, now: Duration) {
     let state = entry.sides.get(side);
-    if now < state.next_report || state.route.is_none() || matches!(state.playing, Playing::Peer) {
+    let relayed = matches!(state.playing, Playing::Peer) && !entry.makes();
+    if now < state.next_report || state.route.is_none() || relayed {
         return;
     }
     let sender = sender_info(entry, side, now);

@@ -8,6 +8,7 @@ mod play;
 mod record;
 mod relay;
 mod room;
+mod transcode;
 mod web;
 
 use super::Inner;

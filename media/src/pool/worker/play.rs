@@ -1,14 +1,15 @@
 //! Generated media: what a side hears that is not the other side.
 
 use super::super::book::{ENDED, FlowRecord};
-use super::super::counters::Vitals;
+use super::super::counters::{SideCounters, Vitals};
 use super::super::room::MemberRecord;
 use super::super::vocabulary::{MediaEvent, Repeat, Side, Source};
-use super::entry::{Entry, Format, SideState, Voice};
-use super::{BEAT, CATCH_UP_BEATS_MAX, Worker};
-use crate::codec::l16;
+use super::entry::{Entry, SideState};
+use super::{BEAT, CATCH_UP_BEATS_MAX, Worker, transcode};
+use crate::codec::Payload;
 use crate::prompt::{self, Audio};
 use crate::rtp::{HEADER_BYTES, Header, reception::in_clock_units};
+use crate::sound::{Mouth, PAYLOAD_BYTES_MAX, Spoken};
 use crate::srtp::OVERHEAD_BYTES_MAX;
 use crate::tone::Sine;
 use std::sync::Arc;
@@ -158,13 +159,22 @@ impl Worker<'_> {
 }
 
 fn is_playing(entry: &Entry) -> bool {
-    let side = |state: &SideState| state.route.is_some() && state.playing.is_generated();
+    let side = |state: &SideState| state.route.is_some() && (state.playing.is_generated() || state.made.is_some());
     side(&entry.sides.a) || side(&entry.sides.b)
+}
+
+/// What says to a side what the pool plays.
+pub struct Speaker {
+    voice: Payload,
+    mouth: Mouth,
 }
 
 fn play_side(entry: &mut Entry, side: Side, beats: u64, now: Duration, vitals: &Vitals) {
     let record = &*entry.record;
     let state = entry.sides.get_mut(side);
+    if matches!(state.playing, Playing::Peer) && state.is_made() {
+        return transcode::speak_on(entry, side, beats, now, vitals);
+    }
     if !state.playing.is_generated() {
         return;
     }
@@ -172,74 +182,86 @@ fn play_side(entry: &mut Entry, side: Side, beats: u64, now: Duration, vitals: &
         state.own.flowing = false;
         return;
     };
-    let Some(voice) = state.voice else {
+    if state.speaker.is_none() {
+        let speaker = state.voice.and_then(|voice| {
+            let mouth = Mouth::new(&voice, prompt::RATE_HZ, route.ptime_ms)?;
+            Some(Box::new(Speaker { voice, mouth }))
+        });
+        state.speaker = speaker;
+    }
+    let Some(mut speaker) = state.speaker.take() else {
         record.counters.get(side).ungenerated.add(beats);
         return;
     };
     let made_up = beats.min(CATCH_UP_BEATS_MAX);
+    let clock_hz = speaker.voice.clock_hz;
+    begin_stream(state, clock_hz, now);
+    let beat_ms = u32::try_from(BEAT.as_millis()).unwrap_or(20);
+    let skipped = u32::try_from(beats - made_up).unwrap_or(u32::MAX);
+    let skipped_units = skipped.saturating_mul(beat_ms).wrapping_mul(clock_hz / 1000);
+    state.own.next_timestamp = state.own.next_timestamp.wrapping_add(skipped_units);
+    state.own.credit_ms += u32::try_from(made_up).unwrap_or(0) * beat_ms;
+    let packet_ms = speaker.mouth.packet_ms();
+    let mut ended = false;
+    while !ended && state.own.credit_ms >= packet_ms {
+        state.own.credit_ms -= packet_ms;
+        let mut samples = [0; SAMPLES_MAX];
+        let samples = samples.get_mut(..(packet_ms * SAMPLES_PER_MS) as usize).unwrap_or_default();
+        ended = state.playing.fill(samples);
+        let (pt, counters) = (speaker.voice.pt, record.counters.get(side));
+        speaker.mouth.speak(samples, |spoken| send_payload(state, pt, spoken, now, counters, vitals));
+    }
+    if ended {
+        state.playing = Playing::Nothing;
+        state.own.flowing = false;
+    }
+    state.speaker = Some(speaker);
+    note_progress(record, side, state);
+    if ended {
+        record.tell(MediaEvent::SourceEnded(side));
+    }
+}
+
+/// Readies our stream to a side for its next packet, whose codec has the clock.
+pub fn begin_stream(state: &mut SideState, clock_hz: u32, now: Duration) {
     if !state.own.flowing {
         // A new talkspurt: the clock went on while nothing was sent (RFC 3550 section 5.1).
         if let Some((timestamp, at)) = state.own.last {
-            let gap = in_clock_units(now.saturating_sub(at), prompt::RATE_HZ);
+            let gap = in_clock_units(now.saturating_sub(at), clock_hz);
             state.own.next_timestamp = timestamp.wrapping_add(gap);
         }
         (state.own.flowing, state.own.credit_ms, state.marker_due) = (true, 0, true);
     }
-    state.own.clock_hz = prompt::RATE_HZ;
-    let beat_ms = u32::try_from(BEAT.as_millis()).unwrap_or(20);
-    let skipped = u32::try_from(beats - made_up).unwrap_or(u32::MAX);
-    let skipped_units = skipped.saturating_mul(beat_ms).wrapping_mul(SAMPLES_PER_MS);
-    state.own.next_timestamp = state.own.next_timestamp.wrapping_add(skipped_units);
-    state.own.credit_ms += u32::try_from(made_up).unwrap_or(0) * beat_ms;
-    while state.own.credit_ms >= route.ptime_ms {
-        state.own.credit_ms -= route.ptime_ms;
-        if send_frame(state, record, side, voice, route.ptime_ms, now, vitals) {
-            state.playing = Playing::Nothing;
-            state.own.flowing = false;
-            note_progress(record, side, state);
-            record.tell(MediaEvent::SourceEnded(side));
-            return;
-        }
-    }
-    note_progress(record, side, state);
+    state.own.clock_hz = clock_hz;
 }
 
-/// Generates, encodes and sends one packet; true when the source ended in it.
-fn send_frame(
+/// Sends the next packet of our stream to a side.
+pub fn send_payload(
     state: &mut SideState,
-    record: &FlowRecord,
-    side: Side,
-    voice: Voice,
-    ptime_ms: u32,
+    pt: u8,
+    spoken: Spoken<'_>,
     now: Duration,
+    counters: &SideCounters,
     vitals: &Vitals,
-) -> bool {
-    let count = ptime_ms * SAMPLES_PER_MS;
-    let mut samples = [0; SAMPLES_MAX];
-    let samples = samples.get_mut(..count as usize).unwrap_or_default();
-    let ended = state.playing.fill(samples);
-    let mut packet = [0; HEADER_BYTES + 2 * SAMPLES_MAX + OVERHEAD_BYTES_MAX];
+) {
+    let mut packet = [0; HEADER_BYTES + PAYLOAD_BYTES_MAX + OVERHEAD_BYTES_MAX];
     let (head, payload) = packet.split_at_mut(HEADER_BYTES);
-    let payload_bytes = match voice.format {
-        Format::G711(law) => law.encode(samples, payload),
-        Format::L16 => l16::encode(samples, payload),
-    };
     let header = Header {
-        payload_type: voice.pt,
+        payload_type: pt,
         marker: std::mem::take(&mut state.marker_due),
         sequence: state.own.next_sequence,
         timestamp: state.own.next_timestamp,
         ssrc: state.own.ssrc,
         payload_start: HEADER_BYTES,
-        payload_end: HEADER_BYTES + payload_bytes,
+        payload_end: HEADER_BYTES + spoken.payload.len(),
     };
-    if let Ok(head) = head.try_into() {
+    if let (Ok(head), Some(place)) = (head.try_into(), payload.get_mut(..spoken.payload.len())) {
         header.write(head);
+        place.copy_from_slice(spoken.payload);
     }
     state.own.next_sequence = header.sequence.wrapping_add(1);
-    state.own.next_timestamp = header.timestamp.wrapping_add(count);
-    state.send_own(&mut packet, header.payload_end, header.timestamp, now, record.counters.get(side), vitals);
-    ended
+    state.own.next_timestamp = header.timestamp.wrapping_add(spoken.units);
+    state.send_own(&mut packet, header.payload_end, header.timestamp, now, counters, vitals);
 }
 
 /// Leaves in the book where a successor of this worker would go on.

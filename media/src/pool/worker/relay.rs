@@ -6,6 +6,7 @@ use super::super::vocabulary::{MediaEvent, Side};
 use super::super::{Inner, sys};
 use super::entry::{Entry, SideState};
 use super::play::Playing;
+use super::transcode::{self, Came, Taken};
 use super::{BURST_MAX, DATAGRAM_BYTES_MAX, Token, Worker, nanos};
 use crate::rtcp::{self, Part};
 use crate::rtp::{self, Arrival, Header};
@@ -37,29 +38,47 @@ impl Worker<'_> {
             state.last_wake = wake;
         }
         let share = if backlog || token.is_rtcp() { BURST_MAX } else { 1 };
-        for _ in 0..share {
-            let pair = &entry.sides.get(side).pair;
-            let socket = if token.is_rtcp() { &pair.rtcp } else { &pair.rtp };
-            let Some(room) = datagram.get_mut(..DATAGRAM_BYTES_MAX) else { return };
-            // Where the kernel lets nobody else in, it need not say who it was.
-            let route = entry.sides.get(side).route.as_ref().filter(|route| route.sealed && !token.is_rtcp());
-            let received = match route {
-                Some(route) => sys::receive(socket, room).map(|length| (length, route.rtp)),
-                None => socket.recv_from(room),
-            };
-            match received {
-                Ok((length, from)) => {
-                    let mut hands = Hands { pool, vitals, side, now };
-                    match (length == DATAGRAM_BYTES_MAX, token.is_rtcp()) {
-                        (true, _) => hands.malformed(entry, from),
-                        (false, true) => hands.rtcp(entry, datagram, length, from),
-                        (false, false) => hands.rtp(entry, datagram, length, from),
-                    }
+        read(pool, entry, side, token.is_rtcp(), share, datagram, vitals, now);
+        if !entry.listed && entry.makes() {
+            self.list_if_playing(slot);
+        }
+    }
+}
+
+/// Reads up to `share` packets of a socket.
+#[allow(clippy::too_many_arguments)]
+fn read(
+    pool: &Inner,
+    entry: &mut Entry,
+    side: Side,
+    is_rtcp: bool,
+    share: usize,
+    datagram: &mut [u8],
+    vitals: &Vitals,
+    now: Duration,
+) {
+    for _ in 0..share {
+        let pair = &entry.sides.get(side).pair;
+        let socket = if is_rtcp { &pair.rtcp } else { &pair.rtp };
+        let Some(room) = datagram.get_mut(..DATAGRAM_BYTES_MAX) else { return };
+        // Where the kernel lets nobody else in, it need not say who it was.
+        let route = entry.sides.get(side).route.as_ref().filter(|route| route.sealed && !is_rtcp);
+        let received = match route {
+            Some(route) => sys::receive(socket, room).map(|length| (length, route.rtp)),
+            None => socket.recv_from(room),
+        };
+        match received {
+            Ok((length, from)) => {
+                let mut hands = Hands { pool, vitals, side, now };
+                match (length == DATAGRAM_BYTES_MAX, is_rtcp) {
+                    (true, _) => hands.malformed(entry, from),
+                    (false, true) => hands.rtcp(entry, datagram, length, from),
+                    (false, false) => hands.rtp(entry, datagram, length, from),
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // ICMP errors of what we sent: a peer that is not there yet, or not there any more. Neither ends anything.
-                Err(_) => {}
             }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            // ICMP errors of what we sent: a peer that is not there yet, or not there any more. Neither ends anything.
+            Err(_) => {}
         }
     }
 }
@@ -178,9 +197,9 @@ impl Hands<'_> {
             Arrival::InOrder | Arrival::Restarted | Arrival::Suspect => {}
         }
         counters.note(&me.reception);
-        if lane.events {
+        if lane.payload.events {
             // All packets of an event have the timestamp of its start, so they say nothing about jitter.
-            let heard = me.events.packet(header.timestamp, header.payload(packet), lane.clock_hz, self.now);
+            let heard = me.events.packet(header.timestamp, header.payload(packet), lane.payload.clock_hz, self.now);
             for heard in heard.into_iter().flatten() {
                 if let Some(recording) = &entry.recording {
                     recording.tape.key(heard.digit);
@@ -188,8 +207,8 @@ impl Hands<'_> {
                 record.tell(MediaEvent::Dtmf { side: self.side, digit: heard.digit, duration_ms: heard.duration_ms });
             }
         } else {
-            me.reception.timing(header.timestamp, lane.clock_hz, self.now);
-            counters.note_timing(&me.reception, lane.clock_hz, header.payload_type);
+            me.reception.timing(header.timestamp, lane.payload.clock_hz, self.now);
+            counters.note_timing(&me.reception, lane.payload.clock_hz, header.payload_type);
         }
         if let Some(ear) = &mut me.ear {
             ear.packet(&header, header.payload(packet), self.now);
@@ -210,19 +229,29 @@ impl Hands<'_> {
             let sequence = header.sequence.wrapping_add(me.own.echo_ahead);
             rtp::set_sequence(buffer, sequence);
             mark_if_due(me, buffer);
-            me.own.clock_hz = lane.clock_hz;
+            me.own.clock_hz = lane.payload.clock_hz;
             // What may be generated for it later goes on from here.
             me.own.next_sequence = sequence.wrapping_add(1);
             me.send_own(buffer, length, header.timestamp, self.now, counters, self.vitals);
         }
         if relayed {
-            let Some(across) = lane.across else {
-                counters.unmapped.add(1);
-                self.vitals.unmapped.add(1);
-                return;
-            };
+            if lane.across.is_none() || other.is_made() {
+                let Some(packet) = buffer.get(..length) else { return };
+                let came = Came { lane, header: &header, bytes: packet, now: self.now };
+                let theirs = record.counters.get(self.side.other());
+                match transcode::take(me, other, &came, theirs, self.vitals) {
+                    Taken::Pass => {}
+                    Taken::Made => return,
+                    Taken::Unmapped => {
+                        counters.unmapped.add(1);
+                        self.vitals.unmapped.add(1);
+                        return;
+                    }
+                }
+            }
+            let Some(across) = lane.across else { return };
             rtp::set_payload_type(buffer, across);
-            other.unify(record, self.side.other(), buffer, &header, lane.clock_hz, self.now);
+            other.unify(record, self.side.other(), buffer, &header, lane.payload.clock_hz, self.now);
             mark_if_due(other, buffer);
             other.send(buffer, length, record.counters.get(self.side.other()), self.vitals);
         }
@@ -231,6 +260,7 @@ impl Hands<'_> {
     fn rtcp(&mut self, entry: &mut Entry, buffer: &mut [u8], length: usize, from: SocketAddr) {
         let record = &*entry.record;
         let counters = record.counters.get(self.side);
+        let makes = entry.makes();
         let (me, other) = entry.sides.split_mut(self.side);
         let Some(route) = &mut me.route else {
             return self.stranger(counters, false);
@@ -257,7 +287,7 @@ impl Hands<'_> {
             (route.rtcp, route.rtcp_latched) = (from, true);
             record.saw(self.side, me.remote_serial, |wanted| wanted.seen_rtcp = Some(from));
         }
-        let relayed = matches!(other.playing, Playing::Peer) && other.route.is_some();
+        let relayed = matches!(other.playing, Playing::Peer) && other.route.is_some() && !makes;
         for part in compound {
             let blocks = match part {
                 Part::Sender(_, info, blocks) => {
