@@ -169,7 +169,11 @@ fn a_phone_behind_a_websocket_is_called_over_its_connection() {
 
     let caller = SippRun::new("uac_call", switch.sip("udp")).by_user("alice").service("1002").pause_ms(200).start();
     let invite = bob.receive("INVITE ");
-    assert!(invite.contains("Via: SIP/2.0/WS "), "{invite}");
+    assert!(invite.contains("Via: SIP/2.0/WS ") && invite.contains(" UDP/TLS/RTP/SAVPF "), "{invite}");
+    // No browser: a phone that does not know this transport.
+    answer(&mut bob, &invite, "488 Not Acceptable Here", "Content-Length: 0\n\n");
+    let invite = bob.receive("INVITE ");
+    assert!(invite.contains("m=audio ") && invite.contains(" RTP/AVP "), "{invite}");
     let sdp = format!(
         "v=0\r\no=bob 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {} RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n",
         media.local().port()
@@ -184,6 +188,7 @@ fn a_phone_behind_a_websocket_is_called_over_its_connection() {
     answer(&mut bob, &bye, "200 OK", "Content-Length: 0\n\n");
     caller.finish();
 }
+
 #[test]
 fn a_phone_whose_websocket_closed_is_reached_no_more() {
     let switch = Switch::start(Config::for_sipp());
