@@ -65,7 +65,7 @@ fn what_the_pool_plays_is_heard_in_wide_band_codecs_at_their_clock() {
         flow.hear(Side::A, TONE).unwrap();
         let mut decoder = Decoder::new(&payload, 16_000).unwrap();
         let mut samples = Vec::new();
-        let mut last: Option<u32> = None;
+        let (mut last, mut gaps, mut packets) = (None::<u32>, 0, 0);
         while samples.len() < decoder.rate_hz() as usize / 2 {
             let packet = phone.receive();
             let mut room = vec![0; decoder.samples_max()];
@@ -75,8 +75,12 @@ fn what_the_pool_plays_is_heard_in_wide_band_codecs_at_their_clock() {
             // After a wake that is later than is made up for the clock has gone on by whole beats.
             let skipped = last.map(|last| packet.header.timestamp.wrapping_sub(last).wrapping_sub(units));
             assert!(skipped.is_none_or(|skipped| skipped % (payload.clock_hz / 50) == 0), "{payload:?} {skipped:?}");
+            gaps += u32::from(skipped.is_some_and(|skipped| skipped != 0));
+            packets += 1;
             last = Some(packet.header.timestamp);
         }
+        // A clock that ran at a multiple would skip at every packet.
+        assert!(gaps * 4 < packets, "{payload:?}: {gaps} of {packets} skipped");
         let found = measure(&samples[samples.len() / 2..], decoder.rate_hz()).unwrap();
         assert!((found.hz - 1000.0).abs() < 1.5 && (found.dbm0 + 10.0).abs() < 1.0, "{payload:?} {found:?}");
         flow.close();
