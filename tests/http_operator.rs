@@ -107,6 +107,7 @@ fn the_tree_shows_every_branch_with_state_and_mailbox() {
         "/switch",
         "/switch/store",
         "/switch/records",
+        "/switch/media/handshakes",
         "/switch/media/worker-0",
         "/switch/shard-0/registrar",
         "/switch/shard-1/signalling",

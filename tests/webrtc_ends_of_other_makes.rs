@@ -115,6 +115,31 @@ fn aiortc_calls_a_phone_and_each_hears_the_other() {
     alice.expect("BYE");
 }
 
+#[test]
+fn aiortc_comes_to_its_keys_although_the_thread_of_handshakes_dies_meanwhile() {
+    let switch = Switch::start(lab().set("admin", "allow_faults", "true"));
+    let path = "/switch/media/handshakes";
+    let node = || {
+        let (_, tree) = switch.get("/api/tree");
+        tree["nodes"].as_array().and_then(|nodes| nodes.iter().find(|node| node["path"] == path).cloned())
+    };
+    for (deaths, how) in [(1, "kill"), (2, "panic")] {
+        let mut alice = Agent::new(Wire::websocket(switch.http(), "/sip"), "alice");
+        let (mut peer, invite) = aiortc_invites(&mut alice, "5501");
+        let answer = alice.ask_as_user(&invite);
+        assert_eq!(status(&answer), Some(200), "{answer}");
+        std::thread::scope(|scope| {
+            scope.spawn(|| assert_eq!(switch.post("/api/kill", &json!({ "path": path, "how": how })).0, 200));
+            peer.ask(json!({ "do": "take", "sdp": body(&answer) }));
+            peer.hears_tone(1000);
+        });
+        let back = || node().filter(|node| node["restarts"] == deaths && node["state"] == "running");
+        let back = until(PATIENCE, back).unwrap_or_else(|| panic!("{:?}", node()));
+        let cause = back["last_cause"].as_str().unwrap_or_default();
+        assert!(cause.contains(if how == "kill" { "killed" } else { "panic" }), "{back}");
+    }
+}
+
 /// Debian's baresip 1.0: browsers have not had such certificates for years, and the library does not know them.
 #[test]
 fn a_phone_with_a_certificate_of_rsa_has_no_call_rather_than_a_plain_one() {

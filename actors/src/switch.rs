@@ -6,6 +6,7 @@
 //! ├─ records                  permanent      call detail records: file and store
 //! ├─ recorder                 permanent      the writer thread of recordings
 //! ├─ media                    one-for-one    50 in 60 s
+//! │  ├─ handshakes            permanent      the thread of DTLS handshakes; those under way lie in the pool
 //! │  └─ worker-N              permanent      an RTP worker thread; its flows are re-opened from the pool's book
 //! ├─ shard-N                  one-for-one    100 in 60 s, on its own thread (arbiter)
 //! │  ├─ admission             permanent      token buckets by source
@@ -82,7 +83,8 @@ pub fn plant(
 }
 
 fn media(shared: &Arc<Shared>) -> Supervisor {
-    (0..shared.pool.worker_count()).fold(supervisor(Strategy::OneForOne, 50, 60), |media, number| {
+    let media = supervisor(Strategy::OneForOne, 50, 60).with(handshakes(shared));
+    (0..shared.pool.worker_count()).fold(media, |media, number| {
         let shared = Arc::clone(shared);
         media.with(child(format!("worker-{number}"), Restart::Permanent, move || worker(&shared, number)))
     })
@@ -235,6 +237,23 @@ fn recording_writer(shared: &Arc<Shared>) -> Spec {
             },
             // What is on the tapes is written first; recordings go on with the next writer.
             move || stopper.stop_writer(),
+        )
+    })
+    .into()
+}
+
+fn handshakes(shared: &Arc<Shared>) -> Spec {
+    let shared = Arc::clone(shared);
+    child("handshakes", Restart::Permanent, move || {
+        let (starter, stopper) = (shared.pool.clone(), shared.pool.clone());
+        ThreadFace::new(
+            move |bell| {
+                let thread = starter.start_handshakes_watched(move |end| bell.toll(format!("the thread {end:?}")))?;
+                Ok(Box::new(move || {
+                    let _ = thread.join();
+                }))
+            },
+            move || stopper.stop_handshakes(),
         )
     })
     .into()

@@ -36,8 +36,8 @@ pub mod wav;
 
 pub use codec::{Codec, Payload};
 pub use pool::{
-    Dropped, Flow, FlowCheckpoint, FlowId, FlowSpec, FlowStats, Handshake, Heard, Insecure, MediaEvent, Member,
-    OpenError, Owner, Pool, PoolBusy, PoolConfig, Quality, Recorded, Recording, Remote, Repeat, Room, RoomFigures,
-    RoomSounds, Secure, Side, SideStats, Source, WorkerEnd, WorkerHealth, WorkerThread,
+    Dropped, Flow, FlowCheckpoint, FlowId, FlowSpec, FlowStats, Handshake, HandshakesHealth, Heard, Insecure,
+    MediaEvent, Member, OpenError, Owner, Pool, PoolBusy, PoolConfig, Quality, Recorded, Recording, Remote, Repeat,
+    Room, RoomFigures, RoomSounds, Secure, Side, SideStats, Source, WorkerEnd, WorkerHealth, WorkerThread,
 };
 pub use prompt::Audio;

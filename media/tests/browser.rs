@@ -72,6 +72,11 @@ impl Browser {
 
     /// Checks and shakes hands until there are keys at this end and a packet of ours could follow.
     fn connect(&mut self, to: SocketAddr) {
+        self.connect_while(to, || {});
+    }
+
+    /// The same; something happens behind every datagram of the handshake.
+    fn connect_while(&mut self, to: SocketAddr, mut happens: impl FnMut()) {
         let socket = self.phone.rtp.try_clone().unwrap();
         let theirs = Arc::clone(&self.theirs);
         let mut send = |packet: &[u8]| {
@@ -94,6 +99,7 @@ impl Browser {
                 }
                 Ok(length) => {
                     theirs.receive(Instant::now(), &buffer[..length], &mut send);
+                    happens();
                 }
                 Err(_) => {
                     theirs.time_out(Instant::now(), &mut send);
@@ -330,6 +336,74 @@ fn a_browsers_call_goes_on_when_its_worker_dies_before_within_and_after_the_hand
     browser.is_heard_by(to, &callee);
     browser.hears(&mut callee, flow.local(Side::B));
     assert_eq!(flow.stats().a.forged, 0);
+}
+
+#[test]
+fn a_handshake_comes_to_keys_although_its_thread_is_killed_or_panics_behind_every_datagram() {
+    let (pool, _threads) = running(config());
+    let mut thread = Some(pool.start_handshakes().unwrap());
+    let before = pool.handshakes().restarts;
+    let mut deaths = 0;
+    let mut die = || {
+        let (told, end) = match deaths % 2 {
+            0 => (Pool::stop_handshakes as fn(&Pool), WorkerEnd::Stopped),
+            _ => (Pool::ask_handshakes_panic as fn(&Pool), WorkerEnd::Panicked("asked to panic".into())),
+        };
+        told(&pool);
+        assert_eq!(thread.take().unwrap().join(), end);
+        assert!(!pool.handshakes().running);
+        thread = Some(pool.start_handshakes().unwrap());
+        deaths += 1;
+        assert_eq!((pool.handshakes().running, pool.handshakes().restarts), (true, before + deaths));
+    };
+    for role in [Role::Server, Role::Client] {
+        let (flow, mut browser, mut callee, events) = half_web(&pool, role);
+        die();
+        browser.connect_while(flow.local(Side::A), &mut die);
+        assert_eq!(next(&events), MediaEvent::Secured(Side::A));
+        browser.is_heard_by(flow.local(Side::A), &callee);
+        browser.hears(&mut callee, flow.local(Side::B));
+        flow.close();
+    }
+    assert!(deaths >= 4, "{deaths}");
+    until(|| pool.handshakes().open == 0);
+}
+
+#[test]
+fn a_handshakes_timers_and_what_waits_for_it_outlive_its_thread() {
+    let (pool, _threads) = running(config());
+    let thread = pool.start_handshakes().unwrap();
+    let (flow, mut browser, _callee, events) = half_web(&pool, Role::Client);
+    let socket = browser.phone.rtp.try_clone().unwrap();
+    let to = flow.local(Side::A);
+    let hello = || {
+        let mut buffer = [0; 2048];
+        until_some(|| socket.recv(&mut buffer).ok().filter(|_| buffer[0] == 22))
+    };
+    browser.check(&socket, to, true);
+    assert!(hello() > 0);
+    // Nobody answers; only a timer can have it said again.
+    pool.stop_handshakes();
+    assert_eq!(thread.join(), WorkerEnd::Stopped);
+    while socket.recv(&mut [0; 2048]).is_ok() {}
+    assert_eq!(pool.handshakes().open, 1);
+    let thread = pool.start_handshakes().unwrap();
+    assert!(hello() > 0);
+    // What comes while there is no thread waits for the next.
+    pool.stop_handshakes();
+    assert_eq!(thread.join(), WorkerEnd::Stopped);
+    let (other, mut late, _callee, others_events) = half_web(&pool, Role::Server);
+    let (late_socket, to_other) = (late.phone.rtp.try_clone().unwrap(), other.local(Side::A));
+    late.check(&late_socket, to_other, true);
+    until(|| other.checkpoint().seen.a.is_some());
+    late.theirs.begin(Instant::now(), &mut |packet| drop(late_socket.send_to(packet, to_other)));
+    until(|| pool.handshakes().waiting > 0);
+    assert_eq!(late_socket.recv(&mut [0; 2048]).map(|length| length > 0).ok(), Some(true)); // the answer to its check
+    let _thread = pool.start_handshakes().unwrap();
+    late.connect(to_other);
+    assert_eq!(next(&others_events), MediaEvent::Secured(Side::A));
+    browser.connect(to);
+    assert_eq!(next(&events), MediaEvent::Secured(Side::A));
 }
 
 #[test]

@@ -54,6 +54,9 @@ pub async fn unready(shared: &Shared) -> Vec<String> {
             reasons.push(format!("media worker {number}: hangs since {} ms", health.heartbeat_age.as_millis()));
         }
     }
+    if !shared.pool.handshakes().running {
+        reasons.push("media handshakes: down".to_owned());
+    }
     // All are asked before the first answer is awaited.
     let asked: Vec<_> = (0..shared.shards())
         .filter_map(|number| Some((number, shared.signalling(number)?.ask(SignallingMsg::Load, SHARD_WITHIN))))

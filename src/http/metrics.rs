@@ -68,6 +68,11 @@ fn traffic_of(transport: &'static str, direction: &'static str, messages: u64, b
 }
 
 fn media(shared: &Shared) {
+    let handshakes = shared.pool.handshakes();
+    gauge!("strowger_media_handshakes_running").set(f64::from(u8::from(handshakes.running)));
+    gauge!("strowger_media_handshakes_open").set(count(handshakes.open));
+    gauge!("strowger_media_handshakes_waiting").set(count(handshakes.waiting));
+    counter!("strowger_media_handshakes_restarts_total").absolute(handshakes.restarts);
     for number in 0..shared.pool.worker_count() {
         let health = shared.pool.health(number);
         let worker = || number.to_string();
@@ -87,6 +92,7 @@ fn media(shared: &Shared) {
             ("malformed", dropped.malformed),
             ("forged", dropped.forged),
             ("replayed", dropped.replayed),
+            ("unserved", dropped.unserved),
             ("held", dropped.held),
             ("unmapped", dropped.unmapped),
             ("send_failed", dropped.send_failed),

@@ -1,18 +1,20 @@
 //! DTLS handshakes, beside the workers: a signature takes longer than a hundred packets, which would wait for it.
 //!
-//! A worker that gets a handshake's datagram leaves it here and goes on. One thread of the pool takes a step at a time, sends
-//! what follows from the side's own socket, keeps the timers of what is under way, and writes into the book when there are
-//! keys; the worker reads that as it reads every command. A step that panics is the end of that handshake and of nothing else.
+//! A worker that gets a handshake's datagram leaves it here and goes on. One thread, which is supervised as the workers are, takes
+//! a step at a time, sends what follows from the side's own socket, keeps the timers of what is under way, and writes into the
+//! book when there are keys; the worker reads that as it reads every command. A step that panics is the end of that handshake and
+//! of nothing else. What is under way and what waits lies beside the thread: its successor goes on with it.
 
 use super::Inner;
 use super::book::FlowRecord;
 use super::vocabulary::{Insecure, MediaEvent, Side};
+use super::worker::{WorkerEnd, WorkerThread};
 use crate::dtls::{Association, Failure, Step};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -33,17 +35,43 @@ pub struct Job {
     pub datagram: Option<Box<[u8]>>,
 }
 
-/// The queue, and what the thread sleeps on.
+/// What stays when the thread goes: the queue, what is under way, and what the thread sleeps on.
 #[derive(Default)]
 pub struct Handshakes {
     queue: Mutex<Queue>,
     bell: Condvar,
+    /// Touched by the thread alone, and by whoever looks.
+    open: Mutex<Vec<Open>>,
 }
 
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<Job>,
+    /// The thread of the newest epoch is the one; an older one leaves when it notices.
+    epoch: u64,
+    running: bool,
     stopping: bool,
+    panic: bool,
+}
+
+/// How the thread of handshakes is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HandshakesHealth {
+    /// A thread sits there.
+    pub running: bool,
+    /// Handshakes under way.
+    pub open: usize,
+    /// Datagrams that wait for their step.
+    pub waiting: usize,
+    /// Threads that sat there before.
+    pub restarts: u64,
+}
+
+/// What the thread is to do next.
+enum Next {
+    Step(Job),
+    TimeOuts,
+    End(WorkerEnd),
 }
 
 impl Handshakes {
@@ -64,34 +92,68 @@ impl Handshakes {
         true
     }
 
-    /// Ends the thread.
+    /// Ends the thread; what is under way stays.
     pub fn stop(&self) {
         self.queue.lock().stopping = true;
-        self.bell.notify_one();
+        self.bell.notify_all();
     }
 
-    /// The next step, or `None` when `until` has come first; `Err` at the end.
-    fn next(&self, until: Option<Instant>) -> Result<Option<Job>, Over> {
+    /// Makes the thread panic.
+    pub fn ask_panic(&self) {
+        self.queue.lock().panic = true;
+        self.bell.notify_all();
+    }
+
+    pub fn health(&self) -> HandshakesHealth {
+        let open = self.open.lock().len();
+        let queue = self.queue.lock();
+        let (running, waiting, restarts) = (queue.running, queue.jobs.len(), queue.epoch.saturating_sub(1));
+        HandshakesHealth { running, open, waiting, restarts }
+    }
+
+    /// What comes next for the thread of an epoch; it waits no longer than until the first time-out.
+    fn next(&self, epoch: u64) -> Next {
+        let until = self.open.lock().iter().filter_map(|open| open.association.next_timeout()).min();
         let mut queue = self.queue.lock();
         loop {
+            if queue.epoch != epoch {
+                return Next::End(WorkerEnd::Superseded);
+            }
             if queue.stopping {
-                return Err(Over);
+                return Next::End(WorkerEnd::Stopped);
+            }
+            if std::mem::take(&mut queue.panic) {
+                drop(queue);
+                resume_unwind(Box::new("asked to panic"));
             }
             if let Some(job) = queue.jobs.pop_front() {
-                return Ok(Some(job));
+                return Next::Step(job);
             }
             match until {
-                Some(until) if self.bell.wait_until(&mut queue, until).timed_out() => return Ok(None),
+                Some(until) if self.bell.wait_until(&mut queue, until).timed_out() => return Next::TimeOuts,
                 Some(_) => {}
                 None => self.bell.wait(&mut queue),
             }
         }
     }
+
+    /// Writes down that a handshake is under way, where its party is now.
+    fn enter(&self, now: Open) {
+        let mut open = self.open.lock();
+        open.retain(|open| !Arc::ptr_eq(&open.association, &now.association));
+        open.push(now);
+    }
+
+    /// What is under way; what is over is forgotten.
+    fn under_way(&self) -> Vec<Open> {
+        let mut open = self.open.lock();
+        open.retain(Open::is_open);
+        open.clone()
+    }
 }
 
-struct Over;
-
 /// A handshake under way.
+#[derive(Clone)]
 struct Open {
     record: Weak<FlowRecord>,
     side: Side,
@@ -99,34 +161,60 @@ struct Open {
     peer: SocketAddr,
 }
 
-/// Starts the thread; it ends with [`Handshakes::stop`].
-pub fn start(pool: Arc<Inner>) -> io::Result<()> {
-    std::thread::Builder::new().name("dtls".into()).spawn(move || run(&pool)).map(drop)
+/// Starts the thread; it ends with [`Handshakes::stop`]. `on_end` is its last act.
+pub fn start(pool: Arc<Inner>, on_end: impl FnOnce(&WorkerEnd) + Send + 'static) -> io::Result<WorkerThread> {
+    let epoch = {
+        let mut queue = pool.handshakes.queue.lock();
+        (queue.stopping, queue.running) = (false, true);
+        queue.epoch += 1;
+        queue.epoch
+    };
+    pool.handshakes.bell.notify_all(); // a thread that is still there shall notice
+    let not_started = Arc::clone(&pool);
+    let started = WorkerThread::spawn("handshakes", move || {
+        let end = catch_unwind(AssertUnwindSafe(|| run(&pool, epoch))).unwrap_or_else(WorkerEnd::of_panic);
+        let mut queue = pool.handshakes.queue.lock();
+        if queue.epoch == epoch {
+            queue.running = false;
+        }
+        drop(queue);
+        tracing::info!(?end, "the thread of handshakes ended");
+        on_end(&end);
+        end
+    });
+    if started.is_err() {
+        not_started.handshakes.queue.lock().running = false;
+    }
+    started
 }
 
-fn run(pool: &Inner) {
-    let mut open: Vec<Open> = Vec::new();
-    while let Ok(job) = pool.handshakes.next(open.iter().filter_map(|open| open.association.next_timeout()).min()) {
-        match job {
-            Some(job) => {
+fn run(pool: &Inner, epoch: u64) -> WorkerEnd {
+    // A predecessor may have died before it began one; who has begun does not begin again.
+    for open in pool.handshakes.under_way() {
+        open.step(pool, |at, association, send| association.begin(at, send));
+    }
+    loop {
+        match pool.handshakes.next(epoch) {
+            Next::Step(job) => {
                 job.association.waiting.fetch_sub(1, Ordering::Relaxed);
-                open.retain(|open| !Arc::ptr_eq(&open.association, &job.association));
                 let record = Arc::downgrade(&job.record);
                 let now = Open { record, side: job.side, association: job.association, peer: job.peer };
+                pool.handshakes.enter(now.clone());
                 now.step(pool, |at, association, send| match &job.datagram {
                     Some(datagram) => association.receive(at, datagram, send),
                     None => association.begin(at, send),
                 });
-                open.push(now);
             }
-            None => {
+            Next::TimeOuts => {
                 let now = Instant::now();
-                for due in open.iter().filter(|open| open.association.next_timeout().is_some_and(|at| at <= now)) {
+                let due = |open: &Open| open.association.next_timeout().is_some_and(|at| at <= now);
+                for due in pool.handshakes.under_way().iter().filter(|open| due(open)) {
                     due.step(pool, |at, association, send| association.time_out(at, send));
                 }
             }
+            Next::End(end) => return end,
         }
-        open.retain(Open::is_open);
+        pool.handshakes.open.lock().retain(Open::is_open);
     }
 }
 

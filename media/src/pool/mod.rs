@@ -35,7 +35,7 @@
 //! before still pass the check here. A stranger gets not one byte back and changes nothing but a counter.
 //!
 //! A side with ICE ([`Remote::ice`]) is where its authentic checks say, and a side with DTLS ([`Remote::dtls`]) is heard and
-//! hears nothing until its handshake has come to keys, which happens beside the worker.
+//! hears nothing until its handshake has come to keys, which happens beside the worker, on a thread that is supervised as it is.
 //!
 //! # Choices
 //!
@@ -71,6 +71,7 @@ mod worker;
 
 pub use counters::{Dropped, FlowStats, SideStats};
 pub use flow::Flow;
+pub use handshakes::HandshakesHealth;
 pub use quality::{Heard, Quality};
 pub use room::{Member, Room, RoomFigures, RoomSounds};
 pub use vocabulary::{
@@ -156,7 +157,8 @@ pub struct WorkerHealth {
 }
 
 impl Pool {
-    /// Makes the book and binds the warm ports; the workers are started one by one with [`Pool::start_worker`].
+    /// Makes the book and binds the warm ports; the threads are started one by one with [`Pool::start_worker`] and
+    /// [`Pool::start_handshakes`].
     ///
     /// A flow holds four descriptors, so the process's soft limit of them is raised to the hard one.
     ///
@@ -179,7 +181,6 @@ impl Pool {
             handshakes: Handshakes::default(),
             config,
         });
-        handshakes::start(Arc::clone(&inner))?;
         Ok(Pool { _alive: Arc::new(Alive(Arc::clone(&inner))), inner })
     }
 
@@ -223,6 +224,41 @@ impl Pool {
         let seat =
             self.inner.seats.get(n).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no worker {n}")))?;
         worker::start(Arc::clone(&self.inner), Arc::clone(seat), on_end)
+    }
+
+    /// Starts the thread that takes the steps of DTLS handshakes; it goes on with those under way. Without it no side with DTLS
+    /// comes to keys.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start_handshakes(&self) -> io::Result<WorkerThread> {
+        self.start_handshakes_watched(|_| ())
+    }
+
+    /// As [`Pool::start_handshakes`]; `on_end` is called from the thread as its last act.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start_handshakes_watched(
+        &self,
+        on_end: impl FnOnce(&WorkerEnd) + Send + 'static,
+    ) -> io::Result<WorkerThread> {
+        handshakes::start(Arc::clone(&self.inner), on_end)
+    }
+
+    /// Ends the thread of handshakes; those under way wait until it is started again.
+    pub fn stop_handshakes(&self) {
+        self.inner.handshakes.stop();
+    }
+
+    /// Makes the thread of handshakes panic, to see it come back.
+    pub fn ask_handshakes_panic(&self) {
+        self.inner.handshakes.ask_panic();
+    }
+
+    /// How the thread of handshakes is.
+    pub fn handshakes(&self) -> HandshakesHealth {
+        self.inner.handshakes.health()
     }
 
     /// Opens a flow: two port pairs, on the worker with the fewest flows or on the one in `spec`. Never blocks.

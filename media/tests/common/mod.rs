@@ -22,10 +22,11 @@ pub fn config() -> PoolConfig {
     PoolConfig { workers: 1, ports: 0..=0, warm_pairs: 4, ..PoolConfig::default() }
 }
 
-/// A pool with its workers running.
+/// A pool with its threads running; the handles are those of the workers.
 pub fn running(config: PoolConfig) -> (Pool, Vec<WorkerThread>) {
     let pool = Pool::new(config).unwrap();
     let threads = (0..pool.worker_count()).map(|n| pool.start_worker(n).unwrap()).collect();
+    let _of_its_own = pool.start_handshakes().unwrap();
     (pool, threads)
 }
 

@@ -66,14 +66,28 @@ pub enum WorkerEnd {
     Failed(String),
 }
 
-/// A worker's thread.
+impl WorkerEnd {
+    /// The end by a panic that was caught.
+    pub(in super::super) fn of_panic(cause: Box<dyn std::any::Any + Send>) -> WorkerEnd {
+        WorkerEnd::Panicked(cause_text(&*cause))
+    }
+}
+
+/// A thread of the pool: a worker's, or that of handshakes.
 #[derive(Debug)]
 pub struct WorkerThread(JoinHandle<WorkerEnd>);
 
 impl WorkerThread {
+    pub(in super::super) fn spawn(
+        name: &str,
+        work: impl FnOnce() -> WorkerEnd + Send + 'static,
+    ) -> io::Result<WorkerThread> {
+        std::thread::Builder::new().name(name.to_owned()).spawn(work).map(WorkerThread)
+    }
+
     /// Waits for the thread's end and tells how it came.
     pub fn join(self) -> WorkerEnd {
-        self.0.join().unwrap_or_else(|cause| WorkerEnd::Panicked(cause_text(&*cause)))
+        self.0.join().unwrap_or_else(WorkerEnd::of_panic)
     }
 
     /// Whether the thread has ended.
@@ -93,10 +107,8 @@ pub fn start(
     seat.bell.ring(); // a thread that is still there shall notice
     seat.vitals.heartbeat_ns.store(nanos(pool.now()), Ordering::Relaxed);
     seat.running.store(true, Ordering::SeqCst);
-    let name = format!("rtp-{}", seat.number);
-    let thread = std::thread::Builder::new().name(name).spawn(move || {
-        let end = catch_unwind(AssertUnwindSafe(|| run(&pool, &seat, epoch)))
-            .unwrap_or_else(|cause| WorkerEnd::Panicked(cause_text(&*cause)));
+    WorkerThread::spawn(&format!("rtp-{}", seat.number), move || {
+        let end = catch_unwind(AssertUnwindSafe(|| run(&pool, &seat, epoch))).unwrap_or_else(WorkerEnd::of_panic);
         if matches!(end, WorkerEnd::Panicked(_)) {
             blame(&seat);
         }
@@ -106,8 +118,7 @@ pub fn start(
         tracing::info!(worker = seat.number, ?end, "media worker ended");
         on_end(&end);
         end
-    })?;
-    Ok(WorkerThread(thread))
+    })
 }
 
 fn run(pool: &Arc<Inner>, seat: &Arc<Seat>, epoch: u64) -> WorkerEnd {
