@@ -1,25 +1,21 @@
-//! Ringing a user: one INVITE to every contact, early answers passed back, the first answer wins (RFC 3261 sections 13, 16.7).
+//! Ringing a user: one INVITE to every contact, and the best of their refusals (RFC 3261 sections 13, 16.7).
 
-use media::{Side, Source};
-use sip::dialog::Dialog;
-use sip::dialog::reliable::{Sent, Verdict};
+use media::Side;
 use sip::dialog::session_timer::Policy;
-use sip::sdp::{Carrier, Meaning, Profile, Session, relay_offer};
-use sip::transaction::{ServerEnd, ServerId};
-use sip::{Hop, Message, Method, Name, Status, Writer};
+use sip::sdp::{Carrier, Session, relay_offer};
+use sip::{Message, Method, Name, Status, Writer};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::begin::description;
 use super::cancel::{q850_of, rank};
-use super::leg::{Abilities, Leg, LegId, LegState, TooLong, Unpracked};
+use super::leg::{Leg, LegId, LegState, TooLong};
 use super::modify::resumed;
 use super::record::{Said, What};
 use super::{CallTimer, Work, media as audio};
 use crate::location::Contact;
 use crate::outgoing;
 use crate::shard::core::new_branch;
-use crate::shard::{ALLOW, RequestId, SUPPORTED, Unanswered, Way};
+use crate::shard::{ALLOW, SUPPORTED, Way};
 
 /// As [`SUPPORTED`] in an INVITE without offer: a reliable provisional response would have to carry the offer, whose
 /// answer only the caller can give (RFC 3262 section 5), and in its ACK.
@@ -78,7 +74,7 @@ impl Work<'_> {
     }
 
     /// What a contact is offered of what the party that waits for it has said.
-    fn first_offer(&self, leg: &Leg, theirs: &Session) -> Option<Session> {
+    pub fn first_offer(&self, leg: &Leg, theirs: &Session) -> Option<Session> {
         let our = audio::ours(self.state.flow.as_ref()?, leg, Some(theirs));
         Some(relay_offer(theirs, &our, &self.relay_policy()))
     }
@@ -200,184 +196,6 @@ impl Work<'_> {
         (out, forwards.saturating_sub(1))
     }
 
-    /// A response on any leg.
-    pub fn response(&mut self, client: RequestId, id: LegId, response: &Message, hop: Hop) {
-        let Some(status) = response.status() else { return };
-        // Who answers has been reached: there is no other way to try.
-        if let Some(leg) = self.state.leg_mut(id) {
-            leg.too_long = TooLong::ByDatagram;
-        }
-        if status.code() == 100 {
-            return;
-        }
-        self.note(
-            Some(id),
-            What::Received { message: Said::response(status, response.method()), from: Some(hop.into()) },
-        );
-        if self.passed_back(client, response, status) {
-            return;
-        }
-        match response.method() {
-            Method::Invite => self.invite_response(client, id, response, status),
-            Method::Bye => {
-                if status.is_final() {
-                    self.untie(id);
-                }
-            }
-            Method::Update => self.update_response(id, response, status),
-            _ => {
-                // A dialog that the party no longer knows is over (RFC 3261 section 12.2.1.2).
-                if matches!(status.code(), 481 | 408)
-                    && self.state.leg(id).is_some_and(|l| l.state == LegState::Confirmed)
-                {
-                    self.party_gone(id, "the party no longer knows the dialog");
-                }
-            }
-        }
-    }
-
-    fn invite_response(&mut self, client: RequestId, id: LegId, response: &Message, status: Status) {
-        let Some(leg) = self.state.leg(id) else { return };
-        match leg.state {
-            LegState::Confirmed => self.reinvite_response(client, id, response, status),
-            LegState::Early | LegState::Late if leg.outgoing => {
-                if status.is_provisional() {
-                    if leg.state == LegState::Early {
-                        self.progress(id, response, status);
-                    }
-                } else if status.is_success() {
-                    self.picked_up(client, id, response);
-                } else {
-                    self.fork_refused(id, response, status);
-                }
-            }
-            // A re-INVITE of ours that crossed the BYE: its 2xx wants its ACK, and the BYE has its own answer to come.
-            _ if leg.dialog.as_ref().is_some_and(|d| d.state() == sip::dialog::State::Confirmed) => {
-                if status.is_success() && leg.dialog.as_ref().is_some_and(|d| d.owns(response)) {
-                    self.send_ack(client, id, response, None);
-                } else if status.is_success() {
-                    self.end_other_fork(client, id, response);
-                }
-            }
-            _ => {
-                // A leg that was cancelled and answered all the same: it is taken and hung up (section 9.1).
-                if status.is_success() {
-                    self.acknowledge_and_end(client, id, response);
-                } else if status.is_final() {
-                    self.untie(id);
-                }
-            }
-        }
-    }
-
-    /// 18x: an early dialog, perhaps early media, perhaps to be acknowledged (RFC 3262).
-    fn progress(&mut self, id: LegId, response: &Message, status: Status) {
-        let Some(leg) = self.state.leg_mut(id) else { return };
-        leg.abilities = Abilities::of(response);
-        leg.turn_to(response);
-        let rack = match leg.reliable_received.judge(response) {
-            Verdict::Drop => return,
-            Verdict::Plain => None,
-            Verdict::Prack(rack) => Some(rack),
-        };
-        let reliable = rack.is_some();
-        let carrier = if reliable { Carrier::ReliableProvisional } else { Carrier::UnreliableProvisional };
-        let body = description(response).ok().flatten();
-        let has_media = body.is_some();
-        let meaning = leg.exchange.received(carrier, body).unwrap_or(Meaning::Ignored);
-        if let Some(rack) = rack {
-            self.send_inside(id, &Method::Prack, |mut writer| {
-                writer.header(Name::RAck, rack);
-                writer.finish()
-            });
-        }
-        if super::begin::is_answer(meaning) {
-            self.connect_side(id);
-        }
-        if self.transfer_progress(id, status) {
-            return;
-        }
-        if super::begin::is_answer(meaning) {
-            self.state.heard = Some(id);
-        }
-        self.tell_caller(id, status, has_media && super::begin::is_answer(meaning));
-    }
-
-    /// Passes a provisional answer on to the caller, with the early media's description when there is some.
-    fn tell_caller(&mut self, from: LegId, status: Status, with_media: bool) {
-        let answer = with_media.then(|| self.answer_for_caller(from)).flatten();
-        let has_media = answer.is_some();
-        let Some(caller) = self.state.caller() else { return };
-        let Some((server, invite)) = caller.server.clone() else { return };
-        if caller.told == Some((status, has_media)) && !has_media {
-            return;
-        }
-        if caller.dialog.is_none() {
-            caller.dialog = Dialog::of_server(&invite, &caller.tag).ok();
-        }
-        let reliable = caller.abilities.reliable_required || (caller.abilities.reliable && has_media);
-        if reliable && caller.unpracked != Unpracked::Nothing {
-            // RFC 3262 section 3: one at a time. What this one would have said, the answer says.
-            return;
-        }
-        caller.told = Some((status, has_media));
-        let carrier = if reliable { Carrier::ReliableProvisional } else { Carrier::UnreliableProvisional };
-        // An answer that went out reliably is the answer; it is not said again.
-        let body = answer.filter(|a| {
-            matches!(caller.exchange.sent(carrier, Some(a.clone())), Ok(Meaning::Answer | Meaning::Preview))
-        });
-        let rseq = if reliable { caller.reliable_sent.as_mut().map_or(1, Sent::next_rseq) } else { 0 };
-        let mut writer = self.reply_inside(LegId::CALLER, &invite, status, None);
-        if reliable {
-            writer.header(Name::Require, "100rel").header(Name::RSeq, rseq.to_string());
-        }
-        let bytes = match &body {
-            Some(body) => writer.body("application/sdp", body.print().as_bytes()),
-            None => writer.finish(),
-        };
-        if reliable {
-            if self.core.respond_reliably(server, rseq, bytes) {
-                if let Some(caller) = self.state.caller() {
-                    caller.unpracked = if body.is_some() { Unpracked::Description } else { Unpracked::Plain };
-                }
-                let to = self.state.leg(LegId::CALLER).map(|l| l.hop);
-                self.note(
-                    Some(LegId::CALLER),
-                    What::Sent { message: Said::response(status, &Method::Invite), to: to.map(Into::into) },
-                );
-            }
-        } else {
-            self.respond(LegId::CALLER, server, invite.method(), status, bytes);
-        }
-        if body.is_some() {
-            self.connect_side(LegId::CALLER);
-            if let Some(flow) = &self.state.flow {
-                audio::hear(flow, Side::A, Source::Peer);
-            }
-        }
-    }
-
-    /// A contact says no. When it was the last, the caller hears the best of all noes (RFC 3261 section 16.7 step 6).
-    fn fork_refused(&mut self, id: LegId, response: &Message, status: Status) {
-        let in_turn = self.state.leg(id).is_some_and(|leg| leg.state == LegState::Early);
-        if status == Status::SESSION_INTERVAL_TOO_SMALL && in_turn && self.retry_with_longer_session(id, response) {
-            return;
-        }
-        if matches!(status.code(), 300..=399) && in_turn && self.redirected(id, response) {
-            return;
-        }
-        if matches!(status.code(), 488 | 606) && in_turn && self.retry_with_another_profile(id) {
-            return;
-        }
-        // A phone that declines for all of its owner's phones (6xx) ends the ringing of the others, before its refusal
-        // is weighed: it is the last one then.
-        if status.code() >= 600 {
-            self.cancel_forks(Some(id), None);
-        }
-        let reason: std::sync::Arc<str> = response.reason().into_owned().into();
-        self.fork_over(id, status, reason);
-    }
-
     /// A leg that rang is over; when no other rings the next group has its turn, and after the last the caller hears of it.
     pub fn fork_over(&mut self, id: LegId, status: Status, reason: std::sync::Arc<str>) {
         self.untie(id);
@@ -417,118 +235,5 @@ impl Work<'_> {
         self.refuse_by("callee", status, reason, q850, |writer| {
             writer.header(Name::Reason, format!("Q.850;cause={q850}"));
         });
-    }
-
-    /// 422: once more with the interval that is asked for (RFC 4028 section 7.3).
-    fn retry_with_longer_session(&mut self, id: LegId, response: &Message) -> bool {
-        let Some(raised) = self.session_policy().raised(response) else { return false };
-        let Some(leg) = self.state.leg_mut(id) else { return false };
-        let Some(invite) = leg.invite.take() else { return false };
-        // A raised wish that is refused again is given up: two tries.
-        if std::mem::replace(&mut leg.session_raised, true) {
-            return false;
-        }
-        let offer = leg.exchange.pending_offer().cloned();
-        leg.exchange.failed();
-        let call_id = self.core.new_call_id();
-        self.core.remove_dialog(leg.call_id.as_bytes(), leg.tag.as_bytes());
-        leg.call_id = call_id;
-        self.invite_again(id, &invite, offer, Some(raised));
-        true
-    }
-
-    /// A phone that refuses a transport may be one that takes another: once more with the next that our policy has for it.
-    fn retry_with_another_profile(&mut self, id: LegId) -> bool {
-        let (_, theirs) = self.place();
-        let Some((leg, theirs)) = self.state.leg_mut(id).zip(theirs) else { return false };
-        let Some(refused) = leg.exchange.pending_offer().cloned() else { return false };
-        let now = leg.profile;
-        let rest: Vec<Profile> = leg.profiles().into_iter().skip_while(|profile| *profile != now).skip(1).collect();
-        leg.exchange.failed();
-        let transports = |offer: &Session| offer.media.iter().map(|media| media.protocol.clone()).collect::<Vec<_>>();
-        for profile in rest {
-            let Some(leg) = self.state.leg_mut(id) else { return false };
-            leg.profile = profile;
-            let Some(leg) = self.state.leg(id) else { return false };
-            let offer = self.first_offer(leg, &theirs).filter(|offer| transports(offer) != transports(&refused));
-            let Some(offer) = offer else { continue };
-            let named = offer.media.iter().find(|media| media.port != 0).map(|media| media.protocol.clone());
-            let call_id = self.core.new_call_id();
-            let Some(leg) = self.state.leg_mut(id) else { return false };
-            let Some(invite) = leg.invite.take() else { return false };
-            self.core.remove_dialog(leg.call_id.as_bytes(), leg.tag.as_bytes());
-            leg.call_id = call_id;
-            let named = named.unwrap_or_default();
-            self.decided(Some(id), format!("refuses what was offered: the INVITE goes once more, with {named}"));
-            self.invite_again(id, &invite, Some(offer), None);
-            return self.state.leg(id).is_some_and(|leg| leg.state == LegState::Early);
-        }
-        false
-    }
-
-    /// There is no connection to a party whose INVITE is too long for a datagram: it goes by UDP all the same (the
-    /// exception of RFC 3261 section 18.1.1), so that a phone without TCP rings.
-    fn retry_by_datagram(&mut self, id: LegId) -> bool {
-        let Some(leg) = self.state.leg_mut(id) else { return false };
-        let TooLong::Tried(hop) = leg.too_long else { return false };
-        let Some(invite) = leg.invite.take() else { return false };
-        leg.too_long = TooLong::ByDatagram;
-        leg.hop = hop;
-        let offer = leg.exchange.pending_offer().cloned();
-        leg.exchange.failed();
-        self.decided(Some(id), "no TCP there: the INVITE goes by UDP, long as it is");
-        self.invite_again(id, &invite, offer, None);
-        self.state.leg(id).is_some_and(|leg| leg.state == LegState::Early)
-    }
-
-    /// Sends the INVITE of a leg once more, with what the leg says now.
-    fn invite_again(&mut self, id: LegId, invite: &Message, offer: Option<Session>, session: Option<Policy>) {
-        let Some(to) = self.state.leg(id).map(|leg| leg.party.clone()) else { return };
-        let path: Vec<Box<str>> =
-            invite.values(Name::Route).filter_map(Result::ok).map(|r| String::from_utf8_lossy(r).into()).collect();
-        self.send_invite(id, invite.request_uri(), &path, &to, offer, session);
-    }
-
-    /// A request of ours got no final answer.
-    pub fn unanswered(&mut self, client: RequestId, id: LegId, why: Unanswered) {
-        let status = why.status();
-        self.decided(Some(id), format!("no answer: {why}"));
-        if self.passed_unanswered(client, status) {
-            return;
-        }
-        let Some((state, waiting)) = self.state.leg(id).map(|leg| (leg.state, leg.client)) else { return };
-        match state {
-            // A PRACK without answer: the callee, which has not seen it either, ends its INVITE (RFC 3262 section 3).
-            LegState::Early if waiting != Some(client) => {}
-            LegState::Early if why == Unanswered::TransportFailed && self.retry_by_datagram(id) => {}
-            LegState::Early | LegState::Late => self.fork_over(id, status, why.phrase().into()),
-            LegState::Confirmed => self.party_gone(id, "the party does not answer"),
-            LegState::Ending => self.untie(id),
-            LegState::Ended => {}
-        }
-    }
-
-    /// A final answer of ours got no ACK, or a provisional one no PRACK.
-    pub fn answer_lost(&mut self, server: ServerId, id: LegId, why: ServerEnd) {
-        self.decided(Some(id), format!("no acknowledgement: {why:?}"));
-        let Some(leg) = self.state.leg_mut(id) else { return };
-        match (why, leg.state) {
-            // RFC 3262 section 3: the INVITE is answered with a 5xx.
-            (ServerEnd::ProvisionalNotAcknowledged, LegState::Early) => {
-                self.hang_up_rest(None);
-                self.refuse(Status::new(504).unwrap_or(Status::SERVER_INTERNAL_ERROR), None, 102);
-            }
-            // RFC 3261 section 13.3.1.4: the dialog is ended with BYE.
-            (ServerEnd::NoAck, LegState::Confirmed) if leg.ack_due => {
-                self.hang_up_all("switch", "the answer was never acknowledged")
-            }
-            (ServerEnd::TransportFailed, LegState::Early) if leg.server.as_ref().is_some_and(|(s, _)| *s == server) => {
-                leg.server = None;
-                self.hang_up_rest(None);
-                self.finish_unanswered("switch", "the caller cannot be reached", Status::SERVICE_UNAVAILABLE, 38);
-            }
-            (ServerEnd::TransportFailed, LegState::Confirmed) => self.party_gone(id, "the way to the party is gone"),
-            _ => {}
-        }
     }
 }

@@ -7,7 +7,10 @@
 //! | file | what happens there |
 //! | --- | --- |
 //! | `begin` | the INVITE: checks, routing, the first leg |
-//! | `fork` | ringing all contacts, and their answers |
+//! | `fork` | ringing all contacts, and the best of their refusals |
+//! | `response` | answers to our requests, and the want of them |
+//! | `progress` | 18x: early dialogs, early media, what the caller hears of them |
+//! | `again` | an INVITE goes once more: longer session, other transport, other way |
 //! | `groups` | whose turn it is: contacts by q |
 //! | `redirect` | a phone sends the caller elsewhere |
 //! | `cancel` | ringing that ends without an answer: CANCEL, time, refusals |
@@ -23,6 +26,7 @@
 //! | `rebuild` | the actor has died, and the call goes on |
 //! | `finish` | the end, and the call detail record |
 
+mod again;
 mod answer;
 mod begin;
 mod cancel;
@@ -36,10 +40,12 @@ mod keys;
 mod leg;
 mod media;
 mod modify;
+mod progress;
 mod rebuild;
 mod record;
 mod redirect;
 mod replace;
+mod response;
 mod retell;
 mod service;
 mod session;
