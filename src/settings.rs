@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use actors::directory as to;
+use actors::gateway::{Gateway, Host};
 use actors::settings::{
     AdmissionSettings, AuthSettings, MessageSettings, RegistrarSettings, Settings, SipSettings, SrtpSettings,
 };
@@ -177,16 +178,23 @@ fn secret(user: &from::User) -> sip::auth::Secret {
     }
 }
 
-fn gateway(gateway: &from::Gateway) -> to::Gateway {
-    to::Gateway {
+fn gateway(gateway: &from::Gateway) -> Gateway {
+    Gateway {
         name: gateway.name.clone(),
-        ip: gateway.address.ip,
+        host: match &gateway.address.host {
+            from::GatewayHost::Ip(ip) => Host::Ip(*ip),
+            from::GatewayHost::Name(name) => Host::Name(name.clone()),
+        },
         port: gateway.address.port,
         protocol: match gateway.transport {
             from::GatewayTransport::Udp => Protocol::Udp,
             from::GatewayTransport::Tcp => Protocol::Tcp,
             from::GatewayTransport::Tls => Protocol::Tls,
         },
+        certificate: gateway.certificate.clone(),
+        prefix: gateway.prefix.clone(),
+        silence: gateway.silence,
+        failover: gateway.failover,
     }
 }
 

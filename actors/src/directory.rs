@@ -2,11 +2,12 @@
 
 use ahash::AHashMap;
 use serde::Serialize;
+use sip::Hop;
 use sip::value::{Scheme, Uri};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::conference::Plan;
+use crate::gateway::{Exit, Gateway, Host};
 
 /// A person with a phone.
 #[derive(Clone, Debug)]
@@ -27,19 +28,6 @@ pub struct User {
     pub max_calls: Option<usize>,
     /// Whether its media is encrypted, where it differs from the default.
     pub srtp: Option<sip::sdp::Srtp>,
-}
-
-/// A neighbour that is trusted by its address.
-#[derive(Clone, Debug)]
-pub struct Gateway {
-    /// Name.
-    pub name: String,
-    /// Its address.
-    pub ip: IpAddr,
-    /// Its port; `None` is any source port, and 5060 for what we send.
-    pub port: Option<u16>,
-    /// Transport.
-    pub protocol: sip::Protocol,
 }
 
 /// A number that the switch answers itself.
@@ -94,6 +82,8 @@ pub enum Destination {
         /// Its number.
         number: String,
     },
+    /// Out of the switch: by the first of these that takes the call. Never empty.
+    Outside(Vec<Exit>),
     /// Nowhere; the text goes into Reason and says why.
     Nowhere(&'static str),
 }
@@ -171,9 +161,21 @@ impl Directory {
         sip::text![&user.name, "@", self.domain()]
     }
 
-    /// The gateway that a request from this address belongs to.
-    pub fn gateway_of(&self, ip: IpAddr, port: u16) -> Option<&Arc<Gateway>> {
-        self.gateways.iter().find(|g| g.ip == ip && g.port.is_none_or(|p| p == port))
+    /// The gateway that a request which came this way belongs to: by address and transport, from any port.
+    pub fn gateway_of(&self, hop: &Hop) -> Option<&Arc<Gateway>> {
+        let here = hop.remote.ip();
+        self.gateways.iter().find(|g| g.protocol == hop.protocol && matches!(g.host, Host::Ip(ip) if ip == here))
+    }
+
+    /// The gateways by which a dialled number leaves: those whose prefix it has, in the order of the configuration.
+    fn exits(&self, dialled: &str) -> Vec<Exit> {
+        let exit = |gateway: &Arc<Gateway>| {
+            let prefix = gateway.prefix.as_deref()?;
+            let number = dialled.strip_prefix(prefix).filter(|number| !number.is_empty())?;
+            let why = format!("{} is the prefix of gateway {}", prefix, gateway.name);
+            Some(Exit { gateway: Arc::clone(gateway), number: number.to_owned(), caller: None, why })
+        };
+        self.gateways.iter().filter_map(exit).collect()
     }
 
     /// Where a Request-URI leads.
@@ -191,6 +193,10 @@ impl Directory {
         }
         if let Some(plan) = self.conferences.iter().find(|plan| plan.has(&dialled)) {
             return Destination::Conference { plan: Arc::clone(plan), number: dialled };
+        }
+        let exits = self.exits(&dialled);
+        if !exits.is_empty() {
+            return Destination::Outside(exits);
         }
         // Numbers of the lab that later work fills: say so rather than plain "not found".
         match dialled.as_bytes() {

@@ -10,6 +10,7 @@ pub mod conference;
 mod counters;
 pub mod directory;
 pub mod figures;
+pub mod gateway;
 pub mod location;
 pub mod messages;
 mod outgoing;

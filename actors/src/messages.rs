@@ -128,6 +128,10 @@ impl MessageRelay {
                 );
                 return;
             }
+            Destination::Outside(_) => {
+                let reason = Some("No Messages Leave The Switch");
+                return self.core.answer(server, &message, Status::METHOD_NOT_ALLOWED, reason);
+            }
             Destination::Nowhere(why) => {
                 let mut writer = self.core.response(&message, Status::NOT_FOUND, None);
                 writer.header(Name::Reason, format!("SIP;cause=404;text=\"{why}\""));

@@ -2,10 +2,11 @@
 
 use sip::dialog::Dialog;
 use sip::net::resolve::Target;
-use sip::value::{Host, NameAddr, Uri};
+use sip::value::{Host as UriHost, NameAddr, Uri};
 use sip::{Hop, Message, Protocol};
 use std::net::{Ipv4Addr, SocketAddr};
 
+use crate::gateway::{Gateway, Host};
 use crate::location::{Contact, Source};
 use crate::shard::request::place_of;
 use crate::shard::{Core, Identity, Named, Way};
@@ -25,7 +26,7 @@ pub fn to_contact(core: &Core, contact: &Contact) -> Way {
         return way(core, way::step(next, true, flow, false), flow, None, false);
     }
     let uri = Uri::parse(contact.uri.as_bytes()).ok();
-    if let Some(Host::Name(_)) = uri.and_then(|uri| uri.host_kind()) {
+    if let Some(UriHost::Name(_)) = uri.and_then(|uri| uri.host_kind()) {
         // What came over a connection is reached over it.
         let bound = contact.reg_id.is_some() || flow.protocol != Protocol::Udp;
         return way(core, way::step(contact.uri.as_bytes(), false, flow, bound), flow, None, false);
@@ -33,9 +34,34 @@ pub fn to_contact(core: &Core, contact: &Contact) -> Way {
     Way::Hop(uri.and_then(|uri| own_address(core, &uri, flow)).unwrap_or(*flow))
 }
 
+/// The way to a gateway: to its address, or to where its name leads.
+pub fn to_gateway(core: &Core, gateway: &Gateway) -> Way {
+    let Gateway { protocol, .. } = *gateway;
+    // Port 0 where we speak nothing of the kind: the wires say that nobody is reached.
+    let nowhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+    match &gateway.host {
+        Host::Ip(ip) => {
+            let remote = SocketAddr::new(*ip, gateway.port.unwrap_or(protocol.default_port()));
+            let local = core.local_for(protocol, remote).unwrap_or(nowhere);
+            if protocol == Protocol::Tls
+                && let Some(name) = &gateway.certificate
+            {
+                core.expect_certificate(remote, name);
+            }
+            Way::Hop(Hop { protocol, local, remote, connection: None })
+        }
+        Host::Name(_) => {
+            let place = gateway.place().into();
+            let back = Hop { protocol, local: nowhere, remote: nowhere, connection: None };
+            let certificate = gateway.certificate.as_deref().map(Box::from);
+            Way::Named(Named { place, certificate, known: None, back, inside: false })
+        }
+    }
+}
+
 /// The hop to a contact without Path at its own address; none where it is reached by the flow of its REGISTER.
 fn own_address(core: &Core, uri: &Uri<'_>, flow: &Hop) -> Option<Hop> {
-    let Host::Ip(ip) = uri.host_kind()? else { return None };
+    let UriHost::Ip(ip) = uri.host_kind()? else { return None };
     let protocol = uri.params.value(b"transport").and_then(Protocol::parse).unwrap_or(match flow.protocol {
         Protocol::Tcp | Protocol::Udp => Protocol::Udp,
         secure_or_web => secure_or_web,
@@ -64,7 +90,7 @@ fn way(core: &Core, step: Step<'_>, flow: &Hop, found: Option<&Found>, inside: b
         Step::Name(uri) => {
             let place = place_of(&uri);
             let known = found.filter(|(name, _)| *name == place).map(|(_, hop)| *hop);
-            Way::Named(Named { place, known, back: *flow, inside })
+            Way::Named(Named { place, certificate: None, known, back: *flow, inside })
         }
     }
 }
@@ -96,7 +122,7 @@ pub fn is_bound(core: &Core, request: &Message, flow: &Hop, sender: Option<&Iden
 /// come from elsewhere than it says it is, through a NAT and not through a proxy.
 pub fn is_found_by_flow(contact: &Contact) -> bool {
     let host = Uri::parse(contact.uri.as_bytes()).ok().and_then(|uri| uri.host_kind());
-    let elsewhere = matches!(host, Some(Host::Ip(ip)) if ip != contact.received.remote.ip());
+    let elsewhere = matches!(host, Some(UriHost::Ip(ip)) if ip != contact.received.remote.ip());
     contact.reg_id.is_some() || (contact.path.is_empty() && elsewhere)
 }
 
@@ -104,7 +130,7 @@ pub fn is_found_by_flow(contact: &Contact) -> bool {
 /// wants its own flow (RFC 5626 section 5.3), not behind a proxy.
 pub fn takes_connections(contact: &Contact, hop: &Hop) -> bool {
     let own = Uri::parse(contact.uri.as_bytes()).is_ok_and(|uri| {
-        uri.host_kind() == Some(Host::Ip(hop.remote.ip()))
+        uri.host_kind() == Some(UriHost::Ip(hop.remote.ip()))
             && uri.port.unwrap_or(hop.protocol.default_port()) == hop.remote.port()
     });
     own && contact.reg_id.is_none() && contact.path.is_empty()

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::conference::Plan;
-use crate::directory::{Gateway, Service, User};
+use crate::directory::{Service, User};
+use crate::gateway::Gateway;
 use sip::sdp::CodecSpec;
 
 /// Everything that the switch needs to know to start.

@@ -73,7 +73,7 @@ impl Checker<'_> {
         self.unique("a gateway", "give each gateway its own name", names);
         // A request is matched by its source address and transport.
         let addresses = gateways().map(|(index, gateway)| {
-            (format!("{} over {:?}", gateway.address.ip, gateway.transport), format!("gateway[{index}].address"))
+            (format!("{} over {:?}", gateway.address.host, gateway.transport), format!("gateway[{index}].address"))
         });
         self.unique("a gateway's address", "its requests could not be told apart: keep one", addresses);
     }

@@ -197,13 +197,31 @@ pub enum GatewayTransport {
 }
 
 /// Where a gateway is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GatewayAddress {
-    /// The address that its requests come from and that requests go to.
-    pub ip: IpAddr,
-    /// The port that requests go to; without it the default of the transport, 5060 or 5061 (RFC 3261 section 19.1.2).
-    /// Requests are trusted from any port of the address.
+    /// The host that its requests come from and that requests go to.
+    pub host: GatewayHost,
+    /// The port that requests go to; without it the default of the transport, 5060 or 5061 (RFC 3261 section 19.1.2), or
+    /// what the DNS says. Requests are trusted from any port of the host.
     pub port: Option<u16>,
+}
+
+/// The host of a gateway.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GatewayHost {
+    /// An address.
+    Ip(IpAddr),
+    /// A name that is looked up (RFC 3263).
+    Name(String),
+}
+
+impl fmt::Display for GatewayHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(ip) => write!(f, "{ip}"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
 }
 
 /// The numbers of conferences: one or a range.
@@ -449,7 +467,8 @@ section! {
 }
 
 section! {
-    /// A gateway or another switch: its requests are trusted without digest, and its calls reach users only.
+    /// A gateway, carrier or another switch: its requests are trusted without digest, its calls reach what is inside only,
+    /// and calls of users leave by it.
     Gateway = "[[gateway]]" {
         /// The name in logs and call records.
         name: String = NAME, required "\"carrier\"";
@@ -459,6 +478,15 @@ section! {
         transport: GatewayTransport = OneOf(&[
             ("udp", GatewayTransport::Udp), ("tcp", GatewayTransport::Tcp), ("tls", GatewayTransport::Tls),
         ]), default "\"udp\"";
+        /// What its certificate must be of, over TLS, where that is not its host.
+        certificate: Option<String> = Optional(HOST), optional "\"sip.carrier.example\"";
+        /// Numbers that begin so leave by it, without the prefix. Several gateways with the same prefix are tried in the order
+        /// of this file.
+        prefix: Option<String> = Optional(DIALLED), optional "\"9\"";
+        /// How long it may say nothing at all of an INVITE, not even 100, before the next gateway is tried.
+        silence: Duration = Period(Duration::from_millis(100)..=MINUTE), default "\"4s\"";
+        /// How long it may neither ring nor answer before the next gateway is tried.
+        failover: Duration = Period(Duration::from_millis(100)..=MINUTE * 2), default "\"10s\"";
     }
 }
 

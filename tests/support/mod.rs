@@ -10,6 +10,7 @@
 pub mod agent;
 pub mod baresip;
 pub mod browser;
+pub mod carrier;
 pub mod config;
 pub mod dns;
 pub mod party;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -18,6 +18,7 @@ pub struct SippRun {
     scenario: String,
     target: SocketAddr,
     transport: &'static str,
+    ip: Ipv4Addr,
     port: Port,
     /// Whether a registration names the port: then SIPp can have no other.
     is_bound_to_port: bool,
@@ -37,6 +38,7 @@ impl SippRun {
             scenario: scenario.to_owned(),
             target,
             transport: "u1",
+            ip: Ipv4Addr::LOCALHOST,
             port: Port::free(),
             is_bound_to_port: false,
             service: "1002".to_owned(),
@@ -91,6 +93,17 @@ impl SippRun {
         self
     }
 
+    /// From another address of loopback, which a configuration names with its port.
+    pub fn at(mut self, ip: Ipv4Addr) -> Self {
+        (self.ip, self.is_bound_to_port) = (ip, true);
+        self
+    }
+
+    /// The address that it will send from and listen on.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from((self.ip, self.port.number()))
+    }
+
     /// The port that it will send from and listen on.
     pub fn port(&self) -> u16 {
         self.port.number()
@@ -108,6 +121,7 @@ impl SippRun {
         let mut registration = Self::new("register", self.target).by_user(name);
         registration.transport = self.transport;
         (registration.port, registration.is_bound_to_port) = (self.port.clone(), true);
+        registration.ip = self.ip;
         registration.run();
         self
     }
@@ -118,13 +132,10 @@ impl SippRun {
         let child = self.launch(&room);
         let mut running = SippRunning { run: self, room, child: Some(child) };
         while running.run.transport == "u1" {
-            let port = running.run.port.number();
+            let address = running.run.address();
             // Its socket is announced by nothing: it is there when nobody else can take its port.
             let bound = until(PATIENCE, || {
-                running
-                    .ended()
-                    .then_some(())
-                    .or_else(|| std::net::UdpSocket::bind(("127.0.0.1", port)).err().map(|_| ()))
+                running.ended().then_some(()).or_else(|| std::net::UdpSocket::bind(address).err().map(|_| ()))
             });
             assert!(bound.is_some(), "SIPp took no port\n{}", running.story());
             if !(running.ended() && running.moves()) {
@@ -155,7 +166,7 @@ impl SippRun {
             .arg(self.target.to_string())
             .arg("-sf")
             .arg(project("scenarios/sipp").join(format!("{}.xml", self.scenario)))
-            .args(["-i", "127.0.0.1", "-nostdin", "-t", self.transport, "-p", &self.port.number().to_string()])
+            .args(["-i", &self.ip.to_string(), "-nostdin", "-t", self.transport, "-p", &self.port.number().to_string()])
             .args(["-s", &self.service, "-auth_uri", &auth_uri, "-d", &self.pause_ms.to_string()])
             .args(["-m", &self.calls.to_string(), "-r", &self.rate_per_s.to_string()])
             .args(["-timeout", &self.timeout.as_secs().max(1).to_string(), "-timeout_error"])

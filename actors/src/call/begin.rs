@@ -92,6 +92,14 @@ impl Work<'_> {
                 }
                 self.ring(&aor, route.instance.as_deref(), offer.as_ref());
             }
+            Destination::Outside(exits) => {
+                self.file.facts.borrow_mut().to = dialled;
+                if !matches!(identity, Identity::User(_)) {
+                    self.decided(None, "a call from outside does not leave by a gateway");
+                    return self.refuse(Status::FORBIDDEN, Some("No Way Out From Outside"), 21);
+                }
+                self.leave(exits, offer.as_ref());
+            }
             Destination::Nowhere(why) => {
                 self.file.facts.borrow_mut().to = dialled;
                 self.decided(None, why);

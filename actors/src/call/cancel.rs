@@ -37,7 +37,7 @@ impl Work<'_> {
     pub fn cancel_forks(&mut self, except: Option<LegId>, reason: Option<&str>) {
         self.disarm(CallTimer::Ringing);
         self.disarm(CallTimer::Group);
-        self.state.groups.clear();
+        self.state.turns.clear();
         let waits = |leg: &&Leg| leg.outgoing && matches!(leg.state, LegState::Early | LegState::Late);
         let forks: Vec<LegId> = self.state.legs.iter().filter(waits).map(|leg| leg.id).collect();
         for id in forks.into_iter().filter(|id| Some(*id) != except) {

@@ -27,7 +27,6 @@ pub const NEEDS_TLS: &str = "SRTP Needs SIP Over TLS";
 impl Work<'_> {
     /// Rings every contact of an address of record, or the one instance that a GRUU names (RFC 5627 section 3.3).
     pub fn ring(&mut self, aor: &str, instance: Option<&str>, offer: Option<&Session>) {
-        let settings = self.core.shared.settings();
         self.state.forks = 0;
         let groups = self.groups_of(aor, instance);
         self.state.tried.push(aor.to_owned());
@@ -44,18 +43,23 @@ impl Work<'_> {
             None,
             sip::text![aor, " has ", self.state.forks as u64, " contacts of ", groups.len() as u64, " q"],
         );
-        if !self.ring_groups(groups) {
+        if !self.ring_turns(groups) {
             if let Some((status, _)) = self.state.best {
                 return self.all_refused(status);
             }
             return self.refuse(Status::SERVICE_UNAVAILABLE, None, 41);
         }
-        // The caller may set its INVITE a time (RFC 3261 section 13.3.1); ours is the longest.
+        self.time_ringing();
+    }
+
+    /// Somebody rings: for as long as the caller's INVITE says (RFC 3261 section 13.3.1), or as long as may be.
+    pub fn time_ringing(&mut self) {
+        let longest = self.core.shared.settings().sip.max_ringing;
         let invite = self.state.caller().and_then(|leg| leg.server.as_ref()).map(|(_, invite)| invite);
         let expires = invite.and_then(|i| i.number(Name::Expires, u64::from(u32::MAX)).ok().flatten());
-        let expires = expires.map(Duration::from_secs).filter(|e| *e < settings.sip.max_ringing);
+        let expires = expires.map(Duration::from_secs).filter(|e| *e < longest);
         self.state.expires = expires.is_some();
-        self.arm(CallTimer::Ringing, expires.unwrap_or(settings.sip.max_ringing));
+        self.arm(CallTimer::Ringing, expires.unwrap_or(longest));
         self.lamps();
     }
 
@@ -70,7 +74,7 @@ impl Work<'_> {
         }
         let ours = theirs.and_then(|theirs| self.first_offer(&leg, &theirs));
         self.state.legs.push(leg);
-        self.send_invite(id, contact.uri.as_bytes(), &contact.path, aor, ours, None);
+        self.send_invite(id, contact.uri.as_bytes(), &contact.path, ours, None);
     }
 
     /// What a contact is offered of what the party that waits for it has said.
@@ -95,13 +99,19 @@ impl Work<'_> {
         id: LegId,
         target: &[u8],
         path: &[Box<str>],
-        to: &str,
         offer: Option<Session>,
         session: Option<Policy>,
     ) {
         let (core, key) = (self.core, self.key);
         let settings = core.shared.settings();
-        let (from, forwards) = self.caller_headers();
+        let forwards = self.hops_left();
+        let (from, to) = match self.outward_heads(id) {
+            Some(heads) => heads,
+            None => (
+                self.caller_head(),
+                self.state.leg(id).map_or(String::new(), |leg| sip::text!["<sip:", &leg.party, ">"]),
+            ),
+        };
         let policy = self.session_policy();
         let Some(leg) = self.state.leg_mut(id) else { return };
         let branch = new_branch();
@@ -115,7 +125,7 @@ impl Work<'_> {
                 uri: target,
                 via: &outgoing::via(core, &leg.hop, &branch),
                 from: from.as_bytes(),
-                to: sip::text!["<sip:", to, ">"].as_bytes(),
+                to: to.as_bytes(),
                 call_id: leg.call_id.as_bytes(),
                 cseq: 1,
                 max_forwards: forwards,
@@ -164,8 +174,18 @@ impl Work<'_> {
         }
     }
 
-    /// From without tag, and the hops that are left, for requests on behalf of the caller.
-    fn caller_headers(&mut self) -> (String, u8) {
+    /// Hops that are left of the caller's.
+    fn hops_left(&mut self) -> u8 {
+        let invite = self.state.caller().and_then(|leg| leg.server.as_ref()).map(|(_, invite)| invite);
+        let forwards = invite
+            .and_then(|i| i.number(Name::MaxForwards, 255).ok().flatten())
+            .and_then(|n| u8::try_from(n).ok())
+            .unwrap_or(70);
+        forwards.saturating_sub(1)
+    }
+
+    /// From without tag, for requests on behalf of the caller.
+    fn caller_head(&self) -> String {
         // Whom a transfer calls, it calls for the party that stays.
         let stays = self.state.transfer.as_ref().and_then(|t| self.state.leg(t.stays())).map(|leg| leg.party.clone());
         let from = stays.unwrap_or_else(|| self.file.facts.borrow().from.clone());
@@ -182,18 +202,13 @@ impl Work<'_> {
                 None => (String::new(), from),
             },
         };
-        let invite = self.state.caller().and_then(|leg| leg.server.as_ref()).map(|(_, invite)| invite);
-        let forwards = invite
-            .and_then(|i| i.number(Name::MaxForwards, 255).ok().flatten())
-            .and_then(|n| u8::try_from(n).ok())
-            .unwrap_or(70);
         let display = display.replace(['"', '\\'], "");
         let mut out = String::new();
         if !display.is_empty() {
             let _ = write!(out, "\"{display}\" ");
         }
         let _ = write!(out, "<sip:{address}>");
-        (out, forwards.saturating_sub(1))
+        out
     }
 
     /// A leg that rang is over; when no other rings the next group has its turn, and after the last the caller hears of it.

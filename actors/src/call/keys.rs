@@ -18,7 +18,6 @@ use std::cell::{OnceCell, RefCell};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::directory::User;
 use crate::outside::Chance;
 use crate::settings::SrtpSettings;
 use crate::shared::Shared;
@@ -48,15 +47,15 @@ struct Place {
 }
 
 impl Keyring {
-    /// The keys of a leg to a party: a user by its policy, others by the default. `private_way` is whether its signalling is
+    /// The keys of a leg to a party with this policy, or with the default one. `private_way` is whether its signalling is
     /// encrypted.
-    pub fn new(shared: &Shared, user: Option<&User>, private_way: bool) -> Self {
-        Self::with(&shared.settings().srtp, Arc::clone(shared.pool.identity()), user, private_way)
+    pub fn new(shared: &Shared, srtp: Option<Srtp>, private_way: bool) -> Self {
+        Self::with(&shared.settings().srtp, Arc::clone(shared.pool.identity()), srtp, private_way)
     }
 
-    fn with(settings: &SrtpSettings, identity: Arc<Identity>, user: Option<&User>, private_way: bool) -> Self {
+    fn with(settings: &SrtpSettings, identity: Arc<Identity>, srtp: Option<Srtp>, private_way: bool) -> Self {
         Self {
-            srtp: user.and_then(|user| user.srtp).unwrap_or(settings.default),
+            srtp: srtp.unwrap_or(settings.default),
             private: settings.over_plain_sip || private_way,
             ours: OnceCell::new(),
             sealing: Vec::new(),

@@ -10,12 +10,16 @@ use sip::text::Digits;
 use sip::transaction::ServerId;
 use sip::{Hop, Message, Method, Name, Protocol, Status, Writer};
 use smol_str::{SmolStr, SmolStrBuilder};
+use std::sync::Arc;
 
 use super::begin::description;
 use super::keys::{Keyring, is_private};
 use super::media::{self as audio, AudioAgreement};
+use super::outward::{Heard, Outward};
 use super::record::{Said, What};
 use super::{CallKey, Work};
+use crate::directory::User;
+use crate::gateway::Exit;
 use crate::location::Contact;
 use crate::outgoing::{self, Found};
 use crate::outside;
@@ -83,6 +87,8 @@ pub struct Leg {
     pub focus: bool,
     /// The party, as the record names it.
     pub party: String,
+    /// The user whose phone it is; none for who is outside.
+    pub user: Option<Arc<User>>,
     /// Call-ID of its dialog.
     pub call_id: String,
     /// Our tag.
@@ -140,6 +146,8 @@ pub struct Leg {
     pub retell: bool,
     /// What the last provisional response to this party said, so that it is not said twice.
     pub told: Option<(Status, bool)>,
+    /// It leads out of the switch.
+    pub outward: Option<Box<Outward>>,
 }
 
 /// What waits for its PRACK.
@@ -192,13 +200,28 @@ impl Leg {
         (party, identity): (String, &Identity),
     ) -> Self {
         let user = match identity {
-            Identity::User(user) => Some(&**user),
+            Identity::User(user) => Some(Arc::clone(user)),
             Identity::Gateway(_) | Identity::Anybody => None,
         };
-        let keys = Keyring::new(&core.shared, user, is_private(&hop));
+        let keys = Keyring::new(&core.shared, user.as_ref().and_then(|user| user.srtp), is_private(&hop));
         let abilities = Abilities::of(&invite);
         let reliable_sent = Sent::new(invite.cseq(), outside::random());
         let secure = invite.request_uri().starts_with(b"sips:");
+        let call_id = String::from_utf8_lossy(invite.call_id()).into_owned();
+        let bound = outgoing::is_bound(core, &invite, &hop, Some(identity));
+        Self {
+            user,
+            secure,
+            bound,
+            server: Some((server, invite)),
+            reliable_sent: Some(reliable_sent),
+            abilities,
+            ..Self::bare(id, side, (party, call_id), hop, keys)
+        }
+    }
+
+    /// A leg of which nothing is known but who it is.
+    fn bare(id: LegId, side: Side, (party, call_id): (String, String), hop: Hop, keys: Keyring) -> Self {
         Self {
             id,
             side,
@@ -206,19 +229,20 @@ impl Leg {
             focus: false,
             state: LegState::Early,
             party,
-            call_id: String::from_utf8_lossy(invite.call_id()).into_owned(),
+            user: None,
+            call_id,
             tag: random_token(12),
             dialog: None,
             early: Vec::new(),
             hop,
-            secure,
-            bound: outgoing::is_bound(core, &invite, &hop, Some(identity)),
+            secure: false,
+            bound: false,
             named: None,
             found: None,
             too_long: TooLong::ByDatagram,
             invite: None,
             client: None,
-            server: Some((server, invite)),
+            server: None,
             exchange: OfferAnswer::new(),
             keys,
             profile: Profile::Avp,
@@ -226,14 +250,15 @@ impl Leg {
             holds: false,
             ack_due: false,
             ack_held: None,
-            reliable_sent: Some(reliable_sent),
+            reliable_sent: None,
             unpracked: Unpracked::Nothing,
             reliable_received: Received::default(),
-            abilities,
+            abilities: Abilities::default(),
             session: None,
             session_raised: false,
             retell: false,
             told: None,
+            outward: None,
         }
     }
 
@@ -247,49 +272,43 @@ impl Leg {
             Way::Named(named) => (Some(Box::new(named)), false),
         };
         let directory = core.shared.directory();
-        let user = party.split('@').next().and_then(|name| directory.user(name));
+        let user = party.split('@').next().and_then(|name| directory.user(name)).cloned();
         // A name may lead to any transport that its URI leaves open.
         let says_tls = |uri: &str| uri.starts_with("sips:") || uri.to_ascii_lowercase().contains(";transport=tls");
         let private = is_private(&hop) && (named.is_none() || says_tls(&contact.uri));
-        let keys = Keyring::new(&core.shared, user.map(|user| &**user), private);
+        let keys = Keyring::new(&core.shared, user.as_ref().and_then(|user| user.srtp), private);
         // What registers over a WebSocket is a page, which speaks nothing else (RFC 8827 section 6.5).
         let browser = matches!(hop.protocol, Protocol::Ws | Protocol::Wss);
         let too_long = if connects { TooLong::ByStream } else { TooLong::ByDatagram };
         Self {
-            id,
-            side,
+            user,
             outgoing: true,
-            focus: false,
-            state: LegState::Early,
-            party,
-            call_id: core.new_call_id(),
-            tag: random_token(12),
-            dialog: None,
-            early: Vec::new(),
-            hop,
             secure: contact.uri.starts_with("sips:"),
             bound: outgoing::is_found_by_flow(contact),
             named,
-            found: None,
             too_long,
-            invite: None,
-            client: None,
-            server: None,
-            exchange: OfferAnswer::new(),
-            keys,
             profile: if browser { Profile::Dtls } else { Profile::Avp },
-            session_id: u64::from(outside::random::<u32>()),
-            holds: false,
-            ack_due: false,
-            ack_held: None,
-            reliable_sent: None,
-            unpracked: Unpracked::Nothing,
-            reliable_received: Received::default(),
-            abilities: Abilities::default(),
-            session: None,
-            session_raised: false,
-            retell: false,
-            told: None,
+            ..Self::bare(id, side, (party, core.new_call_id()), hop, keys)
+        }
+    }
+
+    /// A leg that begins with our INVITE to a gateway.
+    pub fn outward(core: &Core, id: LegId, side: Side, exit: Exit) -> Self {
+        let gateway = &exit.gateway;
+        let way = outgoing::to_gateway(core, gateway);
+        let keys = Keyring::new(&core.shared, None, gateway.protocol == Protocol::Tls);
+        let party = sip::text![&exit.number, "@", gateway.authority()];
+        let hop = *way.hop();
+        let named = match way {
+            Way::Hop(_) => None,
+            Way::Named(named) => Some(Box::new(named)),
+        };
+        Self {
+            outgoing: true,
+            named,
+            too_long: TooLong::ByStream,
+            outward: Some(Box::new(Outward { exit, heard: Heard::Nothing })),
+            ..Self::bare(id, side, (party, core.new_call_id()), hop, keys)
         }
     }
 

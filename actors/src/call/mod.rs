@@ -11,7 +11,8 @@
 //! | `response` | answers to our requests, and the want of them |
 //! | `progress` | 18x: early dialogs, early media, what the caller hears of them |
 //! | `again` | an INVITE goes once more: longer session, other transport, other way |
-//! | `groups` | whose turn it is: contacts by q |
+//! | `groups` | whose turn it is: contacts by q, gateways in order |
+//! | `outward` | out of the switch by one gateway after the other |
 //! | `redirect` | a phone sends the caller elsewhere |
 //! | `cancel` | ringing that ends without an answer: CANCEL, time, refusals |
 //! | `answer` | the callee has answered: media connected, 200 to the caller |
@@ -40,6 +41,7 @@ mod keys;
 mod leg;
 mod media;
 mod modify;
+mod outward;
 mod progress;
 mod rebuild;
 mod record;
@@ -109,6 +111,10 @@ pub enum CallTimer {
     Ringing,
     /// The contacts that ring have had their time, and others wait for their turn.
     Group,
+    /// A gateway has said nothing of its INVITE.
+    Silence(LegId),
+    /// A gateway has neither rung nor answered.
+    Failover(LegId),
     /// The call has lasted as long as a call may.
     MaxDuration,
     /// It is our turn to refresh the session of a leg (RFC 4028 section 10).
@@ -403,6 +409,8 @@ impl Work<'_> {
         match timer {
             CallTimer::Ringing => self.nobody_answered(),
             CallTimer::Group => self.group_over(),
+            CallTimer::Silence(leg) => self.gateway_late(leg, "the gateway says nothing: the next one is tried"),
+            CallTimer::Failover(leg) => self.gateway_late(leg, "the gateway does not ring: the next one is tried"),
             CallTimer::MaxDuration => self.hang_up_all("switch", "the longest time of a call has passed"),
             CallTimer::Refresh(leg) => self.refresh(leg),
             CallTimer::SessionExpired(leg) => self.session_expired(leg),

@@ -50,7 +50,13 @@ impl Work<'_> {
         } else {
             self.arm(CallTimer::MaxDuration, settings.sip.max_call_duration.saturating_sub(lasts));
         }
-        self.time_group();
+        if !self.state.legs.iter().any(|leg| leg.state == LegState::Early && leg.outward.is_some()) {
+            self.time_group();
+        }
+        let legs: Vec<LegId> = self.state.legs.iter().map(|leg| leg.id).collect();
+        for id in legs {
+            self.time_gateway(id);
+        }
         if let Some(wait) = self.state.transfer.as_ref().map(|t| t.patience(settings.sip.max_ringing)) {
             self.arm(CallTimer::TransferDone, wait);
         }

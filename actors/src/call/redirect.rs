@@ -27,7 +27,10 @@ impl Work<'_> {
             .filter(ours)
             .filter_map(|uri| match directory.route(&uri) {
                 Destination::User(user) => Some(user),
-                Destination::Service(_) | Destination::Conference { .. } | Destination::Nowhere(_) => None,
+                Destination::Service(_)
+                | Destination::Conference { .. }
+                | Destination::Outside(_)
+                | Destination::Nowhere(_) => None,
             })
             .collect();
         // Whom it sends the caller to may ring in its place.
@@ -48,11 +51,11 @@ impl Work<'_> {
             return false;
         }
         self.untie(id);
-        for group in &now {
-            self.ring_group(group);
+        for turn in now {
+            self.ring_turn(turn);
         }
-        later.append(&mut self.state.groups);
-        self.state.groups = later;
+        later.append(&mut self.state.turns);
+        self.state.turns = later;
         if self.state.ringing() {
             self.time_group();
             return true;

@@ -16,6 +16,9 @@ impl Work<'_> {
         if let Some(leg) = self.state.leg_mut(id) {
             leg.too_long = TooLong::ByDatagram;
         }
+        if *response.method() == Method::Invite {
+            self.heard(id, status);
+        }
         if status.code() == 100 {
             return;
         }
@@ -85,7 +88,9 @@ impl Work<'_> {
         if status == Status::SESSION_INTERVAL_TOO_SMALL && in_turn && self.retry_with_longer_session(id, response) {
             return;
         }
-        if matches!(status.code(), 300..=399) && in_turn && self.redirected(id, response) {
+        self.gateway_refused(id, status);
+        let outward = self.state.leg(id).is_some_and(|leg| leg.outward.is_some());
+        if matches!(status.code(), 300..=399) && in_turn && !outward && self.redirected(id, response) {
             return;
         }
         if matches!(status.code(), 488 | 606) && in_turn && self.retry_with_another_profile(id) {

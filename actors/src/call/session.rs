@@ -116,7 +116,8 @@ impl Work<'_> {
 
     /// Stops the timers of a leg.
     pub fn disarm_leg(&mut self, id: LegId) {
-        for timer in [CallTimer::Refresh(id), CallTimer::SessionExpired(id), CallTimer::Retry(id)] {
+        use CallTimer::{Failover, Refresh, Retry, SessionExpired, Silence};
+        for timer in [Refresh(id), SessionExpired(id), Retry(id), Silence(id), Failover(id)] {
             self.disarm(timer);
         }
     }

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::CallTimer;
-use super::groups::Group;
+use super::groups::Turn;
 use super::leg::{Leg, LegId, LegState};
 use super::transfer::Transfer;
 use crate::directory::ServiceKind;
@@ -32,8 +32,8 @@ pub struct State {
     pub seated: Option<crate::conference::Seated>,
     /// The best refusal of the legs tried so far (RFC 3261 section 16.7 step 6).
     pub best: Option<(Status, Arc<str>)>,
-    /// Contacts whose turn to ring has not come, the next first.
-    pub groups: VecDeque<Group>,
+    /// Whose turn to ring has not come, the next first.
+    pub turns: VecDeque<Turn>,
     /// Contacts that this ringing has had or will have.
     pub forks: usize,
     /// Addresses of record that were rung.

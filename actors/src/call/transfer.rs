@@ -15,6 +15,7 @@ use sip::{Message, Method, Name, Status};
 use std::time::Duration;
 
 use super::begin::description;
+use super::groups::Turn;
 use super::leg::{Leg, LegId, LegState};
 use super::modify::resumed;
 use super::record::What;
@@ -112,21 +113,28 @@ impl Work<'_> {
         let directory = self.core.shared.directory();
         let ours = |uri: &sip::value::Uri<'_>| uri.scheme == Scheme::Tel || self.core.is_ours(uri.host_text());
         let route = sip::value::Uri::parse(target).ok().filter(ours).map(|uri| gruu::route(&self.core.shared, &uri));
-        let (user, instance) = match route {
-            Some(gruu::Route { destination: Destination::User(user), instance }) => (user, instance),
+        self.state.forks = 0;
+        let turns = match route {
+            Some(gruu::Route { destination: Destination::User(user), instance }) => {
+                self.groups_of(&directory.aor(&user), instance.as_deref())
+            }
             Some(gruu::Route { destination: Destination::Conference { plan, number }, .. }) => {
                 return self.gather(&plan, &number);
             }
+            // A call leaves the switch on behalf of its users alone: who came in by a gateway sends nobody out.
+            Some(gruu::Route { destination: Destination::Outside(exits), .. }) if self.is_sent_by_user() => {
+                exits.into_iter().map(Turn::Exit).collect()
+            }
+            Some(gruu::Route { destination: Destination::Outside(_), .. }) => {
+                return self.transfer_failed(Status::FORBIDDEN);
+            }
             _ => return self.transfer_failed(Status::NOT_FOUND),
         };
-        let aor = directory.aor(&user);
         let longest = self.core.shared.settings().sip.max_ringing;
         if self.transferor_side().and_then(|side| self.offer_for(side, None)).is_none() {
             return self.transfer_failed(Status::NOT_ACCEPTABLE_HERE);
         }
-        self.state.forks = 0;
-        let groups = self.groups_of(&aor, instance.as_deref());
-        if !self.ring_groups(groups) {
+        if !self.ring_turns(turns) {
             return self.transfer_failed(Status::TEMPORARILY_UNAVAILABLE);
         }
         self.arm(CallTimer::TransferDone, longest);
@@ -137,6 +145,11 @@ impl Work<'_> {
         let transfer = self.state.transfer.as_ref().filter(|t| t.step == Step::Ringing)?;
         let stays = self.state.leg(transfer.stays)?.their_description()?;
         Some((self.transferor_side()?, Some(resumed(stays))))
+    }
+
+    fn is_sent_by_user(&self) -> bool {
+        let by = self.state.transfer.as_ref().and_then(|transfer| self.state.leg(transfer.by));
+        by.is_some_and(|leg| leg.user.is_some())
     }
 
     fn transferor_side(&self) -> Option<Side> {

@@ -95,6 +95,11 @@ impl Core {
         mine.map(|(number, _)| RequestId::Errand(*number)).collect()
     }
 
+    /// The TLS peer at an address must show a certificate of this name (RFC 5922 section 7.2).
+    pub fn expect_certificate(&self, remote: SocketAddr, name: &str) {
+        expect(&mut self.errands.borrow_mut().tls_names, remote, name);
+    }
+
     /// Begins an errand. `None` when there are too many.
     pub(super) fn errand(&self, owner: Owner, load: Load, named: &Named, bytes: Bytes) -> Option<u64> {
         let request = Message::parse(bytes).ok()?;
@@ -278,7 +283,10 @@ impl Core {
                 self.shared.counters.failovers.increment(1);
             }
             if hop.protocol == Protocol::Tls {
-                remember_tls(&mut errands.tls_names, hop.remote, &errand.named.place);
+                match &errand.named.certificate {
+                    Some(name) => expect(&mut errands.tls_names, hop.remote, name),
+                    None => remember_tls(&mut errands.tls_names, hop.remote, &errand.named.place),
+                }
             }
             let ack = match &errand.load {
                 Load::Request => None,
@@ -438,13 +446,17 @@ impl Core {
 }
 
 fn remember_tls(names: &mut AHashMap<SocketAddr, Box<str>>, remote: SocketAddr, place: &str) {
+    if let Ok(uri) = Uri::parse(place.as_bytes()) {
+        expect(names, remote, uri.host_text());
+    }
+}
+
+fn expect(names: &mut AHashMap<SocketAddr, Box<str>>, remote: SocketAddr, name: &str) {
     if names.len() >= TLS_NAMES_MAX {
         // A name that is needed again is learned again with the next request to it.
         names.clear();
     }
-    if let Ok(uri) = Uri::parse(place.as_bytes()) {
-        names.insert(remote, uri.host_text().into());
-    }
+    names.insert(remote, name.into());
 }
 
 /// The request once more, with our Via and Contact towards another hop.

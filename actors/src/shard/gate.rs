@@ -12,7 +12,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::core::{Core, random_token};
-use crate::directory::{Gateway, User};
+use crate::directory::User;
+use crate::gateway::Gateway;
 use crate::outside;
 use crate::settings::Settings;
 
@@ -170,7 +171,7 @@ impl Core {
             return Ok(Identity::Anybody);
         }
         if *method != Method::Register
-            && let Some(gateway) = self.shared.directory().gateway_of(hop.remote.ip(), hop.remote.port())
+            && let Some(gateway) = self.shared.directory().gateway_of(hop)
         {
             return Ok(Identity::Gateway(Arc::clone(gateway)));
         }

@@ -98,6 +98,8 @@ impl Way {
 pub struct Named {
     /// What is looked up: [`place_of`] the URI.
     pub place: Box<str>,
+    /// What the certificate of a TLS peer must be of, where that is not the name itself.
+    pub certificate: Option<Box<str>>,
     /// Who has answered there before: tried first (RFC 3263 section 4: a dialog stays with its server).
     pub known: Option<Hop>,
     /// The way that the peer's signalling comes.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Fault, OneOf, Words};
 use crate::config::error::quoted;
-use crate::config::model::{Algorithm, Codec, GatewayAddress, Numbers, Secret};
+use crate::config::model::{Algorithm, Codec, GatewayAddress, GatewayHost, Numbers, Secret};
 
 /// A digest algorithm.
 pub const ALGORITHM: OneOf<Algorithm> = OneOf(&Algorithm::NAMES);
@@ -35,19 +35,33 @@ pub const LISTEN: Words<SocketAddr> = Words {
     json: shown,
 };
 
-/// The address of a gateway: an IP address, with a port or without.
+/// The address of a gateway: an IP address or a host name, with a port or without.
 pub const GATEWAY_ADDRESS: Words<GatewayAddress> = Words {
-    words: "an IP address with or without a port, such as \"192.0.2.20\" or \"[2001:db8::20]:5060\"",
+    words: "an IP address or a host name, with or without a port, such as \"192.0.2.20\", \"[2001:db8::20]:5060\" or \"sip.carrier.example\"",
     parse: |text| {
-        let with_port = text.parse::<SocketAddr>().map(|at| GatewayAddress { ip: at.ip(), port: Some(at.port()) });
-        let bare = text.parse::<IpAddr>().map(|ip| GatewayAddress { ip, port: None });
-        let address = with_port.or(bare).ok().filter(|address| address.port != Some(0) && !address.ip.is_unspecified());
-        let remedy = "write it as \"192.0.2.20\", \"192.0.2.20:5060\" or \"[2001:db8::20]:5060\"";
-        address.ok_or_else(|| fault(text, "no address of a gateway", remedy))
+        let literal = text.parse::<SocketAddr>().map(|at| (at.ip(), Some(at.port())));
+        let literal = literal.or_else(|_| text.parse::<IpAddr>().map(|ip| (ip, None))).ok();
+        let named = || {
+            let (name, port) = match text.split_once(':') {
+                Some((name, port)) => (name, Some(port.parse::<u16>().ok()?)),
+                None => (text, None),
+            };
+            is_host_name(name).then(|| GatewayAddress { host: GatewayHost::Name(name.to_ascii_lowercase()), port })
+        };
+        let address = match literal {
+            Some((ip, port)) if !ip.is_unspecified() => Some(GatewayAddress { host: GatewayHost::Ip(ip), port }),
+            Some(_) => None,
+            None => named(),
+        };
+        let remedy =
+            "write it as \"192.0.2.20\", \"192.0.2.20:5060\", \"[2001:db8::20]:5060\" or \"sip.carrier.example\"";
+        address.filter(|at| at.port != Some(0)).ok_or_else(|| fault(text, "no address of a gateway", remedy))
     },
-    json: |address| match address.port {
-        Some(port) => json!(SocketAddr::new(address.ip, port).to_string()),
-        None => json!(address.ip.to_string()),
+    json: |address| match (&address.host, address.port) {
+        (GatewayHost::Ip(ip), Some(port)) => json!(SocketAddr::new(*ip, port).to_string()),
+        (GatewayHost::Ip(ip), None) => json!(ip.to_string()),
+        (GatewayHost::Name(name), Some(port)) => json!(format!("{name}:{port}")),
+        (GatewayHost::Name(name), None) => json!(name),
     },
 };
 
