@@ -1,6 +1,4 @@
-//! Prints what reading an INVITE costs, beside rsip on the variant of it that rsip accepts: CPU time of this thread
-//! (`/proc/thread-self/schedstat`) and, where valgrind is installed, instructions (callgrind, the difference between
-//! two runs of this program, so that start-up does not count).
+//! Prints what reading an INVITE costs, beside rsip on the variant of it that rsip accepts.
 //!
 //! `cargo bench -p sip --bench lexer`
 
@@ -9,12 +7,9 @@ use rsip::prelude::*;
 use sip::value::{NameAddr, Uri, Via};
 use sip::{Message, Name};
 use std::hint::black_box;
-use std::process::Command;
 
-/// Messages of one row's CPU time.
-const ROUNDS: u64 = 100_000;
-/// Messages of the longer callgrind run; the shorter has half.
-const COUNTED: u64 = 2_000;
+mod counting;
+use counting::Row;
 
 /// What phones send: 16 headers, outbound, IPv6, an SDP of several codecs.
 fn invite(host: &str, instance: &str) -> Bytes {
@@ -101,68 +96,24 @@ fn rows() -> [(&'static str, Bytes, Work); 9] {
     ]
 }
 
-fn cpu_ns() -> u64 {
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let first = stat.split(' ').next().unwrap_or_default();
-    first.parse().unwrap_or(0)
-}
-
-/// Nanoseconds of CPU a message, the least of five: what disturbs only adds.
-fn time(work: Work, raw: &Bytes) -> f64 {
-    let run = || {
-        let from = cpu_ns();
-        (0..ROUNDS / 5).for_each(|_| work(black_box(raw)));
-        (cpu_ns() - from) as f64 / (ROUNDS / 5) as f64
-    };
-    (0..5).map(|_| run()).fold(f64::MAX, f64::min)
-}
-
-/// Instructions a message by callgrind; `None` without valgrind.
-fn instructions(row: usize) -> Option<u64> {
-    let count = |rounds: u64| -> Option<u64> {
-        let run = Command::new("valgrind")
-            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-            .arg(std::env::current_exe().ok()?)
-            .args(["--only", &row.to_string(), &rounds.to_string()])
-            .output()
-            .ok()?;
-        let said = String::from_utf8_lossy(&run.stderr).into_owned();
-        let line = said.lines().find(|l| l.contains("Collected :"))?;
-        line.rsplit(' ').next()?.parse().ok()
-    };
-    let (long, short) = (count(COUNTED)?, count(COUNTED / 2)?);
-    Some((long - short) / (COUNTED / 2))
-}
-
 fn main() {
-    let rows = rows();
-    let arguments: Vec<String> = std::env::args().collect();
-    if let Some(at) = arguments.iter().position(|a| a == "--only") {
-        let number = |i: usize| arguments[at + i].parse::<usize>().unwrap();
-        let (_, raw, work) = &rows[number(1)];
-        (0..number(2)).for_each(|_| work(black_box(raw)));
-        return;
-    }
+    let rows: Vec<Row> = rows()
+        .into_iter()
+        .map(|(name, raw, work)| (name, Box::new(move || work(black_box(&raw))) as Box<dyn Fn()>))
+        .collect();
     println!(
         "INVITE of {} bytes, {} headers; variant that rsip accepts: {} bytes",
         phones().len(),
         ours(&phones()).headers().count(),
         rsips().len()
     );
-    println!("{:38} {:>10} {:>14}", "", "CPU ns", "instructions");
-    let mut cost = Vec::new();
-    for (i, (name, raw, work)) in rows.iter().enumerate() {
-        let (ns, counted) = (time(*work, raw), instructions(i));
-        let shown = counted.map_or_else(|| "no valgrind".to_owned(), |c| c.to_string());
-        println!("{name:38} {ns:>10.0} {shown:>14}");
-        cost.push((ns, counted));
-    }
+    let cost = counting::table(&rows);
     for (what, ours, theirs) in [("parse", 5, 6), ("parse, typed", 7, 8)] {
         let (ours, theirs) = (cost[ours], cost[theirs]);
-        let ratio = theirs.0 / ours.0;
+        let ratio = theirs.cpu_ns / ours.cpu_ns;
         let counted = theirs
-            .1
-            .zip(ours.1)
+            .instructions
+            .zip(ours.instructions)
             .map_or_else(String::new, |(t, o)| format!(", {:.1} times the instructions", t as f64 / o as f64));
         println!("{what}: rsip takes {ratio:.1} times our CPU{counted}");
     }

@@ -2,12 +2,15 @@
 
 use smol_str::SmolStr;
 use std::borrow::Cow;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// What a text is put together from.
 pub trait Piece {
     /// Puts itself behind a text, as its `Display` would.
     fn append(&self, text: &mut String);
+
+    /// Puts itself behind the bytes of a text.
+    fn put(&self, bytes: &mut Vec<u8>);
 }
 
 /// A text of pieces: what `format!` makes of the same values, without the formatting machinery.
@@ -54,7 +57,11 @@ impl Digits {
 
     /// Its text.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(self.digits.get(self.start..).unwrap_or_default()).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.digits.get(self.start..).unwrap_or_default()
     }
 }
 
@@ -63,6 +70,10 @@ macro_rules! numbers {
         impl Piece for $number {
             fn append(&self, text: &mut String) {
                 text.push_str(Digits::of((*self).into()).as_str());
+            }
+
+            fn put(&self, bytes: &mut Vec<u8>) {
+                bytes.extend_from_slice(Digits::of((*self).into()).as_bytes());
             }
         }
     )+};
@@ -76,6 +87,10 @@ macro_rules! texts {
             fn append(&self, text: &mut String) {
                 text.push_str(self);
             }
+
+            fn put(&self, bytes: &mut Vec<u8>) {
+                bytes.extend_from_slice(self.as_bytes());
+            }
         }
     )+};
 }
@@ -85,24 +100,40 @@ texts!(&str, String, &String, SmolStr, &SmolStr, Box<str>, Cow<'_, str>);
 /// Bytes of the longest IPv4 literal.
 const IPV4_BYTES_MAX: usize = 15;
 
+/// An IPv4 literal, and how many of the bytes it takes.
+fn ipv4(ip: Ipv4Addr) -> ([u8; IPV4_BYTES_MAX + 1], usize) {
+    let (mut out, mut len) = ([b'.'; IPV4_BYTES_MAX + 1], 0);
+    for octet in ip.octets() {
+        let digits = [octet / 100, octet / 10 % 10, octet % 10];
+        let zeros = if octet > 99 { 0 } else { 1 + usize::from(octet < 10) };
+        for (place, digit) in out.iter_mut().skip(len).zip(digits.iter().skip(zeros)) {
+            *place = b'0' + digit;
+        }
+        // Behind the number stands its dot.
+        len += digits.len() - zeros + 1;
+    }
+    (out, len - 1)
+}
+
 impl Piece for IpAddr {
     fn append(&self, text: &mut String) {
         match self {
             IpAddr::V4(ip) => {
-                let (mut out, mut len) = ([b'.'; IPV4_BYTES_MAX + 1], 0);
-                for octet in ip.octets() {
-                    let digits = [octet / 100, octet / 10 % 10, octet % 10];
-                    let zeros = if octet > 99 { 0 } else { 1 + usize::from(octet < 10) };
-                    for (place, digit) in out.iter_mut().skip(len).zip(digits.iter().skip(zeros)) {
-                        *place = b'0' + digit;
-                    }
-                    // Behind the number stands its dot.
-                    len += digits.len() - zeros + 1;
-                }
-                text.push_str(out.get(..len - 1).and_then(|out| std::str::from_utf8(out).ok()).unwrap_or_default());
+                let (out, len) = ipv4(*ip);
+                text.push_str(out.get(..len).and_then(|out| std::str::from_utf8(out).ok()).unwrap_or_default());
             }
             // Its shortest form has rules (RFC 5952): they are left to the library.
             IpAddr::V6(ip) => text.push_str(&ip.to_string()),
+        }
+    }
+
+    fn put(&self, bytes: &mut Vec<u8>) {
+        match self {
+            IpAddr::V4(ip) => {
+                let (out, len) = ipv4(*ip);
+                bytes.extend_from_slice(out.get(..len).unwrap_or_default());
+            }
+            IpAddr::V6(ip) => bytes.extend_from_slice(ip.to_string().as_bytes()),
         }
     }
 }
@@ -116,6 +147,17 @@ impl Piece for SocketAddr {
                 self.port().append(text);
             }
             SocketAddr::V6(socket) => text.push_str(&socket.to_string()),
+        }
+    }
+
+    fn put(&self, bytes: &mut Vec<u8>) {
+        match self {
+            SocketAddr::V4(_) => {
+                self.ip().put(bytes);
+                bytes.push(b':');
+                self.port().put(bytes);
+            }
+            SocketAddr::V6(socket) => bytes.extend_from_slice(socket.to_string().as_bytes()),
         }
     }
 }
@@ -133,6 +175,10 @@ mod tests {
             }
             let socket = SocketAddr::new(ip, port);
             prop_assert_eq!(text![ip, " ", socket, " ", port], format!("{ip} {socket} {port}"));
+            let mut bytes = Vec::new();
+            let pieces: [&dyn Piece; 7] = [&number, &" ", &ip, &" ", &socket, &" ", &port];
+            pieces.iter().for_each(|piece| piece.put(&mut bytes));
+            prop_assert_eq!(bytes, format!("{number} {ip} {socket} {port}").into_bytes());
         }
     }
 }

@@ -46,7 +46,7 @@ fn read(protocol: &str, lines: &str) -> Session {
 fn crypto(tag: u32, suite: CryptoSuite, fill: u8) -> String {
     let key = KeyAndSalt::new(&vec![fill; suite.key_and_salt_bytes()]);
     let attribute = Crypto { tag, suite, key, lifetime: None, mki: None }.to_attribute();
-    format!("a=crypto:{}\r\n", attribute.value.expect("a value"))
+    format!("a=crypto:{}\r\n", attribute.value().expect("a value"))
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn a_line_is_read_and_written_as_it_was() {
     assert_eq!(line.key.expose(), b"=-n@%^x!Bjufr9)?,#5h\\`=&]{qiPQ");
     assert_eq!((line.lifetime, line.mki), (Some(1 << 20), Some(Mki { value: 1, bytes: 4 })));
     assert_eq!(line.mki.expect("read").in_packets()[..], [0, 0, 0, 1]);
-    assert_eq!(line.to_attribute().value.as_deref(), Some(LINE));
+    assert_eq!(line.to_attribute().value().as_deref(), Some(LINE));
 }
 
 #[test]
@@ -222,7 +222,7 @@ proptest! {
         let key = KeyAndSalt::new(&vec![tag as u8; suite.key_and_salt_bytes()]);
         let mki = mki.1.then_some(Mki { value: mki.0.into(), bytes: 4 });
         let line = Crypto { tag, suite, key, lifetime: Some(1 << bits), mki };
-        let written = line.to_attribute().value.expect("a value");
+        let written = line.to_attribute().value().expect("a value").into_owned();
         prop_assert_eq!(Crypto::parse(&written), Ok(line));
     }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use super::codec::{formats, pairs};
 use super::crypto::{AgreedKeys, agreed_keys};
+use super::rtpmap::is_codec;
 use super::session::{Media, MediaKind, Session};
 use super::web::{AgreedDtls, AgreedIce, agreed_dtls, agreed_ice};
 
@@ -65,13 +66,7 @@ impl AgreedMedia {
 
 impl AgreedPayload {
     fn is_codec(&self) -> bool {
-        super::RtpMap {
-            payload: self.remote_pt,
-            encoding: self.encoding.clone(),
-            clock_hz: self.clock_hz,
-            channels: self.channels,
-        }
-        .is_codec()
+        is_codec(&self.encoding)
     }
 }
 
@@ -116,10 +111,14 @@ fn agreed_section(line: usize, local: &Session, ours: &Media, remote: &Session, 
     };
     let ice = agreed_ice(local, ours, remote, theirs);
     let keys = agreed_keys(ours, theirs).ok()?;
-    let known = formats(ours);
-    let mut payloads: Vec<AgreedPayload> = Vec::new();
+    let (known, their) = (formats(ours), formats(theirs));
+    let paired = pairs(&their, &known);
+    if !paired.iter().any(|(_, map, _)| map.is_codec()) {
+        return None;
+    }
+    let mut payloads = Vec::with_capacity(paired.len());
     let mut telephone_event = Vec::new();
-    for (format, map, mine) in pairs(&formats(theirs), &known) {
+    for (format, map, mine) in paired {
         let payload = AgreedPayload {
             remote_pt: map.payload,
             local_pt: mine.payload,
@@ -129,9 +128,6 @@ fn agreed_section(line: usize, local: &Session, ours: &Media, remote: &Session, 
             fmtp: format.fmtp.map(SmolStr::new),
         };
         if map.is_telephone_event() { &mut telephone_event } else { &mut payloads }.push(payload);
-    }
-    if !payloads.iter().any(AgreedPayload::is_codec) {
-        return None;
     }
     let (mine, their) = (local.direction_of(ours), remote.direction_of(theirs));
     let rtcp_mux = ours.rtcp_mux() && theirs.rtcp_mux();

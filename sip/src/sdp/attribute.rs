@@ -1,20 +1,45 @@
 //! `a=` lines: kept as text, read as types on request.
 
-use smol_str::{SmolStr, SmolStrBuilder};
+use smol_str::SmolStr;
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use super::parse::{number, split_once};
+use super::rtpmap::RtpMap;
+use super::rules::{Known, Rule, rule_for};
 use super::session::{Media, Session};
-use crate::text::Digits;
+use crate::text::Piece as _;
+use names::{
+    CRYPTO, FMTP, ICE_PWD, INACTIVE, KEY_MGMT, MAXPTIME, MID, PTIME, RECVONLY, RTCP, RTCP_MUX, RTPMAP, SENDONLY,
+    SENDRECV,
+};
 
 /// An `a=` line (RFC 8866 section 5.13). Its debug form shows no keys.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Attribute {
-    /// What stands before the first colon; never empty. Case matters (RFC 8866 section 6).
-    pub name: SmolStr,
-    /// What stands after it; `None` for a property such as `sendrecv`.
-    pub value: Option<SmolStr>,
+    name: AttributeName,
+    value: Value,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum AttributeName {
+    Known(Known),
+    Other(Box<str>),
+}
+
+/// What stands after the colon. What every call reads several times is kept as what it says.
+#[derive(Clone, PartialEq, Eq)]
+enum Value {
+    /// Not even a colon.
+    None,
+    Text(SmolStr),
+    /// Of `rtpmap`, written as we do.
+    Map(RtpMap),
+    /// Of `rtpmap`, written otherwise.
+    OddMap(Box<(RtpMap, SmolStr)>),
+    /// Of `fmtp`, with one space behind the payload type.
+    Parameters(u8, SmolStr),
 }
 
 /// Which way a stream flows, seen from who wrote the description (RFC 8866 section 6.7).
@@ -31,19 +56,6 @@ pub enum Direction {
     Inactive,
 }
 
-/// `a=rtpmap` (RFC 8866 section 6.6), or what RFC 3551 section 6 assigns to a static payload type.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RtpMap {
-    /// Payload type, 0 to 127.
-    pub payload: u8,
-    /// Encoding name as written; it compares without case.
-    pub encoding: SmolStr,
-    /// RTP clock rate, Hz.
-    pub clock_hz: u32,
-    /// Audio channels, 1 when not given.
-    pub channels: u8,
-}
-
 /// Packet time when nothing is said, ms (RFC 3551 section 4.2).
 pub const PTIME_DEFAULT_MS: u16 = 20;
 /// Shortest packet time that is honoured, ms.
@@ -52,30 +64,243 @@ pub const PTIME_MIN_MS: u16 = 10;
 pub const PTIME_MAX_MS: u16 = 60;
 
 impl Attribute {
-    /// A property attribute.
+    /// A property attribute, such as `sendrecv`.
     pub fn flag(name: &str) -> Attribute {
-        Attribute { name: name.into(), value: None }
+        Attribute { name: AttributeName::of(name), value: Value::None }
     }
 
     /// A value attribute.
-    pub fn value(name: &str, value: impl Into<SmolStr>) -> Attribute {
-        Attribute { name: name.into(), value: Some(value.into()) }
+    pub fn new(name: &str, value: impl Into<SmolStr>) -> Attribute {
+        Attribute { name: AttributeName::of(name), value: Value::Text(value.into()) }
+    }
+
+    /// A property attribute of the table.
+    pub(super) const fn known_flag(name: Known) -> Attribute {
+        Attribute { name: AttributeName::Known(name), value: Value::None }
+    }
+
+    /// A value attribute of the table.
+    pub(super) const fn known(name: Known, value: SmolStr) -> Attribute {
+        Attribute { name: AttributeName::Known(name), value: Value::Text(value) }
+    }
+
+    /// `a=rtpmap`
+    pub(super) const fn map(map: RtpMap) -> Attribute {
+        Attribute { name: AttributeName::Known(RTPMAP), value: Value::Map(map) }
+    }
+
+    /// `a=fmtp`
+    pub(super) const fn parameters(payload: u8, parameters: SmolStr) -> Attribute {
+        Attribute { name: AttributeName::Known(FMTP), value: Value::Parameters(payload, parameters) }
+    }
+
+    /// What stands before the first colon; never empty. Case matters (RFC 8866 section 6).
+    pub fn name(&self) -> &str {
+        match &self.name {
+            AttributeName::Known(known) => known.name(),
+            AttributeName::Other(text) => text,
+        }
+    }
+
+    /// What stands after it; `None` for a property such as `sendrecv`.
+    pub fn value(&self) -> Option<Cow<'_, str>> {
+        if let Some(text) = self.text() {
+            return Some(Cow::Borrowed(text));
+        }
+        let mut out = Vec::new();
+        self.value.write(&mut out);
+        matches!(self.value, Value::Map(_) | Value::Parameters(..))
+            .then(|| Cow::Owned(String::from_utf8(out).unwrap_or_default()))
+    }
+
+    /// The value where it is kept as it was written: of all but `rtpmap` and `fmtp`.
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Text(text) => Some(text),
+            Value::OddMap(odd) => Some(&odd.1),
+            Value::None | Value::Map(_) | Value::Parameters(..) => None,
+        }
+    }
+
+    /// Another value for the same name.
+    pub(super) fn set_text(&mut self, value: SmolStr) {
+        self.value = Value::Text(value);
+    }
+
+    /// Whether this is the attribute of that name.
+    pub(super) fn is(&self, name: Known) -> bool {
+        matches!(&self.name, AttributeName::Known(known) if *known == name)
+    }
+
+    /// What becomes of it, as [`rule_for`] its name.
+    pub(super) fn rule(&self, also_pass: &[String]) -> Rule {
+        match &self.name {
+            AttributeName::Known(known) => known.rule(),
+            AttributeName::Other(name) => rule_for(name, also_pass),
+        }
+    }
+
+    /// What an `a=rtpmap` says; `None` if it is none or says nothing.
+    pub(super) fn as_map(&self) -> Option<&RtpMap> {
+        match &self.value {
+            Value::Map(map) => Some(map),
+            Value::OddMap(odd) => Some(&odd.0),
+            _ => None,
+        }
+    }
+
+    /// Payload type and parameters of an `a=fmtp`.
+    pub(super) fn as_parameters(&self) -> Option<(u8, &str)> {
+        match &self.value {
+            Value::Parameters(payload, parameters) => Some((*payload, parameters)),
+            Value::Text(_) if self.is(FMTP) => {
+                let (payload, rest) = self.payload_and_rest()?;
+                Some((number(payload)?, rest))
+            }
+            _ => None,
+        }
+    }
+
+    /// The direction, if it says one.
+    pub(super) fn direction(&self) -> Option<Direction> {
+        [
+            (SENDRECV, Direction::SendRecv),
+            (SENDONLY, Direction::SendOnly),
+            (RECVONLY, Direction::RecvOnly),
+            (INACTIVE, Direction::Inactive),
+        ]
+        .into_iter()
+        .find(|(name, _)| self.is(*name))
+        .map(|(_, direction)| direction)
     }
 
     /// Reads what stands after `a=`; `None` when there is no name.
     pub(super) fn parse(text: &str) -> Option<Attribute> {
-        let (name, value) = match split_once(text, b':') {
-            Some((name, value)) => (name, Some(SmolStr::new(value))),
-            None => (text.trim_end(), None),
+        let Some((name, value)) = split_once(text, b':') else {
+            let name = text.trim_end();
+            return (!name.is_empty()).then(|| Attribute::flag(name));
         };
-        (!name.is_empty()).then(|| Attribute { name: name.into(), value })
+        let name = AttributeName::of(if name.is_empty() { return None } else { name });
+        let value = match &name {
+            AttributeName::Known(RTPMAP) => Value::of_map(value),
+            AttributeName::Known(FMTP) => Value::of_parameters(value),
+            _ => Value::Text(value.into()),
+        };
+        Some(Attribute { name, value })
     }
 
-    /// The payload type with which `rtpmap`, `fmtp` and `rtcp-fb` start, and the rest.
-    pub fn payload_and_rest(&self) -> Option<(&str, &str)> {
-        let value = self.value.as_deref()?.trim_ascii_start();
+    /// Writes what stands after `a=`.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        self.name().put(out);
+        if self.value != Value::None {
+            out.push(b':');
+            self.value.write(out);
+        }
+    }
+
+    /// The payload type with which `rtcp-fb` and `imageattr` start, and the rest.
+    pub(super) fn payload_and_rest(&self) -> Option<(&str, &str)> {
+        let value = self.text()?.trim_ascii_start();
         let Some(end) = value.bytes().position(|byte| byte == b' ' || byte == b'\t') else { return Some((value, "")) };
         Some((value.get(..end)?, value.get(end..)?.trim_ascii_start()))
+    }
+}
+
+impl AttributeName {
+    fn of(name: &str) -> AttributeName {
+        Known::of(name).map_or_else(|| AttributeName::Other(name.into()), AttributeName::Known)
+    }
+}
+
+impl Value {
+    fn of_map(text: &str) -> Value {
+        let (payload, rest) = split_payload(text);
+        match payload.and_then(|payload| RtpMap::parse(payload, rest)) {
+            Some(map) if map.is_written_as(text) => Value::Map(map),
+            Some(map) => Value::OddMap(Box::new((map, text.into()))),
+            None => Value::Text(text.into()),
+        }
+    }
+
+    fn of_parameters(text: &str) -> Value {
+        let (payload, rest) = split_payload(text);
+        // One number has one form, and one space is behind it.
+        match payload {
+            Some(payload) if text.len() == digits(payload) + 1 + rest.len() => Value::Parameters(payload, rest.into()),
+            _ => Value::Text(text.into()),
+        }
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Value::None => {}
+            Value::Text(text) => text.put(out),
+            Value::OddMap(odd) => odd.1.put(out),
+            Value::Map(map) => {
+                map.payload.put(out);
+                out.push(b' ');
+                map.write(out);
+            }
+            Value::Parameters(payload, parameters) => {
+                payload.put(out);
+                out.push(b' ');
+                parameters.put(out);
+            }
+        }
+    }
+}
+
+/// The payload type in front, if it is one, and what stands behind it.
+fn split_payload(text: &str) -> (Option<u8>, &str) {
+    let text = text.trim_ascii_start();
+    let end = text.bytes().position(|byte| byte == b' ' || byte == b'\t').unwrap_or(text.len());
+    let (payload, rest) = text.split_at_checked(end).unwrap_or((text, ""));
+    (number(payload), rest.trim_ascii_start())
+}
+
+/// How many digits a payload type has.
+pub(super) const fn digits(payload: u8) -> usize {
+    match payload {
+        0..=9 => 1,
+        10..=99 => 2,
+        100.. => 3,
+    }
+}
+
+/// The attributes that the code of this folder knows by name.
+pub(super) mod names {
+    use super::super::rules::Known;
+
+    macro_rules! names {
+        ($($constant:ident = $name:literal),+ $(,)?) => {$(
+            pub const $constant: Known = Known::named($name);
+        )+};
+    }
+
+    names! {
+        BUNDLE_ONLY = "bundle-only",
+        CANDIDATE = "candidate",
+        CRYPTO = "crypto",
+        END_OF_CANDIDATES = "end-of-candidates",
+        FINGERPRINT = "fingerprint",
+        FMTP = "fmtp",
+        GROUP = "group",
+        ICE_LITE = "ice-lite",
+        ICE_PWD = "ice-pwd",
+        ICE_UFRAG = "ice-ufrag",
+        INACTIVE = "inactive",
+        KEY_MGMT = "key-mgmt",
+        MAXPTIME = "maxptime",
+        MID = "mid",
+        PTIME = "ptime",
+        RECVONLY = "recvonly",
+        RTCP = "rtcp",
+        RTCP_FB = "rtcp-fb",
+        RTCP_MUX = "rtcp-mux",
+        RTPMAP = "rtpmap",
+        SENDONLY = "sendonly",
+        SENDRECV = "sendrecv",
+        SETUP = "setup",
     }
 }
 
@@ -90,17 +315,6 @@ impl Direction {
         }
     }
 
-    /// The direction that an attribute name says.
-    pub fn from_name(name: &str) -> Option<Direction> {
-        match name {
-            "sendrecv" => Some(Direction::SendRecv),
-            "sendonly" => Some(Direction::SendOnly),
-            "recvonly" => Some(Direction::RecvOnly),
-            "inactive" => Some(Direction::Inactive),
-            _ => None,
-        }
-    }
-
     /// The attribute name.
     pub fn name(self) -> &'static str {
         match self {
@@ -109,6 +323,16 @@ impl Direction {
             Direction::RecvOnly => "recvonly",
             Direction::Inactive => "inactive",
         }
+    }
+
+    /// The attribute.
+    pub(super) const fn attribute(self) -> Attribute {
+        Attribute::known_flag(match self {
+            Direction::SendRecv => SENDRECV,
+            Direction::SendOnly => SENDONLY,
+            Direction::RecvOnly => RECVONLY,
+            Direction::Inactive => INACTIVE,
+        })
     }
 
     /// Whether the writer sends.
@@ -142,7 +366,7 @@ impl Session {
     /// The direction of `media` (one of this session's sections): its own, else the session's, else `sendrecv`. An
     /// unspecified address is the hold of RFC 2543, whose writer receives nothing (RFC 3264 section 8.4).
     pub fn direction_of(&self, media: &Media) -> Direction {
-        let said = |attributes: &[Attribute]| attributes.iter().rev().find_map(|a| Direction::from_name(&a.name));
+        let said = |attributes: &[Attribute]| attributes.iter().rev().find_map(Attribute::direction);
         let direction = said(&media.attributes).or_else(|| said(&self.attributes)).unwrap_or_default();
         // A browser that hides its address until it is checked writes none, and holds nobody.
         match self.connection_of(media) {
@@ -162,7 +386,7 @@ impl Session {
     /// RTP's (RFC 3550 section 11).
     pub fn rtcp_target(&self, media: &Media) -> Option<SocketAddr> {
         let rtp = self.rtp_target(media)?;
-        match media.attribute("rtcp").and_then(|attribute| attribute.value.as_deref()) {
+        match media.value_of(RTCP) {
             Some(value) => {
                 let mut words = value.split_ascii_whitespace();
                 let port = number(words.next()?)?;
@@ -177,131 +401,47 @@ impl Session {
 impl Media {
     /// The first attribute of that name.
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
-        self.attributes.iter().find(|attribute| attribute.name == name)
+        self.attributes.iter().find(|attribute| attribute.name() == name)
+    }
+
+    /// Whether there is an attribute of that name.
+    pub(super) fn has(&self, name: Known) -> bool {
+        self.attributes.iter().any(|attribute| attribute.is(name))
+    }
+
+    /// The value of the first attribute of that name.
+    pub(super) fn value_of(&self, name: Known) -> Option<&str> {
+        self.attributes.iter().find(|attribute| attribute.is(name))?.text()
     }
 
     /// `a=rtcp-mux` (RFC 5761 section 5.1.1).
     pub fn rtcp_mux(&self) -> bool {
-        self.attribute("rtcp-mux").is_some()
+        self.has(RTCP_MUX)
     }
 
     /// `a=mid` (RFC 5888 section 4).
     pub fn mid(&self) -> Option<&str> {
-        self.attribute("mid")?.value.as_deref()
+        self.value_of(MID)
     }
 
     /// The packet time that the writer wants to receive, ms: `a=ptime` within what we honour, not above `a=maxptime`,
     /// 20 when nothing is said (RFC 8866 section 6.4).
     pub fn ptime_ms(&self) -> u16 {
         let milliseconds = |name| {
-            let value = self.attribute(name)?.value.as_deref()?.trim();
+            let value = self.value_of(name)?.trim();
             // Some write 20.0; what is after the point is below our resolution.
             number::<u16>(value.split_once('.').map_or(value, |(whole, _)| whole)).filter(|ms| *ms > 0)
         };
-        let wanted = milliseconds("ptime").unwrap_or(PTIME_DEFAULT_MS);
-        let most = milliseconds("maxptime").unwrap_or(PTIME_MAX_MS);
+        let wanted = milliseconds(PTIME).unwrap_or(PTIME_DEFAULT_MS);
+        let most = milliseconds(MAXPTIME).unwrap_or(PTIME_MAX_MS);
         wanted.min(most).clamp(PTIME_MIN_MS, PTIME_MAX_MS)
-    }
-}
-
-/// The maps of nearly all descriptions, as they are written there; they need not be taken apart.
-const USUAL: &[(&str, &str, u32, u8)] = &[
-    ("PCMU/8000", "PCMU", 8000, 1),
-    ("PCMA/8000", "PCMA", 8000, 1),
-    ("telephone-event/8000", "telephone-event", 8000, 1),
-    ("G722/8000", "G722", 8000, 1),
-    ("opus/48000/2", "opus", 48_000, 2),
-    ("telephone-event/48000", "telephone-event", 48_000, 1),
-];
-
-impl RtpMap {
-    /// Reads `<encoding>/<clock>[/<channels>]`.
-    pub(super) fn parse(payload: u8, text: &str) -> Option<RtpMap> {
-        if let Some((_, encoding, clock_hz, channels)) = USUAL.iter().find(|(usual, ..)| *usual == text) {
-            let encoding = SmolStr::new_static(encoding);
-            return Some(RtpMap { payload, encoding, clock_hz: *clock_hz, channels: *channels });
-        }
-        let (encoding, rest) = split_once(text.trim_ascii(), b'/')?;
-        let (clock, rest) = split_once(rest, b'/').map_or((rest, None), |(clock, rest)| (clock, Some(rest)));
-        let clock_hz = number(clock.trim_ascii()).filter(|clock| *clock > 0)?;
-        let channels = match rest {
-            Some(rest) => {
-                let count = split_once(rest, b'/').map_or(rest, |(count, _)| count);
-                number(count.trim_ascii()).filter(|count| *count > 0)?
-            }
-            None => 1,
-        };
-        (!encoding.is_empty()).then(|| RtpMap { payload, encoding: encoding.into(), clock_hz, channels })
-    }
-
-    /// Writes `<encoding>/<clock>[/<channels>]`.
-    pub(super) fn write(&self, out: &mut SmolStrBuilder) {
-        out.push_str(&self.encoding);
-        out.push('/');
-        out.push_str(Digits::of(self.clock_hz.into()).as_str());
-        if self.channels > 1 {
-            out.push('/');
-            out.push_str(Digits::of(self.channels.into()).as_str());
-        }
-    }
-
-    /// The static assignments of RFC 3551 section 6.
-    pub(super) fn of_static(payload: u8) -> Option<RtpMap> {
-        let (encoding, clock_hz, channels) = match payload {
-            0 => ("PCMU", 8000, 1),
-            3 => ("GSM", 8000, 1),
-            4 => ("G723", 8000, 1),
-            5 => ("DVI4", 8000, 1),
-            6 => ("DVI4", 16_000, 1),
-            7 => ("LPC", 8000, 1),
-            8 => ("PCMA", 8000, 1),
-            9 => ("G722", 8000, 1), // the clock is historic: it samples at 16 kHz
-            10 => ("L16", 44_100, 2),
-            11 => ("L16", 44_100, 1),
-            12 => ("QCELP", 8000, 1),
-            13 => ("CN", 8000, 1),
-            14 => ("MPA", 90_000, 1),
-            15 => ("G728", 8000, 1),
-            16 => ("DVI4", 11_025, 1),
-            17 => ("DVI4", 22_050, 1),
-            18 => ("G729", 8000, 1),
-            25 => ("CelB", 90_000, 1),
-            26 => ("JPEG", 90_000, 1),
-            28 => ("nv", 90_000, 1),
-            31 => ("H261", 90_000, 1),
-            32 => ("MPV", 90_000, 1),
-            33 => ("MP2T", 90_000, 1),
-            34 => ("H263", 90_000, 1),
-            _ => return None,
-        };
-        Some(RtpMap { payload, encoding: SmolStr::new_static(encoding), clock_hz, channels })
-    }
-
-    /// Whether both name the same encoding: name without case, clock and channels; the number may differ.
-    pub fn same_encoding(&self, other: &RtpMap) -> bool {
-        self.encoding.eq_ignore_ascii_case(&other.encoding)
-            && self.clock_hz == other.clock_hz
-            && self.channels == other.channels
-    }
-
-    /// Whether this is `telephone-event` (RFC 4733).
-    pub fn is_telephone_event(&self) -> bool {
-        self.encoding.eq_ignore_ascii_case("telephone-event")
-    }
-
-    /// Whether this carries sound or picture by itself: not events, comfort noise, redundancy or retransmission.
-    pub fn is_codec(&self) -> bool {
-        let helpers = ["telephone-event", "CN", "red", "rtx", "ulpfec", "flexfec", "tone"];
-        !helpers.iter().any(|helper| self.encoding.eq_ignore_ascii_case(helper))
     }
 }
 
 impl fmt::Debug for Attribute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = match self.name.as_str() {
-            "crypto" | "key-mgmt" | "ice-pwd" => Some("(secret)"),
-            _ => self.value.as_deref(),
-        };
-        f.debug_struct("Attribute").field("name", &self.name).field("value", &value).finish()
+        let secret = [CRYPTO, KEY_MGMT, ICE_PWD].into_iter().any(|name| self.is(name));
+        let value = if secret { Some(Cow::Borrowed("(secret)")) } else { self.value() };
+        f.debug_struct("Attribute").field("name", &self.name()).field("value", &value).finish()
     }
 }

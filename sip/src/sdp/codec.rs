@@ -1,12 +1,13 @@
 //! What we can code ourselves, and which codecs a policy lets pass.
 
 use smallvec::SmallVec;
-use smol_str::{SmolStr, SmolStrBuilder};
+use smol_str::SmolStr;
 use std::fmt;
 use std::str::FromStr;
 
-use super::attribute::{Attribute, RtpMap};
+use super::attribute::Attribute;
 use super::parse::number;
+use super::rtpmap::RtpMap;
 use super::session::Media;
 use crate::text::Digits;
 
@@ -118,43 +119,31 @@ pub(super) struct Format<'a> {
 
 impl Media {
     /// What one of the section's formats means: its `a=rtpmap`, else its static assignment; `None` when it means nothing.
-    pub fn rtpmap(&self, format: &str) -> Option<RtpMap> {
-        formats(self).into_iter().find(|(known, _)| known.text == format).map(|(_, map)| map)
+    pub fn rtpmap(&self, format: &str) -> Option<&RtpMap> {
+        formats(self).iter().find(|(known, _)| known.text == format).map(|(_, map)| *map)
     }
 
     /// The `a=fmtp` parameters of one of the section's formats.
     pub fn fmtp(&self, format: &str) -> Option<&str> {
-        formats(self).into_iter().find(|(known, _)| known.text == format)?.0.fmtp
+        formats(self).iter().find(|(known, _)| known.text == format)?.0.fmtp
     }
 }
 
+/// The formats of a section that mean something, with their meaning.
+pub(super) type Formats<'a> = SmallVec<[(Format<'a>, &'a RtpMap); 8]>;
+
 /// The formats of `media` that mean something, with their meaning, each payload type once, in order.
-pub(super) fn formats(media: &Media) -> Vec<(Format<'_>, RtpMap)> {
-    // Attributes that name a payload type, found in one pass.
-    let mut maps: SmallVec<[(u8, &str); 16]> = SmallVec::new();
-    let mut parameters: SmallVec<[(&str, &str); 16]> = SmallVec::new();
-    for attribute in &media.attributes {
-        let is_map = attribute.name == "rtpmap";
-        if !is_map && attribute.name != "fmtp" {
-            continue;
-        }
-        let Some((payload, rest)) = attribute.payload_and_rest() else { continue };
-        match number(payload) {
-            Some(payload) if is_map => maps.push((payload, rest)),
-            _ if !is_map => parameters.push((payload, rest)),
-            _ => {}
-        }
-    }
-    let mut known: Vec<(Format<'_>, RtpMap)> = Vec::with_capacity(media.formats.len());
+pub(super) fn formats(media: &Media) -> Formats<'_> {
+    let mut known = Formats::new();
     for text in &media.formats {
         let Some(payload) = number::<u8>(text).filter(|payload| *payload < 128) else { continue };
         if known.iter().any(|(_, seen)| seen.payload == payload) {
             continue;
         }
-        let mapped = maps.iter().filter(|(of, _)| *of == payload);
-        let mapped = mapped.filter_map(|(_, rest)| RtpMap::parse(payload, rest)).next();
-        if let Some(map) = mapped.or_else(|| RtpMap::of_static(payload)) {
-            let fmtp = parameters.iter().find(|(of, _)| *of == text.as_str()).map(|(_, rest)| *rest);
+        let maps = media.attributes.iter().filter_map(Attribute::as_map);
+        if let Some(map) = maps.into_iter().find(|map| map.payload == payload).or_else(|| RtpMap::of_static(payload)) {
+            let parameters = media.attributes.iter().filter_map(Attribute::as_parameters);
+            let fmtp = parameters.into_iter().find(|(of, _)| *of == payload).map(|(_, rest)| rest);
             known.push((Format { text, fmtp }, map));
         }
     }
@@ -164,34 +153,32 @@ pub(super) fn formats(media: &Media) -> Vec<(Format<'_>, RtpMap)> {
 /// Which of `theirs` is which of `ours`: the same codec, by preference under the same number, since the number may differ
 /// between offer and answer (RFC 3264 section 6.1). In the order of `theirs`; each is in one pair at most.
 pub(super) fn pairs<'a, 'b>(
-    theirs: &'b [(Format<'a>, RtpMap)],
-    ours: &'b [(Format<'a>, RtpMap)],
-) -> Vec<(Format<'a>, &'b RtpMap, &'b RtpMap)> {
+    theirs: &'b [(Format<'a>, &'b RtpMap)],
+    ours: &'b [(Format<'a>, &'b RtpMap)],
+) -> SmallVec<[(Format<'a>, &'b RtpMap, &'b RtpMap); 8]> {
     // At most FORMATS_MAX of each, so the squares stay small.
-    let mut partner: Vec<Option<usize>> = theirs
+    let mut partner: SmallVec<[Option<usize>; 16]> = theirs
         .iter()
-        .map(|their| {
-            let same_number = |our: &(Format<'_>, RtpMap)| our.1.payload == their.1.payload && same_codec(their, our);
-            ours.iter().position(same_number)
-        })
+        .map(|their| ours.iter().position(|our| our.1.payload == their.1.payload && same_codec(their, our)))
         .collect();
     for (index, their) in theirs.iter().enumerate() {
         if partner.get(index).is_some_and(Option::is_some) {
             continue;
         }
-        let free = |(at, our): &(usize, &(Format<'_>, RtpMap))| !partner.contains(&Some(*at)) && same_codec(their, our);
+        let free =
+            |(at, our): &(usize, &(Format<'_>, &RtpMap))| !partner.contains(&Some(*at)) && same_codec(their, our);
         let found = ours.iter().enumerate().find(free).map(|(at, _)| at);
         if let Some(place) = partner.get_mut(index) {
             *place = found;
         }
     }
     let paired = theirs.iter().zip(partner);
-    paired.filter_map(|((format, map), at)| Some((*format, map, &ours.get(at?)?.1))).collect()
+    paired.filter_map(|((format, map), at)| Some((*format, *map, ours.get(at?)?.1))).collect()
 }
 
 /// Whether both are the same encoding with the same bit stream.
-fn same_codec(one: &(Format<'_>, RtpMap), two: &(Format<'_>, RtpMap)) -> bool {
-    one.1.same_encoding(&two.1) && parameters_agree(&one.1.encoding, one.0.fmtp, two.0.fmtp)
+fn same_codec(one: &(Format<'_>, &RtpMap), two: &(Format<'_>, &RtpMap)) -> bool {
+    one.1.same_encoding(two.1) && parameters_agree(&one.1.encoding, one.0.fmtp, two.0.fmtp)
 }
 
 impl CodecSpec {
@@ -228,18 +215,12 @@ const SELECTORS: &[(&str, &str, &str)] = &[
 ];
 
 /// The `a=rtpmap` line, and the `a=fmtp` line when there are parameters.
-pub(super) fn describe(map: &RtpMap, fmtp: Option<&str>) -> impl Iterator<Item = Attribute> {
-    let payload = Digits::of(map.payload.into());
-    let mut rtpmap = SmolStrBuilder::new();
-    rtpmap.push_str(payload.as_str());
-    rtpmap.push(' ');
-    map.write(&mut rtpmap);
-    let parameters = fmtp.filter(|text| !text.is_empty()).map(|text| {
-        let mut fmtp = SmolStrBuilder::new();
-        fmtp.push_str(payload.as_str());
-        fmtp.push(' ');
-        fmtp.push_str(text);
-        Attribute::value("fmtp", fmtp.finish())
-    });
-    std::iter::once(Attribute::value("rtpmap", rtpmap.finish())).chain(parameters)
+pub(super) fn describe(map: &RtpMap, payload: u8, fmtp: Option<&str>, into: &mut Vec<Attribute>) {
+    into.push(Attribute::map(RtpMap { payload, ..map.clone() }));
+    into.extend(fmtp.filter(|text| !text.is_empty()).map(|text| Attribute::parameters(payload, text.into())));
+}
+
+/// A payload type as a format of an `m=` line.
+pub(super) fn format_of(payload: u8) -> SmolStr {
+    Digits::of(payload.into()).as_str().into()
 }

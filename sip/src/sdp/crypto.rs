@@ -9,6 +9,7 @@ use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use super::attribute::Attribute;
+use super::attribute::names::{CRYPTO, MID, RTCP_FB};
 use super::ours::LocalPort;
 use super::parse::number;
 use super::session::{Media, MediaKind, Session};
@@ -205,7 +206,7 @@ impl Crypto {
         if let Some(mki) = self.mki {
             let _ = write!(value, "|{}:{}", mki.value, mki.bytes);
         }
-        Attribute::value(CRYPTO, value)
+        Attribute::known(CRYPTO, value.into())
     }
 }
 
@@ -217,8 +218,8 @@ impl Media {
 
     /// The `a=crypto` lines that can be taken, in the writer's order of preference.
     pub fn cryptos(&self) -> impl Iterator<Item = Crypto> {
-        let lines = self.attributes.iter().filter(|attribute| attribute.name == CRYPTO).take(CRYPTOS_MAX);
-        lines.filter_map(|attribute| Crypto::parse(attribute.value.as_deref()?).ok())
+        let lines = self.attributes.iter().filter(|attribute| attribute.is(CRYPTO)).take(CRYPTOS_MAX);
+        lines.filter_map(|attribute| Crypto::parse(attribute.text()?).ok())
     }
 }
 
@@ -305,7 +306,7 @@ impl OurKeys {
         }
         if let Some(mid) = offered.mid().filter(|_| offered.is_dtls()) {
             // An answer has the tag of its offer (RFC 5888 section 9.1).
-            ours.attributes.push(Attribute::value("mid", mid));
+            ours.attributes.push(Attribute::known(MID, mid.into()));
         }
         picked.is_some() || self.takes(offer, offered)
     }
@@ -324,7 +325,7 @@ impl OurKeys {
         let named = ours.protocol.to_ascii_uppercase().ends_with("AVPF") && !only_named;
         let feedback = named || self.profile == Profile::Savpf;
         if only_named {
-            ours.attributes.retain(|attribute| attribute.name != "rtcp-fb");
+            ours.attributes.retain(|attribute| !attribute.is(RTCP_FB));
         }
         let demanded = matches!(self.profile, Profile::Savp | Profile::Savpf);
         let keyed = self.srtp == Srtp::Require || self.srtp == Srtp::Prefer && (self.offers || demanded);
@@ -350,8 +351,7 @@ pub(super) fn agreed_keys(ours: &Media, theirs: &Media) -> Result<Option<AgreedK
         Some(AgreedKeys { local, remote: remote.clone() })
     });
     // Keys on one side only are an offer that was not taken (RFC 8643 section 3.2). On both and of no pair they are a mistake.
-    let said = |section: &Media| section.attributes.iter().any(|attribute| attribute.name == CRYPTO);
-    let demanded = ours.is_secure_rtp() || theirs.is_secure_rtp() || said(ours) && said(theirs);
+    let demanded = ours.is_secure_rtp() || theirs.is_secure_rtp() || ours.has(CRYPTO) && theirs.has(CRYPTO);
     if pair.is_none() && demanded { Err(NoKeys) } else { Ok(pair) }
 }
 
@@ -365,8 +365,6 @@ pub struct AgreedKeys {
 }
 
 pub(super) struct NoKeys;
-
-const CRYPTO: &str = "crypto";
 
 /// As RFC 4568 has it, and as phones write it that leave the padding out.
 const BASE64: GeneralPurpose = GeneralPurpose::new(

@@ -3,10 +3,12 @@
 
 use smol_str::ToSmolStr;
 
+use super::attribute::names::PTIME;
 use super::attribute::{Attribute, Direction, PTIME_MAX_MS, PTIME_MIN_MS};
-use super::codec::{CodecSpec, Format, describe, formats};
+use super::codec::{CodecSpec, Format, describe, format_of, formats};
 use super::ours::OurMedia;
 use super::relay::has_place;
+use super::rtpmap::RtpMap;
 use super::session::{Media, MediaKind, Session};
 
 /// An answer, and where in it the one stream is.
@@ -54,12 +56,10 @@ pub fn answer(
             let spec = capabilities.iter().find(|spec| map.is_codec() && spec.is(format, map))?;
             Some((map, spec))
         });
-        ours.map(|(map, spec)| {
-            (line, offered, port, telephone_event(&known, capabilities, map.clock_hz), map.clone(), spec)
-        })
+        ours.map(|(map, spec)| (line, offered, port, telephone_event(&known, capabilities, map.clock_hz), *map, spec))
     });
     let (line, offered, port, events, map, spec) = found.ok_or(NoCommonCodec)?;
-    let codec = CodecSpec { map, fmtp: spec.fmtp.clone() };
+    let codec = CodecSpec { map: map.clone(), fmtp: spec.fmtp.clone() };
     let ptime_ms = offered.ptime_ms();
     let mut ours = stream(&offered.protocol, std::iter::once(&codec).chain(events.as_ref()), ptime_ms);
     let _taken = our.keys.write_answer(offer, offered, &mut ours, port);
@@ -96,14 +96,10 @@ pub fn offer(capabilities: &[CodecSpec], our: &OurMedia, direction: Direction, p
 
 /// Telephone events at `clock_hz` under the offerer's number (RFC 4733 section 2.5.1.1), when both sides have them.
 /// Without one at the codec's clock, events at another clock cannot share its time stamps and are not taken.
-fn telephone_event(
-    known: &[(Format<'_>, super::RtpMap)],
-    capabilities: &[CodecSpec],
-    clock_hz: u32,
-) -> Option<CodecSpec> {
+fn telephone_event(known: &[(Format<'_>, &RtpMap)], capabilities: &[CodecSpec], clock_hz: u32) -> Option<CodecSpec> {
     let spec = capabilities.iter().find(|spec| spec.map.is_telephone_event() && spec.map.clock_hz == clock_hz)?;
     let (_, map) = known.iter().find(|(_, map)| map.same_encoding(&spec.map))?;
-    Some(CodecSpec { map: map.clone(), fmtp: spec.fmtp.clone() })
+    Some(CodecSpec { map: (*map).clone(), fmtp: spec.fmtp.clone() })
 }
 
 fn stream<'a>(protocol: &str, codecs: impl Iterator<Item = &'a CodecSpec>, ptime_ms: u16) -> Media {
@@ -118,9 +114,9 @@ fn stream<'a>(protocol: &str, codecs: impl Iterator<Item = &'a CodecSpec>, ptime
         attributes: Vec::new(),
     };
     for codec in codecs {
-        media.formats.push(codec.map.payload.to_smolstr());
-        media.attributes.extend(describe(&codec.map, codec.fmtp.as_deref()));
+        media.formats.push(format_of(codec.map.payload));
+        describe(&codec.map, codec.map.payload, codec.fmtp.as_deref(), &mut media.attributes);
     }
-    media.attributes.push(Attribute::value("ptime", ptime_ms.to_smolstr()));
+    media.attributes.push(Attribute::known(PTIME, ptime_ms.to_smolstr()));
     media
 }

@@ -24,12 +24,13 @@ mod exchange;
 mod ours;
 mod parse;
 mod relay;
+mod rtpmap;
 mod rules;
 mod session;
 mod web;
 
 pub use agreed::{AgreedMedia, AgreedPayload, agreed, same_agreement};
-pub use attribute::{Attribute, Direction, PTIME_DEFAULT_MS, PTIME_MAX_MS, PTIME_MIN_MS, RtpMap};
+pub use attribute::{Attribute, Direction, PTIME_DEFAULT_MS, PTIME_MAX_MS, PTIME_MIN_MS};
 pub use codec::{BadPattern, CodecPattern, CodecSpec};
 pub use crypto::{
     AgreedKeys, BadCrypto, CRYPTOS_MAX, Crypto, CryptoSuite, KeyAndSalt, MKI_BYTES_MAX, Mki, OurKeys, Profile, Srtp,
@@ -39,6 +40,7 @@ pub use exchange::{Carrier, Meaning, OfferAnswer, Refusal, Side, State};
 pub use ours::{LocalPort, OurMedia, hold, redirect, reoffer, resume, revise};
 pub use parse::{BODY_BYTES_MAX, FORMATS_MAX, LINE_BYTES_MAX, LINES_MAX, MEDIA_MAX, ParseError};
 pub use relay::{RelayPolicy, relay_answer, relay_offer};
+pub use rtpmap::RtpMap;
 pub use rules::{RULES, Rule, rule_for};
 pub use session::{Connection, Family, Line, Media, MediaKind, Origin, Session};
 pub use web::{AgreedDtls, AgreedIce, FINGERPRINTS_MAX, Fingerprint, IceCredentials, OurWeb, Setup};

@@ -1,13 +1,13 @@
 //! What the switch writes about itself: who it is, where its media ports are, and which version of a description it is.
 
-use smol_str::SmolStr;
+use smol_str::{SmolStr, format_smolstr};
 use std::net::SocketAddr;
 
+use super::attribute::names::{RTCP, RTCP_MUX, SETUP};
 use super::attribute::{Attribute, Direction};
 use super::crypto::OurKeys;
 use super::session::{Connection, Line, Media, Origin, Session};
 use super::web::session_attributes;
-use crate::text::Piece;
 
 /// Our side of a description: everything in it that is not about codecs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,18 +85,17 @@ impl LocalPort {
         media.port_count = None;
         media.connection = Some(Connection::Ip(self.rtp.ip()));
         if Some(self.rtcp.port()) != self.rtp.port().checked_add(1) || self.rtcp.ip() != self.rtp.ip() {
-            let mut value = String::new();
-            self.rtcp.port().append(&mut value);
-            if self.rtcp.ip() != self.rtp.ip() {
-                value.push(' ');
-                Connection::Ip(self.rtcp.ip()).write(&mut value);
-            }
-            media.attributes.push(Attribute::value("rtcp", value));
+            let port = self.rtcp.port();
+            let value = match self.rtcp.ip() {
+                ip if ip == self.rtp.ip() => format_smolstr!("{port}"),
+                ip => format_smolstr!("{port} {}", Connection::Ip(ip)),
+            };
+            media.attributes.push(Attribute::known(RTCP, value));
         }
         if mux && self.rtcp_mux {
-            media.attributes.push(Attribute::flag("rtcp-mux"));
+            media.attributes.push(Attribute::known_flag(RTCP_MUX));
         }
-        media.attributes.push(Attribute::flag(direction.name()));
+        media.attributes.push(direction.attribute());
     }
 }
 
@@ -119,8 +118,8 @@ pub fn revise(previous: &Session, mut next: Session) -> Session {
 pub fn reoffer(previous: &Session) -> Session {
     let mut next = previous.clone();
     let sections = next.media.iter_mut().filter(|media| media.port != 0 && media.is_dtls());
-    for setup in sections.flat_map(|media| &mut media.attributes).filter(|attribute| attribute.name == "setup") {
-        setup.value = Some(SmolStr::new_static("actpass"));
+    for setup in sections.flat_map(|media| &mut media.attributes).filter(|attribute| attribute.is(SETUP)) {
+        setup.set_text(SmolStr::new_static("actpass"));
     }
     revise(previous, next)
 }
@@ -139,12 +138,12 @@ pub fn resume(previous: &Session) -> Session {
 /// Our last description with the direction of every active stream changed, its version counted up if that is a change.
 pub fn redirect(previous: &Session, change: impl Fn(Direction) -> Direction) -> Session {
     let mut next = previous.clone();
-    next.attributes.retain(|attribute| Direction::from_name(&attribute.name).is_none());
+    next.attributes.retain(|attribute| attribute.direction().is_none());
     for (media, before) in next.media.iter_mut().zip(&previous.media).filter(|(media, _)| media.port != 0) {
-        let now = Attribute::flag(change(previous.direction_of(before)).name());
+        let now = change(previous.direction_of(before)).attribute();
         let mut said = false;
         media.attributes.retain_mut(|attribute| {
-            if Direction::from_name(&attribute.name).is_none() {
+            if attribute.direction().is_none() {
                 return true;
             }
             // In its old place, so that an unchanged direction leaves the description equal.

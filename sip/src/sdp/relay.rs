@@ -7,14 +7,16 @@
 //! What the switch codes itself ([`RelayPolicy::coded`]) is offered behind what the offerer has, and where the answer has nothing
 //! of the offerer's, the offerer is answered in a codec of its own: the media plane then makes one of the other.
 
-use smol_str::{SmolStr, format_smolstr};
+use smallvec::SmallVec;
+use smol_str::format_smolstr;
 
-use super::attribute::{Attribute, Direction, RtpMap};
-use super::codec::{CodecPattern, CodecSpec, Format, describe, formats, pairs};
+use super::attribute::names::{FMTP, RTCP_FB, RTPMAP};
+use super::attribute::{Attribute, Direction};
+use super::codec::{CodecPattern, CodecSpec, Format, Formats, describe, format_of, formats, pairs};
 use super::ours::OurMedia;
-use super::rules::{Rule, rule_for};
+use super::rtpmap::RtpMap;
+use super::rules::Rule;
 use super::session::{Line, Media, MediaKind, Session};
-use crate::text::Digits;
 
 /// What may cross from leg to leg.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,11 +60,11 @@ impl RelayPolicy {
     }
 
     /// The formats of `media` that may cross, the preferred first; nothing when no codec is left.
-    fn filter<'a>(&self, media: &'a Media) -> Vec<(Format<'a>, RtpMap)> {
+    fn filter<'a>(&self, media: &'a Media) -> Formats<'a> {
         let mut kept = formats(media);
         if !self.codecs.is_empty() {
             let place = |map: &RtpMap| self.codecs.iter().position(|pattern| pattern.matches(map));
-            kept.retain(|(_, map)| place(map).is_some());
+            kept.retain(|(_, map)| place(*map).is_some());
             kept.sort_by_key(|(_, map)| place(map));
         }
         if !kept.iter().any(|(_, map)| map.is_codec()) {
@@ -83,39 +85,40 @@ impl RelayPolicy {
 
     /// What the switch offers behind `kept`, under numbers that are free. Telephone-events only at other clocks than those of
     /// the offerer, who must know them at one.
-    fn additions(&self, kept: &[(Format<'_>, RtpMap)]) -> Vec<CodecSpec> {
+    fn additions(&self, kept: &[(Format<'_>, &RtpMap)]) -> SmallVec<[(u8, &CodecSpec); 8]> {
+        let mut added = SmallVec::new();
         if !kept.iter().any(|(format, map)| self.codes(format, map)) {
-            return Vec::new();
+            return added;
         }
         let knows_keys = kept.iter().any(|(_, map)| map.is_telephone_event());
-        let mut taken: Vec<u8> = kept.iter().map(|(_, map)| map.payload).collect();
         let missing = self.coded.iter().filter(|spec| {
             (knows_keys || !spec.map.is_telephone_event()) && !kept.iter().any(|(format, map)| spec.is(format, map))
         });
-        let numbered = missing.filter_map(|spec| {
-            let wanted = std::iter::once(spec.map.payload).chain(DYNAMIC);
-            let payload = wanted.into_iter().find(|payload| !taken.contains(payload))?;
-            taken.push(payload);
-            Some(CodecSpec { map: RtpMap { payload, ..spec.map.clone() }, fmtp: spec.fmtp.clone() })
-        });
-        numbered.collect()
+        for spec in missing {
+            let taken = |payload: &u8| {
+                kept.iter().any(|(_, map)| map.payload == *payload) || added.iter().any(|(known, _)| known == payload)
+            };
+            let mut wanted = std::iter::once(spec.map.payload).chain(DYNAMIC);
+            if let Some(payload) = wanted.find(|payload| !taken(payload)) {
+                added.push((payload, spec));
+            }
+        }
+        added
     }
 
     /// The answer to an offerer with whom the answerer shares nothing: its first codec that the switch codes, and its
     /// telephone-events at that clock if the answerer has any.
     fn instead<'a>(
         &self,
-        offered: &'a [(Format<'a>, RtpMap)],
-        answered: &[(Format<'_>, RtpMap)],
-    ) -> Vec<&'a (Format<'a>, RtpMap)> {
+        offered: &'a [(Format<'a>, &'a RtpMap)],
+        answered: &[(Format<'_>, &RtpMap)],
+    ) -> impl Iterator<Item = &'a RtpMap> {
         let answerable = answered.iter().any(|(format, map)| self.codes(format, map));
-        let Some(codec) = offered.iter().find(|(format, map)| answerable && self.codes(format, map)) else {
-            return Vec::new();
-        };
+        let codec = offered.iter().find(|(format, map)| answerable && self.codes(format, map)).map(|(_, map)| *map);
         let keys = answered.iter().any(|(_, map)| map.is_telephone_event());
-        let events =
-            offered.iter().find(|(_, map)| keys && map.is_telephone_event() && map.clock_hz == codec.1.clock_hz);
-        std::iter::once(codec).chain(events).collect()
+        let fits = |map: &RtpMap| keys && map.is_telephone_event() && codec.is_some_and(|c| c.clock_hz == map.clock_hz);
+        let events = offered.iter().map(|(_, map)| *map).find(|map| fits(map));
+        codec.into_iter().chain(events)
     }
 }
 
@@ -135,19 +138,27 @@ const DYNAMIC: std::ops::RangeInclusive<u8> = 96..=127;
 ///
 /// `a=` lines cross by [`super::rules::RULES`]; of the other lines only `b=` of a stream does. `o=`, `s=`, `c=` and `t=`
 /// are ours.
-pub fn relay_offer(received: &Session, our: &OurMedia, policy: &RelayPolicy) -> Session {
+pub fn relay_offer<'a>(received: &'a Session, our: &OurMedia, policy: &'a RelayPolicy) -> Session {
     let media = received.media.iter().enumerate().map(|(index, theirs)| {
         let port = our.port(index).filter(|_| policy.carries(received, theirs));
         let kept = policy.filter(theirs);
         let Some(port) = port.filter(|_| !kept.is_empty()) else {
             return theirs.rejected();
         };
-        let added = if theirs.kind == MediaKind::Audio { policy.additions(&kept) } else { Vec::new() };
-        let theirs_and_ours: Vec<Kept<'_>> = kept
-            .iter()
-            .map(|(format, map)| Kept { theirs: Some(*format), map, fmtp: format.fmtp })
-            .chain(added.iter().map(|spec| Kept { theirs: None, map: &spec.map, fmtp: spec.fmtp.as_deref() }))
-            .collect();
+        let added = if theirs.kind == MediaKind::Audio { policy.additions(&kept) } else { SmallVec::new() };
+        let crosses = |(format, map): &(Format<'a>, &'a RtpMap)| Kept {
+            theirs: Some(*format),
+            map,
+            payload: map.payload,
+            fmtp: format.fmtp,
+        };
+        let ours = |(payload, spec): &(u8, &'a CodecSpec)| Kept {
+            theirs: None,
+            map: &spec.map,
+            payload: *payload,
+            fmtp: spec.fmtp.as_deref(),
+        };
+        let theirs_and_ours: SmallVec<[Kept<'_>; 8]> = kept.iter().map(crosses).chain(added.iter().map(ours)).collect();
         let mut ours = crossing(theirs, &theirs_and_ours, policy);
         our.keys.write_offer(&mut ours, port, index);
         let direction = received.direction_of(theirs);
@@ -186,13 +197,19 @@ fn answered_section(
     let port = our.port(index)?;
     let allowed = policy.filter(offered);
     let chosen = formats(answered);
-    let mut kept: Vec<Kept<'_>> = pairs(&chosen, &allowed)
+    let mut kept: SmallVec<[Kept<'_>; 8]> = pairs(&chosen, &allowed)
         .into_iter()
-        .map(|(theirs, _, map)| Kept { theirs: Some(theirs), map, fmtp: theirs.fmtp })
+        .map(|(theirs, _, map)| Kept { theirs: Some(theirs), map, payload: map.payload, fmtp: theirs.fmtp })
         .collect();
     if !kept.iter().any(|kept| kept.map.is_codec()) {
-        let instead = if offered.kind == MediaKind::Audio { policy.instead(&allowed, &chosen) } else { Vec::new() };
-        kept = instead.into_iter().map(|(_, map)| Kept { theirs: None, map, fmtp: policy.parameters(map) }).collect();
+        kept.clear();
+        if offered.kind == MediaKind::Audio {
+            let made = |map: &'_ RtpMap| (map.payload, policy.parameters(map));
+            kept.extend(policy.instead(&allowed, &chosen).map(|map| {
+                let (payload, fmtp) = made(map);
+                Kept { theirs: None, map, payload, fmtp }
+            }));
+        }
     }
     if kept.is_empty() {
         return None;
@@ -210,19 +227,22 @@ fn answered_section(
 struct Kept<'a> {
     /// As the description that is being relayed writes it; `None` if it is not from there.
     theirs: Option<Format<'a>>,
-    /// Its meaning under the number that we write.
+    /// Its meaning.
     map: &'a RtpMap,
+    /// The number that we write.
+    payload: u8,
     /// Its parameters.
     fmtp: Option<&'a str>,
 }
 
 /// `source` reduced to what may cross, without port, address and direction.
 fn crossing(source: &Media, kept: &[Kept<'_>], policy: &RelayPolicy) -> Media {
-    let mut attributes: Vec<Attribute> = kept.iter().flat_map(|format| describe(format.map, format.fmtp)).collect();
+    let mut attributes = Vec::with_capacity(2 * kept.len() + source.attributes.len() + OURS);
+    kept.iter().for_each(|format| describe(format.map, format.payload, format.fmtp, &mut attributes));
     for attribute in &source.attributes {
-        match rule_for(&attribute.name, &policy.pass_attributes) {
+        match attribute.rule(&policy.pass_attributes) {
             Rule::Pass => attributes.push(attribute.clone()),
-            Rule::PerFormat if attribute.name != "rtpmap" && attribute.name != "fmtp" => {
+            Rule::PerFormat if !attribute.is(RTPMAP) && !attribute.is(FMTP) => {
                 attributes.extend(renumbered(attribute, kept));
             }
             Rule::PerFormat | Rule::Own | Rule::Drop => {}
@@ -233,17 +253,20 @@ fn crossing(source: &Media, kept: &[Kept<'_>], policy: &RelayPolicy) -> Media {
         port: 0,
         port_count: None,
         protocol: source.protocol.clone(),
-        formats: kept.iter().map(|format| SmolStr::new(Digits::of(format.map.payload.into()).as_str())).collect(),
+        formats: kept.iter().map(|format| format_of(format.payload)).collect(),
         connection: None,
         lines: source.lines.iter().filter(|line| line.letter == 'b' && is_stream_bandwidth(line)).cloned().collect(),
         attributes,
     }
 }
 
+/// Attributes that we usually write ourselves.
+const OURS: usize = 4;
+
 /// `attribute`, which starts with a payload type or `*`, under the numbers that we write.
 fn renumbered(attribute: &Attribute, kept: &[Kept<'_>]) -> Option<Attribute> {
     let (payload, rest) = attribute.payload_and_rest()?;
-    if attribute.name == "rtcp-fb" && rest.split_ascii_whitespace().next() == Some("transport-cc") {
+    if attribute.is(RTCP_FB) && rest.split_ascii_whitespace().next() == Some("transport-cc") {
         // It counts packets by a header extension, and none crosses.
         return None;
     }
@@ -251,7 +274,7 @@ fn renumbered(attribute: &Attribute, kept: &[Kept<'_>]) -> Option<Attribute> {
         return Some(attribute.clone());
     }
     let format = kept.iter().find(|format| format.theirs.is_some_and(|theirs| theirs.text == payload))?;
-    Some(Attribute::value(&attribute.name, format_smolstr!("{} {rest}", format.map.payload)))
+    Some(Attribute::new(attribute.name(), format_smolstr!("{} {rest}", format.payload)))
 }
 
 /// Bandwidth that a receiver asks for: of the stream (RFC 8866 section 5.8, RFC 3890) and of its RTCP (RFC 3556).
@@ -261,6 +284,6 @@ fn is_stream_bandwidth(line: &Line) -> bool {
 }
 
 fn crossing_session_attributes(session: &Session, policy: &RelayPolicy) -> Vec<Attribute> {
-    let passes = |attribute: &&Attribute| rule_for(&attribute.name, &policy.pass_attributes) == Rule::Pass;
+    let passes = |attribute: &&Attribute| attribute.rule(&policy.pass_attributes) == Rule::Pass;
     session.attributes.iter().filter(passes).cloned().collect()
 }

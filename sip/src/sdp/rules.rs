@@ -18,11 +18,86 @@ pub enum Rule {
 
 /// The rule for the attribute `name`; `also_pass` is the policy's list of further names that cross.
 pub fn rule_for(name: &str, also_pass: &[String]) -> Rule {
-    match RULES.iter().find(|(known, _, _)| *known == name) {
-        Some((_, rule, _)) => *rule,
+    match Known::of(name) {
+        Some(known) => known.rule(),
         None if also_pass.iter().any(|listed| listed == name) => Rule::Pass,
         None => Rule::Drop,
     }
+}
+
+/// A name of [`RULES`], by its place there: names are compared often, and read once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Known(u8);
+
+impl Known {
+    /// The name, if it is one of the table's.
+    pub fn of(name: &str) -> Option<Known> {
+        let mut at = place_of(name.as_bytes());
+        loop {
+            let known = Known(*PLACES.get(at)?);
+            match RULES.get(usize::from(known.0)) {
+                Some((found, _, _)) if *found == name => return Some(known),
+                Some(_) => at = (at + 1) % PLACES.len(),
+                None => return None,
+            }
+        }
+    }
+
+    /// Its text.
+    pub fn name(self) -> &'static str {
+        RULES.get(usize::from(self.0)).map_or("", |(name, _, _)| name)
+    }
+
+    /// What becomes of it.
+    pub fn rule(self) -> Rule {
+        RULES.get(usize::from(self.0)).map_or(Rule::Drop, |(_, rule, _)| *rule)
+    }
+
+    /// A name of the table; one that is not there does not build.
+    #[allow(clippy::panic, clippy::indexing_slicing)] // at compile time
+    pub const fn named(name: &str) -> Known {
+        let mut at = 0;
+        while at < RULES.len() {
+            if same(RULES[at].0.as_bytes(), name.as_bytes()) {
+                return Known(at as u8);
+            }
+            at += 1;
+        }
+        panic!("no such attribute in RULES")
+    }
+}
+
+/// Where [`PLACES`] has a name, or the first of the places behind that are looked at.
+const fn place_of(name: &[u8]) -> usize {
+    let (Some(first), Some(last)) = (name.first(), name.last()) else { return 0 };
+    (name.len() + 5 * *first as usize + 9 * *last as usize) % PLACES_MAX
+}
+
+const PLACES_MAX: usize = 256;
+
+/// Place in [`RULES`] of each name, by what its text comes to; more than there are where no name is.
+#[allow(clippy::indexing_slicing)] // at compile time
+static PLACES: [u8; PLACES_MAX] = {
+    let mut places = [u8::MAX; PLACES_MAX];
+    let mut rule = 0;
+    while rule < RULES.len() {
+        let mut at = place_of(RULES[rule].0.as_bytes());
+        while places[at] != u8::MAX {
+            at = (at + 1) % PLACES_MAX;
+        }
+        places[at] = rule as u8;
+        rule += 1;
+    }
+    places
+};
+
+#[allow(clippy::indexing_slicing)] // at compile time
+const fn same(one: &[u8], two: &[u8]) -> bool {
+    let mut at = 0;
+    while at < one.len() && at < two.len() && one[at] == two[at] {
+        at += 1;
+    }
+    at == one.len() && at == two.len()
 }
 
 /// Attribute, rule, reason. What is listed here cannot be overruled by a policy.

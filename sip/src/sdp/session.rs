@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::attribute::Attribute;
-use crate::text::Piece;
+use crate::text::Piece as _;
 
 /// A whole session description (RFC 8866 section 5).
 ///
@@ -118,11 +118,11 @@ const USUAL_BYTES: usize = 768;
 impl Session {
     /// The description as it goes on the wire, in one allocation where it is of usual length.
     pub fn print(&self) -> String {
-        let mut out = String::with_capacity(USUAL_BYTES);
+        let mut out = Vec::with_capacity(USUAL_BYTES);
         self.origin.write(&mut out);
-        out.push_str("s=");
-        out.push_str(&self.name);
-        out.push_str("\r\n");
+        out.extend_from_slice(b"s=");
+        self.name.put(&mut out);
+        out.extend_from_slice(b"\r\n");
         write_lines(&mut out, &self.lines, |line| rank(line.letter) == 0);
         write_connection(&mut out, self.connection.as_ref());
         write_lines(&mut out, &self.lines, |line| rank(line.letter) != 0);
@@ -130,7 +130,8 @@ impl Session {
         for media in &self.media {
             media.write(&mut out);
         }
-        out
+        // It is made of texts.
+        String::from_utf8(out).unwrap_or_default()
     }
 
     /// Whether any stream is wanted: at least one media section has a port other than 0.
@@ -232,37 +233,45 @@ impl fmt::Display for Session {
     }
 }
 
+impl fmt::Display for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = Vec::new();
+        self.write(&mut out);
+        f.write_str(&String::from_utf8(out).unwrap_or_default())
+    }
+}
+
 impl Origin {
-    fn write(&self, out: &mut String) {
-        out.push_str("v=0\r\no=");
-        out.push_str(&self.username);
-        out.push(' ');
-        self.session_id.append(out);
-        out.push(' ');
-        self.version.append(out);
-        out.push(' ');
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"v=0\r\no=");
+        self.username.put(out);
+        out.push(b' ');
+        self.session_id.put(out);
+        out.push(b' ');
+        self.version.put(out);
+        out.push(b' ');
         self.address.write(out);
-        out.push_str("\r\n");
+        out.extend_from_slice(b"\r\n");
     }
 }
 
 impl Media {
-    fn write(&self, out: &mut String) {
-        out.push_str("m=");
-        out.push_str(self.kind.as_str());
-        out.push(' ');
-        self.port.append(out);
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"m=");
+        self.kind.as_str().put(out);
+        out.push(b' ');
+        self.port.put(out);
         if let Some(count) = self.port_count {
-            out.push('/');
-            count.append(out);
+            out.push(b'/');
+            count.put(out);
         }
-        out.push(' ');
-        out.push_str(&self.protocol);
+        out.push(b' ');
+        self.protocol.put(out);
         for format in &self.formats {
-            out.push(' ');
-            out.push_str(format);
+            out.push(b' ');
+            format.put(out);
         }
-        out.push_str("\r\n");
+        out.extend_from_slice(b"\r\n");
         write_lines(out, &self.lines, |line| line.letter == 'i');
         write_connection(out, self.connection.as_ref());
         write_lines(out, &self.lines, |line| line.letter != 'i');
@@ -272,44 +281,40 @@ impl Media {
 
 impl Connection {
     /// Family and address, as they stand in `c=` and `o=`.
-    pub(super) fn write(&self, out: &mut String) {
-        let family = match self {
-            Connection::Ip(IpAddr::V4(_)) | Connection::Other { family: Family::Ip4, .. } => "IN IP4 ",
-            Connection::Ip(IpAddr::V6(_)) | Connection::Other { family: Family::Ip6, .. } => "IN IP6 ",
-        };
-        out.push_str(family);
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(match self {
+            Connection::Ip(IpAddr::V4(_)) | Connection::Other { family: Family::Ip4, .. } => b"IN IP4 ",
+            Connection::Ip(IpAddr::V6(_)) | Connection::Other { family: Family::Ip6, .. } => b"IN IP6 ",
+        });
         match self {
-            Connection::Ip(ip) => ip.append(out),
-            Connection::Other { text, .. } => out.push_str(text),
+            Connection::Ip(ip) => ip.put(out),
+            Connection::Other { text, .. } => text.put(out),
         }
     }
 }
 
-fn write_connection(out: &mut String, connection: Option<&Connection>) {
+fn write_connection(out: &mut Vec<u8>, connection: Option<&Connection>) {
     if let Some(connection) = connection {
-        out.push_str("c=");
+        out.extend_from_slice(b"c=");
         connection.write(out);
-        out.push_str("\r\n");
+        out.extend_from_slice(b"\r\n");
     }
 }
 
-fn write_attributes(out: &mut String, attributes: &[Attribute]) {
+fn write_attributes(out: &mut Vec<u8>, attributes: &[Attribute]) {
     for attribute in attributes {
-        out.push_str("a=");
-        out.push_str(&attribute.name);
-        if let Some(value) = &attribute.value {
-            out.push(':');
-            out.push_str(value);
-        }
-        out.push_str("\r\n");
+        out.extend_from_slice(b"a=");
+        attribute.write(out);
+        out.extend_from_slice(b"\r\n");
     }
 }
 
-fn write_lines(out: &mut String, lines: &[Line], wanted: impl Fn(&Line) -> bool) {
+fn write_lines(out: &mut Vec<u8>, lines: &[Line], wanted: impl Fn(&Line) -> bool) {
     for line in lines.iter().filter(|line| wanted(line)) {
-        out.push(line.letter);
-        out.push('=');
-        out.push_str(&line.value);
-        out.push_str("\r\n");
+        // A letter is one byte.
+        out.extend(u8::try_from(line.letter));
+        out.push(b'=');
+        line.value.put(out);
+        out.extend_from_slice(b"\r\n");
     }
 }

@@ -8,7 +8,11 @@ use smol_str::{SmolStr, ToSmolStr, format_smolstr};
 use std::fmt::Write as _;
 
 use super::attribute::Attribute;
+use super::attribute::names::{
+    BUNDLE_ONLY, CANDIDATE, END_OF_CANDIDATES, FINGERPRINT, GROUP, ICE_LITE, ICE_PWD, ICE_UFRAG, MID, SETUP,
+};
 use super::ours::LocalPort;
+use super::rules::Known;
 use super::session::{Media, Session};
 
 /// Fingerprints of a section beyond this many are not looked at.
@@ -55,7 +59,7 @@ impl Fingerprint {
             // Writing to a string does not fail.
             let _ = write!(text, "{}{byte:02X}", if at == 0 { ' ' } else { ':' });
         }
-        Attribute::value("fingerprint", text)
+        Attribute::known(FINGERPRINT, text.into())
     }
 }
 
@@ -136,16 +140,16 @@ pub struct AgreedIce {
 
 impl Session {
     /// An attribute's value of a section, or of the session where the section says nothing.
-    fn value_for<'a>(&'a self, media: &'a Media, name: &str) -> Option<&'a str> {
+    fn value_for<'a>(&'a self, media: &'a Media, name: Known) -> Option<&'a str> {
         let all = media.attributes.iter().chain(&self.attributes);
-        all.filter(|attribute| attribute.name == name).find_map(|attribute| attribute.value.as_deref())
+        all.filter(|attribute| attribute.is(name)).find_map(Attribute::text)
     }
 
     /// The fingerprints of a section's party that name a certificate well enough.
     pub fn fingerprints_of(&self, media: &Media) -> SmallVec<[Fingerprint; 1]> {
         let read = |attributes: &[Attribute]| {
-            let lines = attributes.iter().filter(|attribute| attribute.name == "fingerprint").take(FINGERPRINTS_MAX);
-            let read = lines.filter_map(|attribute| Fingerprint::parse(attribute.value.as_deref()?));
+            let lines = attributes.iter().filter(|attribute| attribute.is(FINGERPRINT)).take(FINGERPRINTS_MAX);
+            let read = lines.filter_map(|attribute| Fingerprint::parse(attribute.text()?));
             read.filter(Fingerprint::is_strong).collect::<SmallVec<[Fingerprint; 1]>>()
         };
         let own = read(&media.attributes);
@@ -154,19 +158,19 @@ impl Session {
 
     /// `a=setup` of a section; where nothing is said, `None`.
     pub fn setup_of(&self, media: &Media) -> Option<Setup> {
-        self.value_for(media, "setup").and_then(Setup::from_name)
+        self.value_for(media, SETUP).and_then(Setup::from_name)
     }
 
     /// The party's ICE credentials for a section, in the lengths of RFC 8839 section 5.4.
     pub fn ice_of(&self, media: &Media) -> Option<IceCredentials> {
-        let (ufrag, password) = (self.value_for(media, "ice-ufrag")?.trim(), self.value_for(media, "ice-pwd")?.trim());
+        let (ufrag, password) = (self.value_for(media, ICE_UFRAG)?.trim(), self.value_for(media, ICE_PWD)?.trim());
         let fits = (4..=256).contains(&ufrag.len()) && (22..=256).contains(&password.len());
         fits.then(|| IceCredentials { ufrag: ufrag.into(), password: password.into() })
     }
 
     /// Whether the party is a lite agent as well: then nobody checks, and addresses are what the descriptions say.
     pub fn is_ice_lite(&self) -> bool {
-        self.attributes.iter().any(|attribute| attribute.name == "ice-lite")
+        self.attributes.iter().any(|attribute| attribute.is(ICE_LITE))
     }
 
     /// Whether the media of a section comes from where ICE finds its party, whatever address the section has.
@@ -191,7 +195,7 @@ impl Media {
 
     /// Whether the section is to share another one's port, which we never do (RFC 9143 section 6).
     pub fn is_bundle_only(&self) -> bool {
-        self.attribute("bundle-only").is_some()
+        self.has(BUNDLE_ONLY)
     }
 }
 
@@ -209,45 +213,45 @@ impl OurWeb {
     /// Writes certificate and role into a section.
     pub(super) fn write_dtls(&self, ours: &mut Media, setup: Setup) {
         ours.attributes.push(self.fingerprint.to_attribute());
-        ours.attributes.push(Attribute::value("setup", setup.name()));
+        ours.attributes.push(Attribute::known(SETUP, SmolStr::new_static(setup.name())));
     }
 
     /// Writes credentials and our one candidate into a section (RFC 8839 sections 5.1 and 5.4).
     pub(super) fn write_ice(&self, ours: &mut Media, port: &LocalPort) {
-        ours.attributes.push(Attribute::value("ice-ufrag", self.ice.ufrag.clone()));
-        ours.attributes.push(Attribute::value("ice-pwd", self.ice.password.clone()));
+        ours.attributes.push(Attribute::known(ICE_UFRAG, self.ice.ufrag.clone()));
+        ours.attributes.push(Attribute::known(ICE_PWD, self.ice.password.clone()));
         let (ip, port) = (port.rtp.ip(), port.rtp.port());
         let candidate = format_smolstr!("1 1 UDP {CANDIDATE_PRIORITY} {ip} {port} typ host");
-        ours.attributes.push(Attribute::value("candidate", candidate));
-        ours.attributes.push(Attribute::flag("end-of-candidates"));
+        ours.attributes.push(Attribute::known(CANDIDATE, candidate));
+        ours.attributes.push(Attribute::known_flag(END_OF_CANDIDATES));
     }
 }
 
 /// Names the section at `index` for groups: as the party does, else by its place.
 pub(super) fn write_mid(ours: &mut Media, theirs: Option<&str>, index: usize) {
     let mid = theirs.map_or_else(|| index.to_smolstr(), SmolStr::new);
-    ours.attributes.push(Attribute::value("mid", mid));
+    ours.attributes.push(Attribute::known(MID, mid));
 }
 
 /// What stands above the sections for those that have ICE: that we are lite, and a bundle of one where there is one that could be
 /// bundled and the party would have it so (RFC 9143): two sections never share a port of ours.
 pub(super) fn session_attributes(media: &[Media], offer: Option<&Session>) -> Vec<Attribute> {
     let mut attributes = Vec::new();
-    if media.iter().any(|media| media.attribute("ice-ufrag").is_some()) {
-        attributes.push(Attribute::flag("ice-lite"));
+    if media.iter().any(|media| media.has(ICE_UFRAG)) {
+        attributes.push(Attribute::known_flag(ICE_LITE));
     }
     let mut active = media.iter().filter(|media| media.port != 0);
     if let (Some(mid), None) = (active.next().and_then(Media::mid), active.next())
         && offer.is_none_or(|offer| bundles(offer, mid))
     {
-        attributes.push(Attribute::value("group", format_smolstr!("BUNDLE {mid}")));
+        attributes.push(Attribute::known(GROUP, format_smolstr!("BUNDLE {mid}")));
     }
     attributes
 }
 
 fn bundles(offer: &Session, mid: &str) -> bool {
-    let groups = offer.attributes.iter().filter(|attribute| attribute.name == "group");
-    groups.filter_map(|group| group.value.as_deref()).any(|group| {
+    let groups = offer.attributes.iter().filter(|attribute| attribute.is(GROUP));
+    groups.filter_map(Attribute::text).any(|group| {
         let mut words = group.split_ascii_whitespace();
         words.next() == Some("BUNDLE") && words.any(|word| word == mid)
     })
