@@ -56,7 +56,7 @@ pub fn settings(config: &Config, data: &Path) -> Settings {
         },
         messages: MessageSettings { expires: config.store.message_expires },
         media: media(&config.media),
-        codecs: config.media.codecs.iter().map(|c| codec(*c)).collect(),
+        relay: actors::settings::relay_policy(config.media.codecs.iter().map(|c| codec(*c)).collect()),
         srtp: SrtpSettings { default: srtp(config.media.srtp), over_plain_sip: config.media.srtp_over_plain_sip },
         users: config.users.iter().map(user).collect(),
         gateways: config.gateways.iter().map(gateway).collect(),

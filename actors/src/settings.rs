@@ -8,7 +8,21 @@ use std::time::Duration;
 use crate::conference::Plan;
 use crate::directory::{Service, User};
 use crate::gateway::Gateway;
-use sip::sdp::CodecSpec;
+use sip::sdp::{CodecSpec, RelayPolicy};
+
+/// Payload types of telephone-events where we offer them, by clock in Hz.
+const EVENTS: [(u8, u32); 2] = [(101, 8000), (102, 48_000)];
+
+/// What crosses between two parties: sound in whatever both speak, else in what the switch makes one of the other. `codecs` is
+/// what it codes itself, the preferred first: its services speak that, with telephone-events at each clock of it.
+pub fn relay_policy(mut codecs: Vec<CodecSpec>) -> Arc<RelayPolicy> {
+    for (payload, clock_hz) in EVENTS {
+        if codecs.iter().any(|spec| spec.map.clock_hz == clock_hz) {
+            codecs.push(CodecSpec::telephone_event(payload, clock_hz));
+        }
+    }
+    Arc::new(RelayPolicy { coded: codecs, ..RelayPolicy::default() })
+}
 
 /// Everything that the switch needs to know to start.
 #[derive(Clone, Debug)]
@@ -33,9 +47,8 @@ pub struct Settings {
     pub messages: MessageSettings,
     /// Media pool.
     pub media: media::PoolConfig,
-    /// What the switch codes itself, the preferred first: what its services speak, and what stands in for a codec that the
-    /// other party has not.
-    pub codecs: Vec<CodecSpec>,
+    /// What crosses between two parties, and what the switch codes itself; see [`relay_policy`].
+    pub relay: Arc<RelayPolicy>,
     /// Encryption of media.
     pub srtp: SrtpSettings,
     /// Users.

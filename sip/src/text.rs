@@ -73,7 +73,11 @@ macro_rules! numbers {
             }
 
             fn put(&self, bytes: &mut Vec<u8>) {
-                bytes.extend_from_slice(Digits::of((*self).into()).as_bytes());
+                match u8::try_from(*self) {
+                    Ok(ones @ 0..10) => bytes.push(b'0' + ones),
+                    Ok(tens @ 10..100) => bytes.extend_from_slice(&[b'0' + tens / 10, b'0' + tens % 10]),
+                    _ => bytes.extend_from_slice(Digits::of((*self).into()).as_bytes()),
+                }
             }
         }
     )+};

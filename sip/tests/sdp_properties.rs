@@ -131,10 +131,7 @@ fn lawful(offer: &Session, answer: &Session) -> Result<(), TestCaseError> {
         for format in &answered.formats {
             prop_assert!(offered.formats.contains(format), "{format} was not offered");
             let (one, two) = (offered.rtpmap(format), answered.rtpmap(format));
-            prop_assert!(
-                one.zip(two).is_some_and(|(one, two)| one.same_encoding(&two)),
-                "{format} changed its meaning"
-            );
+            prop_assert!(one.zip(two).is_some_and(|(one, two)| one.same_encoding(two)), "{format} changed its meaning");
         }
         let (theirs, ours) = (offer.direction_of(offered), answer.direction_of(answered));
         prop_assert!(!ours.sends() || theirs.receives());
@@ -196,7 +193,7 @@ proptest! {
             prop_assert_eq!(&theirs.kind, &ours.kind);
             // What was offered, and what the switch codes.
             let coded = |format: &str| {
-                ours.rtpmap(format).is_some_and(|map| policy.coded.iter().any(|spec| spec.map.same_encoding(&map)))
+                ours.rtpmap(format).is_some_and(|map| policy.coded.iter().any(|spec| spec.map.same_encoding(map)))
             };
             let known = |format: &smol_str::SmolStr| {
                 theirs.formats.contains(format) || theirs.formats.is_empty() || coded(format)

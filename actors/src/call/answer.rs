@@ -104,16 +104,9 @@ impl Work<'_> {
         let previewed = caller.exchange.preview().cloned();
         let fixed = caller.exchange.state() == State::Stable;
         // A description that went out in a reliable 18x is the answer already; RFC 6337 section 3.1.1: not again.
-        let body = match answer {
-            Some(answer) => match caller.exchange.sent(Carrier::InviteOk, Some(answer.clone())) {
-                Ok(Meaning::Answer | Meaning::Offer) => Some(answer),
-                _ => None,
-            },
-            None => {
-                let _ = caller.exchange.sent(Carrier::InviteOk, None);
-                None
-            }
-        };
+        let body = answer.as_ref().map(Session::print);
+        let meaning = caller.exchange.sent(Carrier::InviteOk, answer);
+        let body = body.filter(|_| matches!(meaning, Ok(Meaning::Answer | Meaning::Offer)));
         if caller.dialog.is_none() {
             caller.dialog = Dialog::of_server(&invite, &caller.tag).ok();
         }
@@ -127,7 +120,7 @@ impl Work<'_> {
             self.session_agreed(LegId::CALLER, &timer, &mut writer, &invite);
         }
         let bytes = match &body {
-            Some(body) => writer.body("application/sdp", body.print().as_bytes()),
+            Some(body) => writer.body("application/sdp", body.as_bytes()),
             None => writer.finish(),
         };
         // The caller sends sound as soon as it has read this: its way is open before.
@@ -153,7 +146,7 @@ impl Work<'_> {
 
     /// What the caller is answered, from what the leg `from` has said: nothing when they have no codec in common.
     pub fn answer_for_caller(&mut self, from: LegId) -> Option<Session> {
-        let theirs = self.state.leg(from)?.their_description()?.clone();
+        let party = self.state.leg(from)?;
         let flow = self.state.flow.as_ref()?;
         let caller = self.state.leg(LegId::CALLER)?;
         let Some(offer) = caller.exchange.pending_offer() else {
@@ -161,9 +154,9 @@ impl Work<'_> {
             return caller.exchange.local().cloned();
         };
         // Where it was to be SRTP and is not, nothing is agreed.
-        self.state.leg(from)?.agreement()?;
+        let theirs = party.their_description().filter(|_| party.agrees())?;
         let our = audio::ours(flow, caller, Some(offer));
-        let answer = relay_answer(offer, &theirs, &our, &self.relay_policy());
+        let answer = relay_answer(offer, theirs, &our, &self.relay_policy());
         answer.has_active_media().then_some(answer)
     }
 
@@ -236,8 +229,7 @@ impl Work<'_> {
     /// The answer to the offer of `to`, made from what `from` has said.
     pub fn answer_from(&self, from: LegId, to: LegId) -> Option<Session> {
         let theirs = self.state.leg(from)?;
-        theirs.agreement()?;
-        let theirs = theirs.their_description()?;
+        let theirs = theirs.their_description().filter(|_| theirs.agrees())?;
         let leg = self.state.leg(to)?;
         let offer = leg.exchange.pending_offer()?;
         let our = audio::ours(self.state.flow.as_ref()?, leg, Some(offer));

@@ -1,7 +1,7 @@
 //! The INVITE that begins a call: what it asks for, who asks, where it leads.
 
 use media::{FlowSpec, Owner, Side};
-use sip::sdp::{Carrier, Meaning, OurKeys, Profile, Session, Srtp};
+use sip::sdp::{Carrier, Meaning, OurKeys, Profile, RelayPolicy, Session, Srtp};
 use sip::transaction::ServerId;
 use sip::{Hop, Message, Name, Status};
 
@@ -62,7 +62,7 @@ impl Work<'_> {
             });
         }
         if let Some(offer) = &offer
-            && !offer.media.iter().any(|section| self.relay_policy().carries(offer, section))
+            && !carried(&self.relay_policy(), offer)
         {
             self.decided(Some(LegId::CALLER), "no audio section that can be carried");
             return self.refuse(Status::NOT_ACCEPTABLE_HERE, None, 88);
@@ -247,6 +247,11 @@ impl Work<'_> {
 pub fn description(message: &Message) -> Result<Option<Session>, &'static str> {
     let Some(body) = message.content("application/sdp") else { return Ok(None) };
     Session::parse(body).map(Some).map_err(|_| "Session Description malformed")
+}
+
+/// Whether some section of an offer can be carried.
+fn carried(policy: &RelayPolicy, offer: &Session) -> bool {
+    offer.media.iter().any(|section| policy.carries(offer, section))
 }
 
 /// Whether a meaning is an answer that puts descriptions in force or shows them.

@@ -346,11 +346,14 @@ impl Leg {
         Some(EarlyDialog { dialog, exchange, reliable_received: Received::default() })
     }
 
-    /// What its audio comes to by the descriptions in force, previewed or offered.
+    /// What its audio comes to by the descriptions in force or previewed.
     pub fn agreement(&self) -> Option<AudioAgreement> {
-        let remote = self.exchange.remote().or_else(|| self.exchange.preview())?;
-        let local = self.exchange.local().or_else(|| self.exchange.pending_offer())?;
-        audio::audio(local, remote, self.hop.remote)
+        audio::agreement(audio::sound(self.exchange.agreed())?, self.hop.remote)
+    }
+
+    /// Whether it has audio by the descriptions in force or previewed.
+    pub fn agrees(&self) -> bool {
+        audio::sound(self.exchange.agreed()).is_some()
     }
 
     /// What our first offers name, one after the other, until one is not refused.
@@ -363,7 +366,7 @@ impl Leg {
 
     /// The description of the party that is in force or, before that, previewed or offered.
     pub fn their_description(&self) -> Option<&Session> {
-        self.exchange.remote().or_else(|| self.exchange.preview())
+        self.exchange.theirs()
     }
 
     /// Says BYE for a leg that no call has, and forgets it.

@@ -5,32 +5,19 @@ use media::ice::{Credentials, Ice};
 use media::{Flow, Handshake, Remote, Secure, Side, Source};
 use sip::sdp::{
     AgreedDtls, AgreedKeys, AgreedMedia, CodecSpec, IceCredentials, LocalPort, MediaKind, OurKeys, OurMedia, Profile,
-    RelayPolicy, Session, State, agreed,
+    RelayPolicy, Session, State,
 };
 use smallvec::SmallVec;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::Work;
 use super::leg::Leg;
 
-/// Payload types of telephone events where we offer them, by clock in Hz.
-const EVENTS: [(u8, u32); 2] = [(101, 8000), (102, 48_000)];
-
 impl Work<'_> {
-    /// The policy of a relayed call: audio in whatever both phones speak, else in what the switch makes one of the other.
-    pub fn relay_policy(&self) -> RelayPolicy {
-        RelayPolicy { coded: self.coded(), ..RelayPolicy::default() }
-    }
-
-    /// What the switch codes itself, with telephone events at each clock of it.
-    pub fn coded(&self) -> Vec<CodecSpec> {
-        let mut coded = self.core.shared.settings().codecs.clone();
-        for (payload, clock_hz) in EVENTS {
-            if coded.iter().any(|spec| spec.map.clock_hz == clock_hz) {
-                coded.push(CodecSpec::telephone_event(payload, clock_hz));
-            }
-        }
-        coded
+    /// The policy of a relayed call.
+    pub fn relay_policy(&self) -> Arc<RelayPolicy> {
+        Arc::clone(&self.core.shared.settings().relay)
     }
 }
 
@@ -72,10 +59,14 @@ pub struct AudioAgreement {
     pub party_sends: bool,
 }
 
-/// The audio of a leg, if the two descriptions have one in common. `seen` is where its signalling comes from: a media
-/// address that differs from it tells of a NAT between us.
-pub fn audio(local: &Session, remote: &Session, seen: SocketAddr) -> Option<AudioAgreement> {
-    let stream = agreed(local, remote).into_iter().find(|m| m.kind == MediaKind::Audio)?;
+/// The stream among those of a leg that is its sound.
+pub fn sound(streams: &[AgreedMedia]) -> Option<&AgreedMedia> {
+    streams.iter().find(|stream| stream.kind == MediaKind::Audio)
+}
+
+/// What a stream comes to. `seen` is where the leg's signalling comes from: a media address that differs from it tells of a
+/// NAT between us.
+pub fn agreement(stream: &AgreedMedia, seen: SocketAddr) -> Option<AudioAgreement> {
     let codec = stream.codec()?.encoding.to_string();
     let credentials =
         |ours: &IceCredentials| Credentials { ufrag: ours.ufrag.to_string(), password: ours.password.to_string() };
@@ -96,14 +87,14 @@ pub fn audio(local: &Session, remote: &Session, seen: SocketAddr) -> Option<Audi
             behind_nat: behind_nat && is_private(stream.remote_rtp),
             receive: stream.send,
             send: stream.receive,
-            payloads: payloads(&stream),
+            payloads: payloads(stream),
             ptime_ms: u8::try_from(stream.ptime_ms).unwrap_or(20),
             secure: None,
             dtls: None,
             ice,
         },
-        keys: stream.keys,
-        dtls: stream.dtls,
+        keys: stream.keys.as_deref().cloned(),
+        dtls: stream.dtls.as_deref().cloned(),
         codec,
         party_hears: stream.send,
         party_sends: stream.receive,

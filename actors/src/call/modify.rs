@@ -175,9 +175,8 @@ impl Work<'_> {
 
     /// Music for the other party while this one holds, each other again when it does not.
     pub fn follow_hold(&mut self, id: LegId) {
-        let Some(leg) = self.state.leg(id) else { return };
-        let (Some(local), Some(remote)) = (leg.exchange.local(), leg.exchange.remote()) else { return };
-        let holds = audio::audio(local, remote, leg.hop.remote).is_none_or(|a| !a.party_hears);
+        let Some(leg) = self.state.leg(id).filter(|leg| leg.exchange.remote().is_some()) else { return };
+        let holds = audio::sound(leg.exchange.agreed()).is_none_or(|sound| !sound.send);
         let side = leg.side;
         if leg.holds == holds {
             return;
@@ -270,7 +269,7 @@ impl Work<'_> {
             if met.is_ok() {
                 self.connect_side(id);
             }
-            let agreed = self.state.leg(id).is_some_and(|leg| leg.agreement().is_some());
+            let agreed = self.state.leg(id).is_some_and(|leg| leg.agrees());
             self.transfer_reinvited(id, met.is_ok() && agreed);
             return self.retold(id, met.is_ok());
         }

@@ -41,8 +41,10 @@ impl Work<'_> {
     /// offered what can.
     pub fn retell_deaf(&mut self, id: LegId) {
         let Some(other) = self.state.other(id) else { return };
-        let deaf =
-            self.agreed(id).zip(self.agreed(other)).is_some_and(|(one, two)| !audio::passes(&one, &two, &self.coded()));
+        let deaf = self
+            .agreed(id)
+            .zip(self.agreed(other))
+            .is_some_and(|(one, two)| !audio::passes(&one, &two, &self.relay_policy().coded));
         if let Some(leg) = self.state.leg_mut(other).filter(|_| deaf) {
             leg.retell = true;
             self.retell(other);
@@ -85,7 +87,7 @@ impl Work<'_> {
         }
         let Some(other) = self.state.other(id) else { return };
         let passes = match (self.agreed(id), self.agreed(other)) {
-            (Some(one), Some(two)) => audio::passes(&one, &two, &self.coded()),
+            (Some(one), Some(two)) => audio::passes(&one, &two, &self.relay_policy().coded),
             (mine, _) => mine.is_some(),
         };
         if !passes {
@@ -130,6 +132,7 @@ impl Work<'_> {
 
     fn agreed(&self, id: LegId) -> Option<audio::AudioAgreement> {
         let leg = self.state.leg(id)?;
-        audio::audio(leg.exchange.local()?, leg.exchange.remote()?, leg.hop.remote)
+        leg.exchange.remote()?;
+        leg.agreement()
     }
 }

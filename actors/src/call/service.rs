@@ -62,7 +62,7 @@ impl Work<'_> {
     /// Our description as the end point of a leg: the answer to its offer, or an offer where it made none.
     pub fn own_description(&self, id: LegId) -> Option<Session> {
         let (leg, flow) = (self.state.leg(id)?, self.state.flow.as_ref()?);
-        let mut spoken = self.coded();
+        let mut spoken = self.relay_policy().coded.clone();
         if self.state.service == Some(ServiceKind::Conference) {
             // Wide band where the phone does it too.
             spoken.sort_by_key(|spec| match spec.map.encoding.as_str() {

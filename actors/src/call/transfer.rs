@@ -323,7 +323,7 @@ impl Work<'_> {
         let met = self.state.leg_mut(id).map(|leg| leg.exchange.received(Carrier::InviteOk, body));
         self.send_ack(client, id, response, None);
         self.cancel_losers(id);
-        let agreed = self.state.leg(id).is_some_and(|leg| leg.agreement().is_some());
+        let agreed = self.state.leg(id).is_some_and(|leg| leg.agrees());
         if agreed && matches!(met, Some(Ok(_))) {
             self.transfer_succeeded(id);
         } else {

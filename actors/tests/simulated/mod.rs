@@ -336,7 +336,12 @@ fn settings() -> Settings {
             retry_after: Duration::from_secs(5),
             calls_max: 1_000,
         },
-        codecs: vec![CodecSpec::pcma(), CodecSpec::pcmu(), CodecSpec::g722(), CodecSpec::opus()],
+        relay: actors::settings::relay_policy(vec![
+            CodecSpec::pcma(),
+            CodecSpec::pcmu(),
+            CodecSpec::g722(),
+            CodecSpec::opus(),
+        ]),
         messages: MessageSettings { expires: Duration::from_secs(86_400) },
         media: media_config(),
         srtp: actors::settings::SrtpSettings::default(),

@@ -23,11 +23,11 @@ pub struct AgreedMedia {
     /// Whether RTCP shares the RTP port in both directions (RFC 5761).
     pub rtcp_mux: bool,
     /// What protects it, if anything does (RFC 4568).
-    pub keys: Option<AgreedKeys>,
+    pub keys: Option<Box<AgreedKeys>>,
     /// The handshake that comes to its keys, if one does (RFC 5763).
-    pub dtls: Option<AgreedDtls>,
+    pub dtls: Option<Box<AgreedDtls>>,
     /// How its party is found, if not by the addresses here (RFC 8445).
-    pub ice: Option<AgreedIce>,
+    pub ice: Option<Box<AgreedIce>>,
     /// Whether we send.
     pub send: bool,
     /// Whether we receive.
@@ -106,11 +106,11 @@ fn agreed_section(line: usize, local: &Session, ours: &Media, remote: &Session, 
         return None;
     }
     let dtls = match ours.is_dtls() {
-        true => Some(agreed_dtls(local, ours, remote, theirs)?),
+        true => Some(Box::new(agreed_dtls(local, ours, remote, theirs)?)),
         false => None,
     };
-    let ice = agreed_ice(local, ours, remote, theirs);
-    let keys = agreed_keys(ours, theirs).ok()?;
+    let ice = agreed_ice(local, ours, remote, theirs).map(Box::new);
+    let keys = agreed_keys(ours, theirs).ok()?.map(Box::new);
     let (known, their) = (formats(ours), formats(theirs));
     let paired = pairs(&their, &known);
     if !paired.iter().any(|(_, map, _)| map.is_codec()) {

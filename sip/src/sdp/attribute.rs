@@ -192,7 +192,7 @@ impl Attribute {
     /// Writes what stands after `a=`.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         self.name().put(out);
-        if self.value != Value::None {
+        if !matches!(self.value, Value::None) {
             out.push(b':');
             self.value.write(out);
         }

@@ -140,10 +140,18 @@ pub(super) fn formats(media: &Media) -> Formats<'_> {
         if known.iter().any(|(_, seen)| seen.payload == payload) {
             continue;
         }
-        let maps = media.attributes.iter().filter_map(Attribute::as_map);
-        if let Some(map) = maps.into_iter().find(|map| map.payload == payload).or_else(|| RtpMap::of_static(payload)) {
-            let parameters = media.attributes.iter().filter_map(Attribute::as_parameters);
-            let fmtp = parameters.into_iter().find(|(of, _)| *of == payload).map(|(_, rest)| rest);
+        let (mut map, mut fmtp) = (None, None);
+        for attribute in &media.attributes {
+            match attribute.as_map() {
+                Some(of) if of.payload == payload => map = map.or(Some(of)),
+                Some(_) => {}
+                None => {
+                    let parameters = attribute.as_parameters().filter(|(of, _)| *of == payload);
+                    fmtp = fmtp.or(parameters.map(|(_, rest)| rest));
+                }
+            }
+        }
+        if let Some(map) = map.or_else(|| RtpMap::of_static(payload)) {
             known.push((Format { text, fmtp }, map));
         }
     }

@@ -345,6 +345,9 @@ impl OurKeys {
 /// The keys of a stream: which of the lines of two sections in force belong together. `Err` where one of them demands keys
 /// and there is no pair.
 pub(super) fn agreed_keys(ours: &Media, theirs: &Media) -> Result<Option<AgreedKeys>, NoKeys> {
+    if !ours.has(CRYPTO) && !theirs.has(CRYPTO) {
+        return if ours.is_secure_rtp() || theirs.is_secure_rtp() { Err(NoKeys) } else { Ok(None) };
+    }
     let remote: SmallVec<[Crypto; 4]> = theirs.cryptos().collect();
     let pair = ours.cryptos().find_map(|local| {
         let remote = remote.iter().find(|remote| (remote.tag, remote.suite) == (local.tag, local.suite))?;

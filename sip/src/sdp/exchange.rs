@@ -4,6 +4,9 @@
 //! One [`OfferAnswer`] a dialog (a leg). Both directions go through the same rules: every INVITE, response, PRACK,
 //! UPDATE and ACK of the dialog that can have a description is shown to it, with or without one.
 
+use std::cell::OnceCell;
+
+use super::agreed::{AgreedMedia, agreed};
 use super::session::Session;
 
 /// Who sent a message.
@@ -104,6 +107,8 @@ pub struct OfferAnswer {
     preview: Option<Session>,
     /// Who has to make the offer in a response, after an INVITE without one.
     invited: Option<Side>,
+    /// What the descriptions come to, once somebody has asked.
+    agreed: OnceCell<Vec<AgreedMedia>>,
 }
 
 #[derive(Clone, Debug)]
@@ -160,6 +165,27 @@ impl OfferAnswer {
         self.preview.as_ref()
     }
 
+    /// The peer's description in force; before there is any its offer, or what it has previewed of its answer to ours.
+    pub fn theirs(&self) -> Option<&Session> {
+        self.pair().map(|(_, remote)| remote)
+    }
+
+    /// The streams by the descriptions in force; before there are any by an offer and what was previewed of its answer. Worked
+    /// out once for as long as they stand.
+    pub fn agreed(&self) -> &[AgreedMedia] {
+        self.agreed.get_or_init(|| self.pair().map_or_else(Vec::new, |(local, remote)| agreed(local, remote)))
+    }
+
+    /// Our description and the peer's.
+    fn pair(&self) -> Option<(&Session, &Session)> {
+        match (&self.in_force, &self.pending, &self.preview) {
+            (Some(Agreement { local, remote }), ..) => Some((local, remote)),
+            (None, Some(Pending { from: Side::Local, offer, .. }), Some(preview)) => Some((offer, preview)),
+            (None, Some(Pending { from: Side::Remote, offer, .. }), Some(preview)) => Some((preview, offer)),
+            (None, ..) => None,
+        }
+    }
+
     /// A message of the peer. On `Err` answer it as the refusal says.
     pub fn received(&mut self, carrier: Carrier, body: Option<Session>) -> Result<Meaning, Refusal> {
         self.step(Side::Remote, carrier, body)
@@ -176,6 +202,7 @@ impl OfferAnswer {
         self.pending = None;
         self.preview = None;
         self.invited = None;
+        self.agreed.take();
     }
 
     fn step(&mut self, from: Side, carrier: Carrier, body: Option<Session>) -> Result<Meaning, Refusal> {
@@ -191,6 +218,7 @@ impl OfferAnswer {
             Due::Preview => {
                 self.check_shape(from, &body)?;
                 self.preview = Some(body);
+                self.agreed.take();
                 Ok(Meaning::Preview)
             }
             Due::No if self.may_offer(from, carrier) => self.offer(from, carrier, body),
@@ -231,6 +259,7 @@ impl OfferAnswer {
             _ => {}
         }
         self.preview = None;
+        self.agreed.take();
         self.pending = Some(Pending { from, carrier, offer });
         Ok(Meaning::Offer)
     }
@@ -259,6 +288,7 @@ impl OfferAnswer {
             });
         }
         self.preview = None;
+        self.agreed.take();
         Ok(Meaning::Answer)
     }
 }

@@ -74,30 +74,53 @@ impl Session {
             Ok(text) => Cow::Borrowed(text),
             Err(_) => String::from_utf8_lossy(body),
         };
-        let mut builder = Builder::default();
-        let (mut rest, mut line) = (&*text, 0_usize);
-        while !rest.is_empty() {
-            let (raw, behind) = split_once(rest, b'\n').unwrap_or((rest, ""));
-            rest = behind;
-            line += 1;
-            if line > LINES_MAX {
-                return Err(ParseError::TooLarge { what: "lines", limit: LINES_MAX });
-            }
-            let content = raw.trim_end_matches('\r');
-            if content.is_empty() {
-                continue;
-            }
-            if content.len() > LINE_BYTES_MAX {
-                return Err(ParseError::TooLarge { what: "bytes in a line", limit: LINE_BYTES_MAX });
-            }
-            builder.line(line, content)?;
-        }
-        builder.finish()
+        // Looked for in all at once: most descriptions have none.
+        let controls =
+            text.bytes().fold(false, |seen, byte| seen | (is_control(byte) & (byte != b'\n') & (byte != b'\r')));
+        let returns = text.bytes().filter(|byte| *byte == b'\r').count();
+        let (session, ends) = read(&text, controls)?;
+        // A carriage return that ends no line is a control character too.
+        if ends == returns { Ok(session) } else { read(&text, true).map(|(session, _)| session) }
     }
+}
+
+/// What the lines of a description say, and how many carriage returns end lines of it. `controls`: some line may hold a control
+/// character.
+fn read(text: &str, controls: bool) -> Result<(Session, usize), ParseError> {
+    let mut builder = Builder { controls, ..Builder::default() };
+    let (mut rest, mut line, mut ends) = (text, 0_usize, 0);
+    while !rest.is_empty() {
+        let (raw, behind) = match memchr::memchr(b'\n', rest.as_bytes()) {
+            Some(end) => (rest.get(..end).unwrap_or_default(), rest.get(end + 1..).unwrap_or_default()),
+            None => (rest, ""),
+        };
+        rest = behind;
+        line += 1;
+        if line > LINES_MAX {
+            return Err(ParseError::TooLarge { what: "lines", limit: LINES_MAX });
+        }
+        let content = raw.trim_end_matches('\r');
+        ends += raw.len() - content.len();
+        if content.is_empty() {
+            continue;
+        }
+        if content.len() > LINE_BYTES_MAX {
+            return Err(ParseError::TooLarge { what: "bytes in a line", limit: LINE_BYTES_MAX });
+        }
+        builder.line(line, content)?;
+    }
+    Ok((builder.finish()?, ends))
+}
+
+/// A control character that stands in no line.
+const fn is_control(byte: u8) -> bool {
+    byte.is_ascii_control() & (byte != b'\t')
 }
 
 #[derive(Default)]
 struct Builder {
+    /// Some line has a control character.
+    controls: bool,
     version_seen: bool,
     origin: Option<Origin>,
     name: Option<SmolStr>,
@@ -114,9 +137,7 @@ impl Builder {
             return Err(ParseError::NotALine { line });
         };
         let letter = char::from(letter);
-        // No early end: so the compiler looks at many bytes at once.
-        let controls = value.bytes().fold(false, |seen, byte| seen | (byte.is_ascii_control() & (byte != b'\t')));
-        if !letter.is_ascii_alphabetic() || controls {
+        if !letter.is_ascii_alphabetic() || self.controls && value.bytes().any(is_control) {
             return Err(ParseError::NotALine { line });
         }
         let bad = |expected| ParseError::Value { line, letter, expected };
@@ -192,7 +213,7 @@ fn media(line: usize, value: &str) -> Result<Media, ParseError> {
         Some((port, count)) => (port, Some(number::<u16>(count).ok_or_else(|| bad("a port count up to 65535"))?)),
         None => (port, None),
     };
-    let mut formats = Vec::new();
+    let mut formats = Vec::with_capacity(FORMATS_USUAL);
     for format in words {
         if formats.len() == FORMATS_MAX {
             return Err(ParseError::TooLarge { what: "formats in a media section", limit: FORMATS_MAX });
@@ -207,9 +228,13 @@ fn media(line: usize, value: &str) -> Result<Media, ParseError> {
         formats,
         connection: None,
         lines: Vec::new(),
-        attributes: Vec::new(),
+        attributes: Vec::with_capacity(ATTRIBUTES_USUAL),
     })
 }
+
+/// Formats and attributes of a section that rarely has more.
+const FORMATS_USUAL: usize = 8;
+const ATTRIBUTES_USUAL: usize = 12;
 
 fn origin(value: &str) -> Option<Origin> {
     let mut words = value.split_ascii_whitespace();
@@ -248,11 +273,16 @@ pub(super) fn split_once(text: &str, at: u8) -> Option<(&str, &str)> {
 }
 
 /// A decimal number without sign.
-pub(super) fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+pub(super) fn number<T: TryFrom<u64>>(text: &str) -> Option<T> {
+    let add = |so_far: u64, byte: u8| {
+        let digit = byte.wrapping_sub(b'0');
+        so_far.checked_mul(10).filter(|_| digit < 10)?.checked_add(digit.into())
+    };
+    let value = text.bytes().try_fold(0, add)?;
+    T::try_from(value).ok().filter(|_| !text.is_empty())
 }
 
 fn saturating(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| text.parse().unwrap_or(u64::MAX))
+    digits.then(|| number(text).unwrap_or(u64::MAX))
 }

@@ -64,7 +64,7 @@ impl RelayPolicy {
         let mut kept = formats(media);
         if !self.codecs.is_empty() {
             let place = |map: &RtpMap| self.codecs.iter().position(|pattern| pattern.matches(map));
-            kept.retain(|(_, map)| place(*map).is_some());
+            kept.retain(|(_, map)| place(map).is_some());
             kept.sort_by_key(|(_, map)| place(map));
         }
         if !kept.iter().any(|(_, map)| map.is_codec()) {

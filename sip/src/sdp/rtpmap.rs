@@ -52,14 +52,10 @@ impl RtpMap {
         (!encoding.is_empty()).then(|| RtpMap { payload, encoding: encoding.into(), clock_hz, channels })
     }
 
-    /// Whether `text` is what [`RtpMap::write`] writes behind the payload type.
+    /// Whether `text`, which was read as this, is what [`RtpMap::write`] writes behind payload type and space.
     pub(super) fn is_written_as(&self, text: &str) -> bool {
-        let behind = digits(self.payload) + 1;
-        let usual = |(usual, encoding, ..): &&Usual| {
-            text.len() == behind + usual.len() && *encoding == self.encoding && text.ends_with(usual)
-        };
-        if USUAL.iter().any(|map| usual(&map)) {
-            return true;
+        if let Some((usual, ..)) = self.usual() {
+            return text.len() == digits(self.payload) + 1 + usual.len();
         }
         let mut written = Vec::with_capacity(text.len());
         self.payload.put(&mut written);
@@ -68,8 +64,18 @@ impl RtpMap {
         written == text.as_bytes()
     }
 
+    fn usual(&self) -> Option<&'static Usual> {
+        let same = |(_, encoding, clock_hz, channels): &&Usual| {
+            *clock_hz == self.clock_hz && *channels == self.channels && self.encoding == *encoding
+        };
+        USUAL.iter().find(same)
+    }
+
     /// Writes `<encoding>/<clock>[/<channels>]`.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
+        if let Some((usual, ..)) = self.usual() {
+            return usual.put(out);
+        }
         self.encoding.put(out);
         out.push(b'/');
         self.clock_hz.put(out);
