@@ -227,6 +227,15 @@ impl AdminClient {
         self.get("/api/tree")
     }
 
+    /// How the switch does as a whole: node, state, addresses, loads.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`].
+    pub fn status(&self) -> anyhow::Result<Value> {
+        self.get("/api/status")
+    }
+
     /// The calls that are up: `{"calls": [Call]}`.
     ///
     /// # Errors
@@ -234,6 +243,15 @@ impl AdminClient {
     /// See [`Self::tree`].
     pub fn calls(&self) -> anyhow::Result<Value> {
         self.get("/api/calls")
+    }
+
+    /// The last calls that have ended, the newest first: `{"calls": [call detail record]}`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`].
+    pub fn ended_calls(&self, count: usize) -> anyhow::Result<Value> {
+        self.get(&format!("/api/calls?ended={count}"))
     }
 
     /// The ordered record of one call.

@@ -10,12 +10,14 @@ mod config;
 mod data;
 mod housekeeping;
 mod http;
+mod ladder;
 mod logging;
 mod run;
 mod settings;
 mod signals;
 mod stop;
 mod tls;
+mod trial;
 
 use std::process::ExitCode;
 

@@ -99,7 +99,7 @@ fn a_question_without_a_switch_fails_with_1_and_says_what_to_do() {
         &["tree"][..],
         &["calls"][..],
         &["registrations"][..],
-        &["record", "c"][..],
+        &["ladder", "c"][..],
         &["kill", "p"][..],
         &["drain"][..],
     ];
@@ -117,7 +117,7 @@ fn a_question_without_a_switch_fails_with_1_and_says_what_to_do() {
 #[test]
 fn every_command_has_help_with_an_example() {
     let folder = tempfile::tempdir().unwrap();
-    for command in ["run", "init", "check", "tree", "calls", "record", "registrations", "kill", "drain"] {
+    for command in ["run", "init", "check", "tree", "calls", "ladder", "registrations", "kill", "drain"] {
         let done = strowger(&[command, "--help"], folder.path());
         assert_eq!(done.status.code(), Some(0), "{command}");
         let example = format!("Example: strowger {command}");

@@ -1,6 +1,6 @@
 //! The commands that ask a running switch.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::{conferences, humane, say, table, tree};
 use crate::admin_client::{AdminClient, Call, Kill, Media, Registration, TreeNode};
 use crate::config::units;
+use crate::ladder::{self, Ladder, Party, Record};
 
 const DRAIN_POLL: Duration = Duration::from_millis(500);
 /// How long past its deadline a drain may take before the switch is taken for stuck.
@@ -23,14 +24,24 @@ pub enum Command {
     /// Show the live supervision tree: what lives, since when, how often restarted and why
     #[command(after_help = "Example: strowger tree --data /var/lib/strowger")]
     Tree(Switch),
-    /// List the calls that are up
-    #[command(after_help = "Example: strowger calls --json")]
-    Calls(Switch),
-    /// Show the ordered record of one call, as JSON
-    #[command(after_help = "Example: strowger record 7f3a9c\n\nThe ids stand in `strowger calls` and in the log.")]
-    Record {
-        /// The call's id
+    /// List the calls that are up, or the last that have ended
+    #[command(after_help = "Examples: strowger calls --json\n          strowger calls --ended 20")]
+    Calls {
+        /// The last so many that have ended, instead of those that are up
+        #[arg(long, value_name = "COUNT")]
+        ended: Option<usize>,
+        #[command(flatten)]
+        switch: Switch,
+    },
+    /// Draw what happened in one call: its messages, decisions, media and faults
+    #[command(after_help = "Examples: strowger ladder 7f3a9c\n          strowger ladder 7f3a9c --svg call.svg\n\n\
+        The ids stand in `strowger calls`, `strowger calls --ended 20` and in the log. With --json the record itself.")]
+    Ladder {
+        /// The call's id, or a SIP Call-ID of it
         call: String,
+        /// Write a picture instead
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
         #[command(flatten)]
         switch: Switch,
     },
@@ -100,12 +111,12 @@ impl Command {
     pub fn run(self, is_json: bool) -> anyhow::Result<()> {
         match self {
             Self::Tree(switch) => show(is_json, &switch.client()?.tree()?, |answer: Tree| tree::render(&answer.nodes)),
-            Self::Calls(switch) => show(is_json, &switch.client()?.calls()?, calls),
+            Self::Calls { ended: None, switch } => show(is_json, &switch.client()?.calls()?, calls),
+            Self::Calls { ended: Some(count), switch } => show(is_json, &switch.client()?.ended_calls(count)?, ended),
             Self::Registrations(switch) => show(is_json, &switch.client()?.registrations()?, registrations),
             Self::Conferences { order: Some(order), .. } => order.run(is_json),
             Self::Conferences { order: None, switch } => conferences::list(&switch, is_json),
-            // A record has a shape of its own kind of event each; JSON shows all of it.
-            Self::Record { call, switch } => show(true, &switch.client()?.record(&call)?, |_: Value| String::new()),
+            Self::Ladder { call, svg, switch } => ladder(is_json, &switch.client()?.record(&call)?, svg.as_deref()),
             Self::Kill { path, panic, switch } => {
                 let how = if panic { Kill::Panic } else { Kill::Kill };
                 let answer = switch.client()?.kill(&path, how)?;
@@ -161,6 +172,41 @@ fn calls(answer: Calls) -> String {
         })
         .collect();
     table::render(["CALL", "STATE", "FROM", "TO", "LASTS", "CODECS", "MOS", "LOST"], &rows)
+}
+
+#[derive(Deserialize)]
+struct Ended {
+    calls: Vec<Party>,
+}
+
+fn ended(answer: Ended) -> String {
+    if answer.calls.is_empty() {
+        return "No call has ended yet.\n".to_owned();
+    }
+    let rows: Vec<_> = answer
+        .calls
+        .into_iter()
+        .map(|call| {
+            let status = call.sip_status.map(|status| status.to_string()).unwrap_or_default();
+            let lasted = humane::duration_ms(call.duration_ms);
+            let by = call.hung_up_by.unwrap_or_default();
+            [call.id, call.from, call.to, lasted, status, by, call.cause.unwrap_or_default()]
+        })
+        .collect();
+    table::render(["CALL", "FROM", "TO", "LASTED", "STATUS", "ENDED BY", "CAUSE"], &rows)
+}
+
+fn ladder(is_json: bool, answer: &Value, svg: Option<&Path>) -> anyhow::Result<()> {
+    let record: Record = typed(answer)?;
+    let ladder = Ladder::of(&record);
+    let Some(svg) = svg else {
+        let nothing = "The call ended too long ago: of it only the call record is left. See it with --json.\n";
+        let text = || ladder.as_ref().map_or_else(|| nothing.to_owned(), ladder::text::draw);
+        return if is_json { say(&format!("{answer:#}\n")) } else { say(&text()) };
+    };
+    let Some(ladder) = ladder else { bail!("the call ended too long ago: of it only the call record is left") };
+    std::fs::write(svg, ladder::svg::draw(&ladder)).with_context(|| format!("{} cannot be written", svg.display()))?;
+    show(is_json, &json!({ "ok": true, "file": svg }), |_: Value| format!("Drew {}\n", svg.display()))
 }
 
 fn score(media: &Media) -> String {

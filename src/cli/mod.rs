@@ -5,7 +5,7 @@
 
 mod client;
 mod conferences;
-mod humane;
+pub mod humane;
 mod table;
 mod tree;
 
@@ -19,6 +19,7 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 
 use crate::config::{self, Config, ConfigError, InitError, InitOptions};
+use crate::trial;
 
 /// The exit code of a wrong configuration, and clap's own for wrong usage.
 const EXIT_USAGE: u8 = 2;
@@ -32,6 +33,7 @@ pub fn main(run: impl FnOnce(Config) -> anyhow::Result<ExitCode>) -> ExitCode {
         Command::Run(args) => start(&args).and_then(|config| run(config).map_err(Failure::Failed)),
         Command::Init(args) => init(&args, is_json).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => check(&args, is_json).map(|()| ExitCode::SUCCESS),
+        Command::Trial(args) => trial(&args, is_json).map_err(Failure::Failed),
         Command::Ask(command) => command.run(is_json).map(|()| ExitCode::SUCCESS).map_err(Failure::Failed),
     };
     match done {
@@ -95,6 +97,15 @@ enum Command {
     #[command(after_help = "Example: strowger check strowger.toml\n\n\
         With --json the mistakes, or all settings in effect without secrets. Exit code 2 if there are mistakes.")]
     Check(CheckArgs),
+    /// Run a plan of calls, loads and faults against a switch, and write a report
+    #[command(after_help = "\
+Examples: strowger trial scenarios/acceptance.toml
+          strowger trial scenarios/acceptance.toml --step hold --out /tmp/hold
+          strowger trial scenarios/acceptance.toml --address 192.0.2.1:5060     any switch of any make
+
+A Strowger is started for the trial unless the plan or --address names one. SIPp must be there. The report has
+report.html, report.json and junit.xml. Exit codes: 0 nothing failed, 1 something did, 2 wrong usage.")]
+    Trial(TrialArgs),
     #[command(flatten)]
     Ask(client::Command),
 }
@@ -129,6 +140,21 @@ struct InitArgs {
 struct CheckArgs {
     /// The configuration
     file: PathBuf,
+}
+
+#[derive(Args)]
+struct TrialArgs {
+    /// The plan
+    plan: PathBuf,
+    /// The folder of the report
+    #[arg(long, value_name = "DIR", default_value = "trial")]
+    out: PathBuf,
+    /// Only the steps with this in their name
+    #[arg(long, value_name = "TEXT")]
+    step: Option<String>,
+    /// The SIP address of a switch that runs already, instead of the plan's
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    address: Option<std::net::SocketAddr>,
 }
 
 /// Why a command did not do its work.
@@ -180,6 +206,23 @@ fn check(args: &CheckArgs, is_json: bool) -> Result<(), Failure> {
         humane::count(config.services.len(), "service"),
     );
     answer(is_json, &json!({ "ok": true, "file": file, "config": config.effective() }), &text)
+}
+
+fn trial(args: &TrialArgs, is_json: bool) -> anyhow::Result<ExitCode> {
+    let options = trial::Options {
+        plan: args.plan.clone(),
+        out: args.out.clone(),
+        only: args.step.clone(),
+        address: args.address,
+        tells: !is_json,
+    };
+    let outcome = trial::run(&options)?;
+    if is_json {
+        say(&format!("{:#}\n", json!(outcome)))?;
+    } else {
+        say(&format!("\n{}", trial::summary(&outcome, &args.out)))?;
+    }
+    Ok(if outcome.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn answer(is_json: bool, json: &serde_json::Value, text: &str) -> Result<(), Failure> {

@@ -17,3 +17,8 @@ const LAB_TOML: &str = include_str!("lab.toml");
 pub fn lab() -> Result<Config, Vec<ConfigError>> {
     parse("lab", Path::new(""), LAB_TOML, Origin::Lab)
 }
+
+/// The lab's configuration as a text with every port free: a trial's switch stands beside others.
+pub fn lab_on_free_ports() -> String {
+    [":5060\"", ":5061\"", ":8080\""].iter().fold(LAB_TOML.to_owned(), |text, port| text.replace(port, ":0\""))
+}

@@ -24,7 +24,7 @@ use std::path::Path;
 use toml::de::DeTable;
 
 pub use error::{ConfigError, render_json, render_text};
-pub use lab::lab;
+pub use lab::{lab, lab_on_free_ports};
 pub use model::*;
 pub use schema::SectionSchema;
 pub use write::{InitError, InitOptions, init};

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, Json, Path};
+use actix_web::web::{self, Data, Json, Path, Query};
 use actors::location::Contact;
 use actors::shard::SignallingMsg;
 use actors::shared::{Shared, unix_ms};
@@ -89,8 +89,18 @@ pub async fn tree(web: Data<Web>) -> Json<Value> {
     Json(json!({ "nodes": web.shared.tree.snapshot_described(DESCRIBE_WITHIN).await }))
 }
 
-/// The calls that are up.
-pub async fn calls(web: Data<Web>) -> Answer {
+/// Which calls are asked for.
+#[derive(Deserialize)]
+pub struct Which {
+    /// The last so many that have ended.
+    ended: Option<usize>,
+}
+
+/// The calls that are up, or the last that have ended, the newest first.
+pub async fn calls(web: Data<Web>, which: Query<Which>) -> Answer {
+    if let Some(count) = which.ended {
+        return ended_calls(web, count.min(ENDED_CALLS_SEARCHED)).await;
+    }
     let mut calls = Vec::new();
     let (mut silent, mut cause) = (Vec::new(), None);
     for (shard, answer) in ask_all(&web.shared, SignallingMsg::Calls).await.into_iter().enumerate() {
@@ -113,12 +123,30 @@ pub async fn calls(web: Data<Web>) -> Answer {
     Ok(Json(json!({ "calls": calls })))
 }
 
-/// The record of one call, by our id or its Call-ID: what has happened while it is up, its detail record afterwards.
+async fn ended_calls(web: Data<Web>, count: usize) -> Answer {
+    let calls = web.shared.store.calls();
+    let all = CallSelect::Started { from_ms: 0, until_ms: i64::MAX };
+    let found = web::block(move || calls.find(&all, count)).await;
+    let found = found.map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string(), "ask again"))?;
+    let found = found.map_err(|error| {
+        let told = format!("the ended calls cannot be read: {error}");
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, told, "look at calls.jsonl of the data folder")
+    })?;
+    let details: Vec<Value> = found.iter().filter_map(|call| serde_json::from_str(&call.line).ok()).collect();
+    Ok(Json(json!({ "calls": details })))
+}
+
+/// The record of one call, by our id or its Call-ID: what has happened, and its detail record when it has ended. Of calls
+/// that ended long ago the detail record alone.
 pub async fn record(web: Data<Web>, id: Path<String>) -> Answer {
-    let id = id.into_inner();
+    let mut id = id.into_inner();
     let found = ask_all(&web.shared, |reply| SignallingMsg::Record(id.clone(), reply)).await;
-    if let Some(record) = found.into_iter().find_map(|answer| answer.ok().flatten()) {
-        return Ok(Json(json!(record)));
+    let found = found.into_iter().find_map(|answer| answer.ok().flatten());
+    if let Some(record) = &found {
+        if record.call.is_some() {
+            return Ok(Json(json!(record)));
+        }
+        id.clone_from(&record.id);
     }
     let calls = web.shared.store.calls();
     let searching = web::block(move || {
@@ -133,14 +161,18 @@ pub async fn record(web: Data<Web>, id: Path<String>) -> Answer {
     let stored = searching
         .await
         .map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string(), "ask again"))?;
-    match stored {
-        Ok(Some(detail)) => Ok(Json(json!({ "ended": detail }))),
-        Ok(None) => Err(Refusal::new(
+    match (stored, found) {
+        // A call that has just ended has its detail record a moment later.
+        (Ok(detail), Some(record)) => {
+            Ok(Json(json!({ "id": record.id, "ended": detail, "events": record.events, "dropped": record.dropped })))
+        }
+        (Ok(Some(detail)), None) => Ok(Json(json!({ "ended": detail }))),
+        (Ok(None), None) => Err(Refusal::new(
             StatusCode::NOT_FOUND,
             "no such call is up or among the last that ended",
             "`strowger calls` lists those that are up, calls.jsonl of the data folder all that ended",
         )),
-        Err(error) => Err(Refusal::new(
+        (Err(error), _) => Err(Refusal::new(
             StatusCode::SERVICE_UNAVAILABLE,
             format!("the ended calls cannot be read: {error}"),
             "look at calls.jsonl of the data folder",

@@ -83,15 +83,39 @@ pub struct CallView {
     pub sip_call_id: String,
 }
 
-/// A call with its whole record.
+/// A call's whole record.
 #[derive(Clone, Debug, Serialize)]
 pub struct RecordView {
-    /// The call.
-    pub call: CallView,
+    /// The switch's name of the call.
+    pub id: String,
+    /// The call; `None` when it has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call: Option<CallView>,
     /// What happened, in order.
     pub events: Vec<Event>,
     /// Events that were dropped from the middle.
     pub dropped: u64,
+}
+
+/// What is kept of a call that has ended, for who asks what happened.
+#[derive(Debug)]
+pub struct EndedRecord {
+    key: CallKey,
+    call_ids: Vec<String>,
+    record: Record,
+}
+
+impl EndedRecord {
+    /// Whether this is the call of that name, or had a dialog of that Call-ID.
+    pub fn is(&self, id: &str) -> bool {
+        self.call_ids.iter().any(|call_id| call_id == id) || self.key.name() == id
+    }
+
+    /// The record.
+    pub fn view(&self) -> RecordView {
+        let (events, dropped) = (self.record.events().to_vec(), self.record.dropped());
+        RecordView { id: self.key.to_string(), call: None, events, dropped }
+    }
 }
 
 impl CallFile {
@@ -178,7 +202,18 @@ impl CallFile {
     /// The call with its record.
     pub fn record_view(&self, key: CallKey) -> RecordView {
         let record = self.record.borrow();
-        RecordView { call: self.view(key), events: record.events().to_vec(), dropped: record.dropped() }
+        let (events, dropped) = (record.events().to_vec(), record.dropped());
+        RecordView { id: key.to_string(), call: Some(self.view(key)), events, dropped }
+    }
+
+    /// Takes out what is kept of a call that has ended.
+    pub fn end(&self, key: CallKey) -> EndedRecord {
+        let mut call_ids = vec![self.facts.borrow().call_id.clone()];
+        // A call that ends with the switch has its state in hand: its other Call-IDs go with it.
+        if let Ok(state) = self.state.try_borrow() {
+            call_ids.extend(state.legs.iter().filter(|leg| leg.outgoing).map(|leg| leg.call_id.clone()));
+        }
+        EndedRecord { key, call_ids, record: self.record.take() }
     }
 }
 

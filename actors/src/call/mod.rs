@@ -54,7 +54,7 @@ mod session;
 mod state;
 mod transfer;
 
-pub use file::{CallFile, CallView, RecordView, rfc3339};
+pub use file::{CallFile, CallView, EndedRecord, RecordView, rfc3339};
 pub use leg::{Leg, LegId, LegState};
 pub use record::{Event, Said, What};
 pub use state::State;

@@ -10,6 +10,7 @@ use sip::timer::{Handle, Wheel};
 use sip::transaction::{ClientId, Layer, Output, Outputs, ServerId, Timers};
 use sip::{Hop, Message, Method, Name, Status, Writer};
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use super::errands::Errands;
 use super::gate::Gate;
 use super::request::RequestId;
 use crate::admission::Buckets;
-use crate::call::{Call, CallFile, CallKey, CallMsg, LegId, Mail, What};
+use crate::call::{Call, CallFile, CallKey, CallMsg, EndedRecord, LegId, Mail, RecordView, What};
 use crate::messages::MessageRelay;
 use crate::outside;
 use crate::records::{EndedCall, RecordsMsg};
@@ -98,6 +99,7 @@ pub struct Core {
     /// Living calls.
     pub calls: RefCell<AHashMap<CallKey, CallSlot>>,
     dialogs: RefCell<Dialogs>,
+    ended: RefCell<VecDeque<EndedRecord>>,
     /// Where the pool tells its events: the calls of this shard.
     pub media_events: Arc<dyn Fn(u64, media::MediaEvent) + Send + Sync>,
     records: RefCell<Vec<EndedCall>>,
@@ -119,6 +121,8 @@ struct OwnNames {
 const OWN_NAMES_MAX: usize = 16;
 /// How long the record of a call waits for others.
 const RECORDS_WAIT: Duration = Duration::from_millis(200);
+/// Ended calls of a shard whose whole record is kept for who asks: a usual one takes 2.5 kB.
+const ENDED_KEPT: usize = 512;
 /// Records that are handed over at once.
 const RECORDS_MAX: usize = 256;
 /// Transactions of a shard at once; past it requests get 503.
@@ -178,6 +182,7 @@ impl Core {
             errands: RefCell::default(),
             calls: RefCell::default(),
             dialogs: RefCell::default(),
+            ended: RefCell::default(),
             records: RefCell::default(),
             names: RefCell::default(),
             next_call: Cell::new(1),
@@ -504,9 +509,21 @@ impl Core {
 
     /// Forgets a call that has ended, with everything that was tied to it.
     pub fn forget_call(&self, key: CallKey) {
-        if self.calls.borrow_mut().remove(&key).is_some() {
-            self.shared.calls_alive.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        let Some(slot) = self.calls.borrow_mut().remove(&key) else { return };
+        self.shared.calls_alive.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        let mut ended = self.ended.borrow_mut();
+        if ended.len() >= ENDED_KEPT {
+            ended.pop_front();
         }
+        ended.push_back(slot.file.end(key));
+    }
+
+    /// The whole record of a call of this shard, by our name or a Call-ID: one that is up, or that has ended of late.
+    pub fn record_of(&self, id: &str) -> Option<RecordView> {
+        let calls = self.calls.borrow();
+        let up = calls.iter().find(|(key, slot)| key.name() == id || slot.file.has_call_id(id));
+        up.map(|(key, slot)| slot.file.record_view(*key))
+            .or_else(|| self.ended.borrow().iter().rev().find(|ended| ended.is(id)).map(EndedRecord::view))
     }
 
     /// Keeps the record of a call that has ended, to be handed over with others.

@@ -127,11 +127,7 @@ impl Live for Signalling {
                 let calls = self.core.calls.borrow();
                 reply.send(calls.iter().map(|(key, slot)| slot.file.view(*key)).collect());
             }
-            SignallingMsg::Record(id, reply) => {
-                let calls = self.core.calls.borrow();
-                let found = calls.iter().find(|(key, slot)| key.to_string() == id || slot.file.has_call_id(&id));
-                reply.send(found.map(|(key, slot)| slot.file.record_view(*key)));
-            }
+            SignallingMsg::Record(id, reply) => reply.send(self.core.record_of(&id)),
             SignallingMsg::FetchLeg { replaces, for_call, for_shard } => {
                 match self.core.dialog(&replaces.call_id, &replaces.to_tag) {
                     Some((key, leg)) => {

@@ -1,0 +1,360 @@
+//! One step of a trial: the callee is registered and listens, the caller calls, faults come when they are due, and the
+//! switch is looked at meanwhile.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::ground::{Ground, Started};
+use super::plan::{Fault, Scenario, Step, Transport, User};
+use super::sipp::{self, Figures, Running, Sipp};
+use super::verdict::{Evidence, Happened, StepResult, judge};
+use crate::ladder::{Ladder, Record};
+
+/// Between two looks at the parties.
+const POLL: Duration = Duration::from_millis(10);
+/// Between two samples of the switch.
+const SAMPLE_EVERY: Duration = Duration::from_millis(250);
+/// Most samples of a step; past it every second one goes.
+const SAMPLES_MAX: usize = 2_400;
+/// How long a callee may go on when its caller is done, and both past their own time-out.
+const SLACK: Duration = Duration::from_secs(5);
+/// How long a registration may take.
+const REGISTER_WITHIN: Duration = Duration::from_secs(10);
+/// How long a fault may wait for its actor to be there.
+const FAULT_WITHIN: Duration = Duration::from_millis(500);
+/// Ladders of failed calls that are kept.
+const LADDERS_MAX: usize = 5;
+/// How long the call records of a step may be on their way to the store.
+const RECORDS_WITHIN: Duration = Duration::from_millis(600);
+/// Call records that are read of a step.
+const RECORDS_MAX: usize = 1_000;
+
+/// Where a step finds its files and leaves its own.
+pub struct Place<'a> {
+    /// What the plan's paths count from.
+    pub plan_folder: &'a Path,
+    /// The step's own folder.
+    pub folder: PathBuf,
+}
+
+/// The switch at a moment of a step.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Sample {
+    /// Seconds since the step began.
+    pub at_s: f64,
+    /// Calls that are up, as the switch says.
+    pub calls: Option<u64>,
+    /// CPU in percent of one core, since the sample before.
+    pub cpu_percent: Option<f64>,
+    /// Resident memory, MiB.
+    pub memory_mib: Option<f64>,
+    /// Calls begun in a second, since the sample before.
+    pub rate: f64,
+    /// What the caller repeated so far.
+    pub retransmissions: u64,
+}
+
+/// Runs a step. What keeps it from running is a failure of the step.
+pub fn run(step: &Step, ground: &mut Ground, place: &Place<'_>, tell: impl Fn(&str)) -> StepResult {
+    let began = Instant::now();
+    let mut evidence = Evidence::default();
+    let done = Course { step, ground, place, tell: &tell, began }.run(&mut evidence);
+    if let Err(error) = done {
+        evidence.broken = Some(format!("{error:#}"));
+    }
+    judge(step, evidence, began.elapsed())
+}
+
+struct Course<'a> {
+    step: &'a Step,
+    ground: &'a mut Ground,
+    place: &'a Place<'a>,
+    tell: &'a dyn Fn(&str),
+    began: Instant,
+}
+
+impl Course<'_> {
+    fn run(&mut self, evidence: &mut Evidence) -> anyhow::Result<()> {
+        let ip = self.ground.address(self.step.transport).ip();
+        let ip = if ip.is_unspecified() { IpAddr::from([127, 0, 0, 1]) } else { ip };
+        let since = self.last_ended();
+        let mut callee = match (&self.step.callee, &self.step.callee_user) {
+            (Some(scenario), Some(user)) => {
+                (self.tell)("registering the callee");
+                Some(self.callee(scenario, user, ip)?)
+            }
+            _ => None,
+        };
+        let registered = callee.as_ref().map(Running::port);
+        let port = sipp::free_port(ip)?;
+        let user = self.step.caller_user.as_ref();
+        let scenario = self.step.caller.clone();
+        let transport = self.step.transport;
+        let caller = self.sipp(&scenario, user, port, &self.step.caller_arguments);
+        let caller = Sipp { target: self.ground.address(transport), transport, ..caller };
+        let mut caller = caller.start(&self.folder("caller"))?;
+        let watched = self.watch(&mut caller, callee.as_mut(), evidence);
+        if let (Some(port), Some(user)) = (registered, &self.step.callee_user) {
+            if let Some(callee) = &mut callee
+                && callee.ended().is_none()
+            {
+                callee.stop();
+            }
+            self.register(user, port, &REGISTER.replace(REGISTERED_FOR, "Expires: 0"), "unregister")?;
+        }
+        evidence.caller = caller.figures();
+        evidence.caller_code = caller.ended().and_then(|status| status.code());
+        evidence.story = caller.story_of_failure(evidence.caller_code);
+        if let Some(callee) = &mut callee {
+            evidence.callee = Some(callee.figures());
+            evidence.callee_code = callee.ended().and_then(|status| status.code());
+            if let Some(story) = callee.story_of_failure(evidence.callee_code) {
+                let before = evidence.story.take().map(|before| before + "\n").unwrap_or_default();
+                evidence.story = Some(format!("{before}callee: {story}"));
+            }
+        }
+        if let Ground::Started(started) = &mut *self.ground {
+            started.alive()?;
+            let mut ids = caller.failed_call_ids();
+            ids.extend(callee.iter().flat_map(Running::failed_call_ids));
+            evidence.ladders = ladders(started, &ids);
+            evidence.answer_delays_ms = answer_delays(started, since.as_deref(), evidence.caller.successful);
+        }
+        watched
+    }
+
+    /// A callee that is registered and listens.
+    fn callee(&self, scenario: &Scenario, user: &User, ip: IpAddr) -> anyhow::Result<Running> {
+        let port = sipp::free_port(ip)?;
+        self.register(user, port, REGISTER, "register")?;
+        let calls = self.step.callee_calls.unwrap_or(self.step.calls);
+        let callee = Sipp { calls, ..self.sipp(scenario, Some(user), port, &self.step.callee_arguments) };
+        let mut callee = callee.start(&self.folder("callee"))?;
+        // Its socket is announced by nothing: it is there when nobody else can take its port.
+        let began = Instant::now();
+        while !sipp::is_taken(ip, port) {
+            if callee.ended().is_some() || began.elapsed() > SLACK {
+                bail!("the callee does not listen:\n{}", callee.story());
+            }
+            thread::sleep(POLL);
+        }
+        Ok(callee)
+    }
+
+    /// Says where the callee is, or that it is there no more.
+    fn register(&self, user: &User, port: u16, scenario: &str, folder: &str) -> anyhow::Result<()> {
+        let folder = self.folder(folder);
+        std::fs::create_dir_all(&folder)?;
+        let file = folder.join("register.xml");
+        std::fs::write(&file, scenario)?;
+        let file = Scenario::File(file);
+        let registering = Sipp { calls: 1, timeout: REGISTER_WITHIN, ..self.sipp(&file, Some(user), port, &[]) };
+        let mut registering = registering.start(&folder)?;
+        if wait(&mut registering, REGISTER_WITHIN + SLACK)? != Some(0) {
+            bail!("the callee {} could not register:\n{}", user.name, registering.story());
+        }
+        Ok(())
+    }
+
+    fn sipp<'b>(&'b self, scenario: &Scenario, user: Option<&'b User>, port: u16, arguments: &'b [String]) -> Sipp<'b> {
+        Sipp {
+            scenario: match scenario {
+                Scenario::File(path) => Scenario::File(self.place.plan_folder.join(path)),
+                Scenario::Stock(name) => Scenario::Stock(name.clone()),
+            },
+            target: self.ground.address(Transport::Udp),
+            transport: Transport::Udp,
+            port,
+            user,
+            number: &self.step.number,
+            domain: self.ground.domain(),
+            calls: self.step.calls,
+            rate: self.step.rate,
+            pause: self.step.pause,
+            timeout: self.step.timeout,
+            arguments,
+        }
+    }
+
+    /// Until both parties have ended, or had their time.
+    fn watch(
+        &mut self,
+        caller: &mut Running,
+        mut callee: Option<&mut Running>,
+        evidence: &mut Evidence,
+    ) -> anyhow::Result<()> {
+        let mut faults: Vec<&Fault> = self.step.faults.iter().collect();
+        faults.sort_by_key(|fault| fault.at);
+        let mut faults = faults.into_iter().peekable();
+        let calling = Instant::now();
+        let mut last: Option<(Instant, Option<Duration>, u64)> = None;
+        let mut caller_ended: Option<Instant> = None;
+        loop {
+            while let Some(fault) = faults.next_if(|fault| calling.elapsed() >= fault.at) {
+                evidence.happened.push(self.break_it(fault)?);
+            }
+            if last.is_none_or(|(at, ..)| at.elapsed() >= SAMPLE_EVERY) {
+                let figures = caller.figures();
+                let (sample, used) = self.sample(figures, last);
+                last = Some((Instant::now(), used, figures.created));
+                if evidence.samples.len() >= SAMPLES_MAX {
+                    let mut keep = false;
+                    evidence.samples.retain(|_| {
+                        keep = !keep;
+                        keep
+                    });
+                }
+                evidence.samples.push(sample);
+                (self.tell)(&format!(
+                    "{} of {} calls done, {} failed",
+                    figures.successful, self.step.calls, figures.failed
+                ));
+            }
+            if caller_ended.is_none() && caller.ended().is_some() {
+                caller_ended = Some(Instant::now());
+            }
+            let callee_done = callee.as_mut().is_none_or(|callee| callee.ended().is_some());
+            match caller_ended {
+                Some(_) if callee_done => return Ok(()),
+                // A callee whose call never came waits for its own time-out; its caller's failure says all.
+                Some(at) if at.elapsed() > SLACK => {
+                    if let Some(callee) = &mut callee {
+                        evidence.callee_left = true;
+                        callee.stop();
+                    }
+                    return Ok(());
+                }
+                None if calling.elapsed() > self.step.timeout + SLACK => {
+                    caller.stop();
+                    bail!("the caller did not end within {:?}", self.step.timeout + SLACK);
+                }
+                _ => thread::sleep(POLL),
+            }
+        }
+    }
+
+    fn break_it(&self, fault: &Fault) -> anyhow::Result<Happened> {
+        let started = self.ground.started().context("a fault needs a switch of ours")?;
+        let began = Instant::now();
+        let path = loop {
+            match started.end_actor(&fault.actor, fault.how) {
+                Ok(path) => break path,
+                // One that is down at this moment comes back, unless it is gone for good.
+                Err(_) if began.elapsed() < FAULT_WITHIN => thread::sleep(POLL),
+                Err(error) => return Err(error.context(format!("the fault at {:?} did not come", fault.at))),
+            }
+        };
+        let word = match fault.how {
+            super::plan::How::Kill => "killed",
+            super::plan::How::Panic => "made to panic",
+        };
+        Ok(Happened { at_s: self.began.elapsed().as_secs_f64(), what: format!("{path} was {word}") })
+    }
+
+    fn sample(&self, figures: Figures, last: Option<(Instant, Option<Duration>, u64)>) -> (Sample, Option<Duration>) {
+        let used = self.ground.started().and_then(Started::used);
+        let status = self.ground.started().and_then(|started| started.client().status().ok());
+        let since = last.map(|(at, cpu, created)| (at.elapsed().as_secs_f64().max(0.001), cpu, created));
+        let cpu_percent = since
+            .and_then(|(seconds, before, _)| Some(100.0 * used?.0.saturating_sub(before?).as_secs_f64() / seconds));
+        let rate = since.map_or(0.0, |(seconds, _, before)| whole(figures.created.saturating_sub(before)) / seconds);
+        let sample = Sample {
+            at_s: self.began.elapsed().as_secs_f64(),
+            calls: status.and_then(|status| status.get("calls")?.as_u64()),
+            cpu_percent,
+            memory_mib: used.map(|(_, kib)| whole(kib) / 1_024.0),
+            rate,
+            retransmissions: figures.retransmissions,
+        };
+        (sample, used.map(|(cpu, _)| cpu))
+    }
+
+    /// The newest call record before the step, so that those of the step are told apart.
+    fn last_ended(&self) -> Option<String> {
+        let answer = self.ground.started()?.client().ended_calls(1).ok()?;
+        answer.pointer("/calls/0/id").and_then(Value::as_str).map(str::to_owned)
+    }
+
+    fn folder(&self, of: &str) -> PathBuf {
+        self.place.folder.join(of)
+    }
+}
+
+impl Running {
+    /// What it says, where it did not end as it should.
+    fn story_of_failure(&self, code: Option<i32>) -> Option<String> {
+        (code != Some(0)).then(|| self.story()).filter(|story| !story.is_empty())
+    }
+}
+
+fn wait(running: &mut Running, patience: Duration) -> anyhow::Result<Option<i32>> {
+    let began = Instant::now();
+    loop {
+        if let Some(status) = running.ended() {
+            return Ok(status.code());
+        }
+        if began.elapsed() > patience {
+            running.stop();
+            bail!("SIPp did not end within {patience:?}");
+        }
+        thread::sleep(POLL);
+    }
+}
+
+/// The ladders of these calls, as pictures.
+fn ladders(started: &Started, call_ids: &[String]) -> Vec<String> {
+    let record = |id: &String| -> Option<String> {
+        let record: Record = serde_json::from_value(started.client().record(id).ok()?).ok()?;
+        Ladder::of(&record).map(|ladder| crate::ladder::svg::draw(&ladder))
+    };
+    call_ids.iter().filter_map(record).take(LADDERS_MAX).collect()
+}
+
+/// ms from INVITE to answer of the calls that ended since `since`, in no order; at most [`RECORDS_MAX`] are read.
+fn answer_delays(started: &Started, since: Option<&str>, answered: u64) -> Vec<f64> {
+    let wanted = usize::try_from(answered).unwrap_or(usize::MAX).min(RECORDS_MAX);
+    let began = Instant::now();
+    loop {
+        let answer = started.client().ended_calls(RECORDS_MAX).unwrap_or(Value::Null);
+        let calls = answer.get("calls").and_then(Value::as_array).cloned().unwrap_or_default();
+        let of_step =
+            calls.iter().take_while(|call| since.is_none() || call.get("id").and_then(Value::as_str) != since);
+        let delays: Vec<f64> = of_step.filter_map(delay_ms).collect();
+        if delays.len() >= wanted || began.elapsed() > RECORDS_WITHIN {
+            return delays;
+        }
+        thread::sleep(POLL);
+    }
+}
+
+fn delay_ms(call: &Value) -> Option<f64> {
+    let at = |key: &str| call.get(key)?.as_str()?.parse::<jiff::Timestamp>().ok();
+    Some((at("answered")? - at("started")?).total(jiff::Unit::Millisecond).unwrap_or(0.0))
+}
+
+/// Exact up to 2^53, which no count here reaches.
+#[allow(clippy::cast_precision_loss)]
+pub const fn whole(count: u64) -> f64 {
+    count as f64
+}
+
+/// How a callee says where it is.
+const REGISTER: &str = include_str!("../../scenarios/sipp/register.xml");
+/// For how long, in [`REGISTER`].
+const REGISTERED_FOR: &str = "Expires: 86400";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_registers_says_for_how_long() {
+        assert!(REGISTER.contains(REGISTERED_FOR));
+    }
+}
