@@ -2,15 +2,22 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
 use super::plan::{Scenario, Transport, User};
 
+/// How often a port that was taken meanwhile is replaced.
+const TRIES: usize = 8;
+const POLL: Duration = Duration::from_millis(5);
+/// How long a SIPp over UDP may take to listen, and one over TCP to find its port taken.
+const LISTENS_WITHIN: Duration = Duration::from_secs(5);
+const BOUND_WITHIN: Duration = Duration::from_millis(100);
 /// Bytes of an error file that a report quotes.
 const STORY_BYTES_MAX: usize = 8 * 1024;
 
@@ -22,8 +29,6 @@ pub struct Sipp<'a> {
     pub target: SocketAddr,
     /// How SIP travels.
     pub transport: Transport,
-    /// Where it listens and sends from.
-    pub port: u16,
     /// The user in its first field.
     pub user: Option<&'a User>,
     /// The number that is called, or answered for.
@@ -65,12 +70,43 @@ pub struct Figures {
 }
 
 impl Sipp<'_> {
-    /// Starts it in `folder`, which it fills with what it tells.
+    /// Starts it on a free port, in `folder`, which it fills with what it tells. Over UDP it listens when this returns.
     ///
     /// # Errors
-    /// SIPp is not there, or its folder cannot be written.
+    /// SIPp is not there, does not listen, or its folder cannot be written.
     pub fn start(&self, folder: &Path) -> anyhow::Result<Running> {
+        let ip = self.own_ip();
         fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+        for _ in 0..TRIES {
+            let port = free_port(ip)?;
+            let mut running = self.launch(folder, port)?;
+            let began = Instant::now();
+            // Its socket is announced by nothing: it is there when nobody else can take its port.
+            while !(running.ended().is_some() || self.transport == Transport::Udp && is_taken(ip, port)) {
+                if self.transport == Transport::Tcp && began.elapsed() > BOUND_WITHIN {
+                    return Ok(running);
+                }
+                if began.elapsed() > LISTENS_WITHIN {
+                    bail!("SIPp does not listen on port {port}:\n{}", running.story());
+                }
+                thread::sleep(POLL);
+            }
+            // Somebody was faster to take the port.
+            if running.ended().is_none() || !running.story().contains("Unable to bind main socket, errno = 98") {
+                return Ok(running);
+            }
+            let _ = fs::remove_file(folder.join("errors"));
+        }
+        bail!("SIPp found its port taken {TRIES} times")
+    }
+
+    /// The address that it speaks from: the switch's own, where that is one.
+    pub fn own_ip(&self) -> IpAddr {
+        let ip = self.target.ip();
+        if ip.is_unspecified() { IpAddr::from([127, 0, 0, 1]) } else { ip }
+    }
+
+    fn launch(&self, folder: &Path, port: u16) -> anyhow::Result<Running> {
         let out = File::create(folder.join("out"))?;
         let mut command = Command::new("sipp");
         command.arg(self.target.to_string());
@@ -88,8 +124,7 @@ impl Sipp<'_> {
             if path.file_stem().is_some_and(|stem| stem.to_string_lossy().starts_with("register")));
         let auth_uri = if registers { self.domain.to_owned() } else { format!("{}@{}", self.number, self.domain) };
         command
-            .args(["-i", &self.target.ip().to_string().replace("0.0.0.0", "127.0.0.1")])
-            .args(["-nostdin", "-t", transport, "-p", &self.port.to_string()])
+            .args(["-i", &self.own_ip().to_string(), "-nostdin", "-t", transport, "-p", &port.to_string()])
             .args(["-s", self.number, "-auth_uri", &auth_uri, "-d", &self.pause.as_millis().to_string()])
             .args(["-m", &self.calls.to_string(), "-r", &self.rate.to_string()])
             .args(["-timeout", &self.timeout.as_secs().max(1).to_string(), "-timeout_error"])
@@ -108,7 +143,7 @@ impl Sipp<'_> {
             command.arg("-inf").arg(users);
         }
         let child = command.spawn().context("SIPp does not start: `tests/setup` installs it")?;
-        Ok(Running { child, port: self.port, folder: folder.to_owned() })
+        Ok(Running { child, port, folder: folder.to_owned() })
     }
 }
 
@@ -193,10 +228,7 @@ fn call_ids(errors: &str) -> Vec<String> {
 }
 
 /// A port of `ip` that nobody has, for both transports.
-///
-/// # Errors
-/// There is none.
-pub fn free_port(ip: std::net::IpAddr) -> anyhow::Result<u16> {
+fn free_port(ip: IpAddr) -> anyhow::Result<u16> {
     for _ in 0..64 {
         let udp = UdpSocket::bind((ip, 0)).context("no free port")?;
         let port = udp.local_addr()?.port();
@@ -204,11 +236,11 @@ pub fn free_port(ip: std::net::IpAddr) -> anyhow::Result<u16> {
             return Ok(port);
         }
     }
-    anyhow::bail!("no port of {ip} is free for UDP and TCP")
+    bail!("no port of {ip} is free for UDP and TCP")
 }
 
 /// Whether somebody listens on a UDP port.
-pub fn is_taken(ip: std::net::IpAddr, port: u16) -> bool {
+fn is_taken(ip: IpAddr, port: u16) -> bool {
     UdpSocket::bind((ip, port)).is_err()
 }
 

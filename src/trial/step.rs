@@ -1,7 +1,6 @@
 //! One step of a trial: the callee is registered and listens, the caller calls, faults come when they are due, and the
 //! switch is looked at meanwhile.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +11,7 @@ use serde_json::Value;
 
 use super::ground::{Ground, Started};
 use super::plan::{Fault, Scenario, Step, Transport, User};
-use super::sipp::{self, Figures, Running, Sipp};
+use super::sipp::{Figures, Running, Sipp};
 use super::verdict::{Evidence, Happened, StepResult, judge};
 use crate::ladder::{Ladder, Record};
 
@@ -81,22 +80,19 @@ struct Course<'a> {
 
 impl Course<'_> {
     fn run(&mut self, evidence: &mut Evidence) -> anyhow::Result<()> {
-        let ip = self.ground.address(self.step.transport).ip();
-        let ip = if ip.is_unspecified() { IpAddr::from([127, 0, 0, 1]) } else { ip };
         let since = self.last_ended();
         let mut callee = match (&self.step.callee, &self.step.callee_user) {
             (Some(scenario), Some(user)) => {
                 (self.tell)("registering the callee");
-                Some(self.callee(scenario, user, ip)?)
+                Some(self.callee(scenario, user)?)
             }
             _ => None,
         };
         let registered = callee.as_ref().map(Running::port);
-        let port = sipp::free_port(ip)?;
         let user = self.step.caller_user.as_ref();
         let scenario = self.step.caller.clone();
         let transport = self.step.transport;
-        let caller = self.sipp(&scenario, user, port, &self.step.caller_arguments);
+        let caller = self.sipp(&scenario, user, &self.step.caller_arguments);
         let caller = Sipp { target: self.ground.address(transport), transport, ..caller };
         let mut caller = caller.start(&self.folder("caller"))?;
         let watched = self.watch(&mut caller, callee.as_mut(), evidence);
@@ -106,7 +102,7 @@ impl Course<'_> {
             {
                 callee.stop();
             }
-            self.register(user, port, &REGISTER.replace(REGISTERED_FOR, "Expires: 0"), "unregister")?;
+            self.register(user, port, "Expires: 0", "unregister")?;
         }
         evidence.caller = caller.figures();
         evidence.caller_code = caller.ended().and_then(|status| status.code());
@@ -129,32 +125,24 @@ impl Course<'_> {
         watched
     }
 
-    /// A callee that is registered and listens.
-    fn callee(&self, scenario: &Scenario, user: &User, ip: IpAddr) -> anyhow::Result<Running> {
-        let port = sipp::free_port(ip)?;
-        self.register(user, port, REGISTER, "register")?;
+    /// A callee that listens, and is registered.
+    fn callee(&self, scenario: &Scenario, user: &User) -> anyhow::Result<Running> {
         let calls = self.step.callee_calls.unwrap_or(self.step.calls);
-        let callee = Sipp { calls, ..self.sipp(scenario, Some(user), port, &self.step.callee_arguments) };
-        let mut callee = callee.start(&self.folder("callee"))?;
-        // Its socket is announced by nothing: it is there when nobody else can take its port.
-        let began = Instant::now();
-        while !sipp::is_taken(ip, port) {
-            if callee.ended().is_some() || began.elapsed() > SLACK {
-                bail!("the callee does not listen:\n{}", callee.story());
-            }
-            thread::sleep(POLL);
-        }
+        let callee = Sipp { calls, ..self.sipp(scenario, Some(user), &self.step.callee_arguments) };
+        let callee = callee.start(&self.folder("callee"))?;
+        self.register(user, callee.port(), REGISTERED_FOR, "register")?;
         Ok(callee)
     }
 
     /// Says where the callee is, or that it is there no more.
-    fn register(&self, user: &User, port: u16, scenario: &str, folder: &str) -> anyhow::Result<()> {
+    fn register(&self, user: &User, port: u16, expires: &str, folder: &str) -> anyhow::Result<()> {
         let folder = self.folder(folder);
         std::fs::create_dir_all(&folder)?;
         let file = folder.join("register.xml");
-        std::fs::write(&file, scenario)?;
+        let contact = REGISTER_CONTACT.replace("[local_port]", &port.to_string());
+        std::fs::write(&file, REGISTER.replace(REGISTER_CONTACT, &contact).replace(REGISTERED_FOR, expires))?;
         let file = Scenario::File(file);
-        let registering = Sipp { calls: 1, timeout: REGISTER_WITHIN, ..self.sipp(&file, Some(user), port, &[]) };
+        let registering = Sipp { calls: 1, timeout: REGISTER_WITHIN, ..self.sipp(&file, Some(user), &[]) };
         let mut registering = registering.start(&folder)?;
         if wait(&mut registering, REGISTER_WITHIN + SLACK)? != Some(0) {
             bail!("the callee {} could not register:\n{}", user.name, registering.story());
@@ -162,7 +150,7 @@ impl Course<'_> {
         Ok(())
     }
 
-    fn sipp<'b>(&'b self, scenario: &Scenario, user: Option<&'b User>, port: u16, arguments: &'b [String]) -> Sipp<'b> {
+    fn sipp<'b>(&'b self, scenario: &Scenario, user: Option<&'b User>, arguments: &'b [String]) -> Sipp<'b> {
         Sipp {
             scenario: match scenario {
                 Scenario::File(path) => Scenario::File(self.place.plan_folder.join(path)),
@@ -170,7 +158,6 @@ impl Course<'_> {
             },
             target: self.ground.address(Transport::Udp),
             transport: Transport::Udp,
-            port,
             user,
             number: &self.step.number,
             domain: self.ground.domain(),
@@ -348,13 +335,15 @@ pub const fn whole(count: u64) -> f64 {
 const REGISTER: &str = include_str!("../../scenarios/sipp/register.xml");
 /// For how long, in [`REGISTER`].
 const REGISTERED_FOR: &str = "Expires: 86400";
+/// Where, in [`REGISTER`]: the callee's port, which is not the one that the registration comes from.
+const REGISTER_CONTACT: &str = "@[local_ip]:[local_port];transport=[transport]>";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn who_registers_says_for_how_long() {
-        assert!(REGISTER.contains(REGISTERED_FOR));
+    fn who_registers_says_where_and_for_how_long() {
+        assert!(REGISTER.contains(REGISTERED_FOR) && REGISTER.contains(REGISTER_CONTACT));
     }
 }
