@@ -134,6 +134,10 @@ fn media(config: &from::Media) -> media::PoolConfig {
         ip: config.ip,
         advertised_ip: config.advertised,
         ports: config.ports.clone(),
+        port_mode: match config.port_mode {
+            from::PortMode::Range => media::PortMode::Range,
+            from::PortMode::Single => media::PortMode::Single,
+        },
         media_timeout: config.timeout,
         warm_pairs,
         ..media::PoolConfig::default()
@@ -251,6 +255,8 @@ mod tests {
         let mut config = from::lab().unwrap();
         config.media.ports = 20_000..=20_015;
         assert_eq!(media(&config.media).warm_pairs, 2);
+        config.media.port_mode = from::PortMode::Single;
+        assert_eq!(media(&config.media).port_mode, media::PortMode::Single);
         config.media.ports = 0..=0;
         assert_eq!(media(&config.media).warm_pairs, WARM_PAIRS);
     }

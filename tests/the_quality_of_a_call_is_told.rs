@@ -6,7 +6,7 @@ mod support;
 use std::net::{SocketAddr, UdpSocket};
 
 use serde_json::Value;
-use support::config::Config;
+use support::config::{Config, IS_SINGLE};
 use support::party::{End, Party, end_of, sdp};
 use support::switch::Switch;
 use support::wire::media_address;
@@ -68,7 +68,7 @@ impl Ear {
         packet.extend(jitter.to_be_bytes());
         packet.extend([0; 8]);
         let rtp = self.to.expect("connected");
-        self.rtcp.send_to(&packet, SocketAddr::new(rtp.ip(), rtp.port() + 1)).expect("sent");
+        self.rtcp.send_to(&packet, SocketAddr::new(rtp.ip(), rtp.port() + u16::from(!IS_SINGLE))).expect("sent");
     }
 }
 

@@ -36,8 +36,9 @@ pub mod wav;
 
 pub use codec::{Codec, Payload};
 pub use pool::{
-    Dropped, Flow, FlowCheckpoint, FlowId, FlowSpec, FlowStats, Handshake, HandshakesHealth, Heard, Insecure,
-    MediaEvent, Member, OpenError, Owner, Pool, PoolBusy, PoolConfig, Quality, Recorded, Recording, Remote, Repeat,
-    Room, RoomFigures, RoomSounds, Secure, Side, SideStats, Source, WorkerEnd, WorkerHealth, WorkerThread,
+    ConnectError, Dropped, Flow, FlowCheckpoint, FlowId, FlowSpec, FlowStats, Handshake, HandshakesHealth, Heard,
+    Insecure, MediaEvent, Member, NoPort, OpenError, Owner, Pool, PoolBusy, PoolConfig, PortMode, Quality, Recorded,
+    Recording, Remote, Repeat, Room, RoomFigures, RoomSounds, Secure, Side, SideStats, Source, Whereabouts, WorkerEnd,
+    WorkerHealth, WorkerThread,
 };
 pub use prompt::Audio;

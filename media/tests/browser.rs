@@ -294,11 +294,11 @@ fn new_credentials_are_a_restart_that_keeps_the_keys_and_the_old_place_until_a_n
     settle(&pool, &flow);
     browser.hears(&mut callee, flow.local(Side::B));
     // Checks with what is no longer in force count for nothing.
-    let strangers = flow.stats().a.strangers;
+    let before = strangers(&pool, &flow, Side::A);
     let new = std::mem::replace(&mut browser.ice, old);
     let elsewhere = UdpSocket::bind("127.0.0.1:0").unwrap();
     browser.check(&elsewhere, flow.local(Side::A), true);
-    until(|| flow.stats().a.strangers == strangers + 1);
+    until(|| strangers(&pool, &flow, Side::A) == before + 1);
     browser.ice = new;
     browser.check(&elsewhere, flow.local(Side::A), true);
     until(|| flow.checkpoint().seen.a == elsewhere.local_addr().ok());

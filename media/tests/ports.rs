@@ -108,7 +108,7 @@ fn a_full_command_queue_refuses_and_changes_nothing_but_still_takes_a_close() {
     thread.join();
     let (_third, _events) = open(&pool);
     let (_fourth, _events) = open(&pool);
-    assert_eq!(first.connect(Side::B, Phone::new(2).remote(&[])), Err(PoolBusy));
+    assert_eq!(first.connect(Side::B, Phone::new(2).remote(&[])), Err(PoolBusy.into()));
     assert_eq!(first.checkpoint().remote.b, None);
     first.close();
     let thread = pool.start_worker(0).unwrap();

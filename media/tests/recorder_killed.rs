@@ -1,5 +1,7 @@
 //! What `kill -9` costs a recording: its last chunk at most.
 
+mod common;
+
 use media::recorder::{Recorder, RecordingSpec, repair};
 use media::wav::{self, Encoding};
 use std::path::Path;
@@ -25,7 +27,7 @@ fn after_kill_9_the_file_is_a_recording_up_to_its_last_chunk_and_repair_finds_th
     for round in 0..5 {
         let path = folder.path().join(format!("{round}.wav"));
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "a_process_that_only_records"])
+            .args(["--exact", &common::named("a_process_that_only_records")])
             .env(RECORD_TO, &path)
             .stdout(Stdio::null())
             .spawn()

@@ -31,7 +31,8 @@ fn rtp_ports_are_even_and_rtcp_ports_follow() {
     let (flow, _events) = open(&pool);
     for side in [Side::A, Side::B] {
         assert_eq!(flow.local(side).port() % 2, 0);
-        assert_eq!(flow.local_rtcp(side).port(), flow.local(side).port() + 1);
+        let after = if IS_SINGLE { 0 } else { 1 };
+        assert_eq!(flow.local_rtcp(side).port(), flow.local(side).port() + after);
     }
 }
 
@@ -72,13 +73,13 @@ fn strangers_get_nothing_and_change_nothing_before_and_after_the_first_packet() 
         stranger.send(flow.local(Side::A), 0, &[0x55; 160]);
         stranger.rtcp.send_to(&[0x80, 201, 0, 1, 0, 0, 0, 1], flow.local_rtcp(Side::A)).unwrap();
     }
-    until(|| flow.stats().a.strangers == 40);
+    until(|| strangers(&pool, &flow, Side::A) == 40);
     assert_eq!(flow.checkpoint().seen.a, None);
     let sent = caller.send(flow.local(Side::A), 0, &[1; 160]);
     assert_eq!(callee.receive().bytes, sent);
     callee.send(flow.local(Side::B), 0, &[2; 160]);
     caller.receive();
-    // From here the kernel drops them: what they send does not even reach the counter.
+    // From here the kernel drops them on a port of its own: what they send does not even reach the counter.
     for _ in 0..20 {
         stranger.send(flow.local(Side::A), 0, &[0x55; 160]);
         stranger.send(flow.local(Side::B), 0, &[0x55; 160]);
@@ -89,7 +90,8 @@ fn strangers_get_nothing_and_change_nothing_before_and_after_the_first_packet() 
     assert_eq!(caller.receive().payload, [4; 160]);
     let stats = flow.stats();
     assert_eq!((stats.a.packets_received, stats.b.packets_received), (2, 2));
-    assert_eq!((stats.a.strangers, stats.b.strangers), (40, 0));
+    assert_eq!((stats.a.strangers, stats.b.strangers), if IS_SINGLE { (0, 0) } else { (40, 0) });
+    assert_eq!(pool.health(0).dropped.strangers, if IS_SINGLE { 80 } else { 40 });
     assert!(stranger.has_nothing() && caller.has_nothing() && callee.has_nothing());
 }
 
@@ -130,7 +132,7 @@ fn a_new_negotiation_moves_a_side_and_the_old_peer_becomes_a_stranger() {
     flow.connect(Side::A, moved.remote(&[PCMU])).unwrap();
     settle(&pool, &flow);
     caller.send(flow.local(Side::A), 0, &[2; 160]);
-    until(|| flow.stats().a.strangers == 1);
+    until(|| strangers(&pool, &flow, Side::A) == 1);
     moved.send(flow.local(Side::A), 0, &[3; 160]);
     assert_eq!(callee.receive().payload, [3; 160]);
 }
@@ -158,8 +160,9 @@ fn a_side_that_has_talked_for_long_lets_nobody_else_in_and_can_still_be_moved() 
     let mut moved = Phone::new(0xa2);
     flow.connect(Side::A, moved.remote(&[PCMU])).unwrap();
     settle(&pool, &flow);
+    let before = strangers(&pool, &flow, Side::A);
     caller.send(flow.local(Side::A), 0, &[5; 160]);
-    until(|| flow.stats().a.strangers == 1);
+    until(|| strangers(&pool, &flow, Side::A) == before + 1);
     talk(&mut moved, 6);
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::error::{Finding, quoted};
-use super::model::{Algorithm, Conference, Config, VerifyClient};
+use super::model::{Algorithm, Conference, Config, PortMode, VerifyClient};
 use super::units::duration_words;
 
 /// Where each setting that was given stands, by its full name.
@@ -20,6 +20,7 @@ pub(super) fn relations(config: &Config, places: &Places, unsound: &BTreeSet<Str
     checker.credentials(config);
     checker.listeners(config);
     checker.advertised(config);
+    checker.media_ports(config);
     checker.certificates(config);
     checker.bounds(config);
     checker.conferences(config);
@@ -186,6 +187,31 @@ impl Checker<'_> {
                 self.wrong("media.advertised", what, "name the address that peers reach");
             }
             _ => {}
+        }
+    }
+
+    /// As many ports as the mode wants at least.
+    fn media_ports(&mut self, config: &Config) {
+        let media = &config.media;
+        if *media.ports.end() == 0 || !self.is_sound(&["media.ports", "media.port_mode", "media.workers"]) {
+            return;
+        }
+        let (first, last) = (u32::from(*media.ports.start()).next_multiple_of(2), u32::from(*media.ports.end()));
+        match media.port_mode {
+            PortMode::Range if first == last => {
+                let what = "the range holds no even port with its odd one, which a party takes".to_owned();
+                self.wrong("media.ports", what, "name two ports at least, or add `port_mode = \"single\"`");
+            }
+            PortMode::Range => {}
+            PortMode::Single => {
+                let cores = std::thread::available_parallelism().map_or(1, usize::from);
+                let workers = if media.workers == 0 { cores } else { media.workers };
+                let even = usize::try_from((last - first) / 2 + 1).unwrap_or(usize::MAX);
+                if even < workers {
+                    let what = format!("the range holds {even} even ports, and each of {workers} workers takes one");
+                    self.wrong("media.ports", what, "name more ports, or fewer `workers` in [media]");
+                }
+            }
         }
     }
 

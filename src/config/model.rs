@@ -15,6 +15,9 @@ use super::kind::{
 use super::schema::section;
 use media::prompt::Language;
 
+/// The words for [`PortMode`].
+const PORT_MODE: OneOf<PortMode> = OneOf(&[("range", PortMode::Range), ("single", PortMode::Single)]);
+
 /// The words for [`Srtp`].
 const SRTP: OneOf<Srtp> = OneOf(&[("require", Srtp::Require), ("prefer", Srtp::Prefer), ("never", Srtp::Never)]);
 
@@ -172,6 +175,15 @@ pub enum VerifyClient {
     Optional,
     /// Without a valid one the handshake fails.
     Required,
+}
+
+/// How calls share the ports for media.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortMode {
+    /// A pair for each party.
+    Range,
+    /// One for each worker.
+    Single,
 }
 
 /// Whether media is encrypted.
@@ -381,8 +393,12 @@ section! {
         ip: IpAddr = IP, default "\"127.0.0.1\"";
         /// The address that SDP names, where it is another one; required when `ip` is all addresses.
         advertised: Option<IpAddr> = Optional(IP), optional "\"192.0.2.10\"";
-        /// The ports of RTP and RTCP, taken in pairs.
+        /// The ports of RTP and RTCP.
         ports: RangeInclusive<u16> = PORTS, default "\"20000-29999\"";
+        /// How calls share the ports: a pair for each party ("range"), or one port for each worker ("single": the first even ones, so
+        /// that a container publishes as many as it has workers). Then the rest of the range is for who cannot share: parties behind a
+        /// NAT without ICE, and parties at one address.
+        port_mode: PortMode = PORT_MODE, default "\"range\"";
         /// How many workers move packets; 0 makes one a core.
         workers: usize = Count::new(0, 256), default "0";
         /// After how long without a packet from either side a call ends.

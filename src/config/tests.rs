@@ -189,6 +189,23 @@ fn values_out_of_their_range_are_told_with_the_range() {
 }
 
 #[test]
+fn a_range_of_media_ports_has_room_for_what_its_mode_wants() {
+    let single = |ports: &str, workers: usize| {
+        let media = format!("[media]\nports = \"{ports}\"\nport_mode = \"single\"\nworkers = {workers}\n");
+        mistakes(&format!("{RIGHT}{media}"))
+    };
+    for (ports, workers) in [("20000-20000", 1), ("20001-20002", 1), ("20000-20002", 2), ("20000-20003", 2), ("0", 9)] {
+        assert_eq!(single(ports, workers), [] as [String; 0], "{ports}");
+    }
+    let wanted = "t.toml:10:9: the range holds 2 even ports, and each of 3 workers takes one; name more ports, or fewer \
+                  `workers` in [media]";
+    assert_eq!(single("20000-20003", 3), [wanted]);
+    let wanted = "t.toml:10:9: the range holds no even port with its odd one, which a party takes; name two ports at least, \
+                  or add `port_mode = \"single\"`";
+    adding_gives("[media]\nports = \"20001-20002\"\n", &[wanted]);
+}
+
+#[test]
 fn a_misspelt_log_level_does_not_open_the_log() {
     let remedy = "write a level (error, warn, info, debug, trace, off) or levels by target, such as \"info,sip=debug\"";
     let wanted = format!("t.toml:2:7: `inof` is no log filter; {remedy}");

@@ -6,6 +6,9 @@ use std::path::Path;
 /// The lab's users: name, extension; the password of each is `<name>-secret`.
 pub const USERS: [(&str, &str); 4] = [("alice", "1001"), ("bob", "1002"), ("carol", "1003"), ("dave", "1004")];
 
+/// Sentences are said of both port modes: `all_media_goes_by_one_port.rs` includes the files of the others.
+pub const IS_SINGLE: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"all_media_goes_by_one_port");
+
 /// The domain of the lab.
 pub const DOMAIN: &str = "example.com";
 
@@ -51,6 +54,7 @@ impl Config {
             .set("media", "ip", r#""127.0.0.1""#)
             // The kernel's choice: switches of tests that run together never meet.
             .set("media", "ports", r#""0""#)
+            .set("media", "port_mode", if IS_SINGLE { r#""single""# } else { r#""range""# })
             .set("http", "listen", r#""127.0.0.1:0""#)
     }
 

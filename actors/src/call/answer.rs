@@ -2,7 +2,7 @@
 
 use media::{Side, Source};
 use sip::dialog::Dialog;
-use sip::sdp::{Carrier, Meaning, Session, State, relay_answer, relay_offer, revise};
+use sip::sdp::{Carrier, Meaning, MediaKind, Session, State, relay_answer, relay_offer, revise};
 use sip::{Message, Method, Status};
 
 use super::begin::description;
@@ -56,6 +56,7 @@ impl Work<'_> {
         }
         // Who has put the call on hold before it was answered holds it now.
         self.hear_each_other(LegId::CALLER, id);
+        self.retell(id);
     }
 
     /// Makes a leg's dialog the confirmed one of `response`. False when the response cannot make one.
@@ -289,6 +290,11 @@ impl Work<'_> {
         }
         let handshake = agreement.dtls.as_ref().map(|dtls| leg.keys.handshake(dtls));
         audio::connect(&flow, side, &agreement, secure, handshake);
+        // Where it turned out only now that the party cannot share a port, it must hear of the one that it has got.
+        let told =
+            leg.exchange.local().and_then(|ours| ours.media.iter().find(|m| m.kind == MediaKind::Audio && m.port != 0));
+        let moved = told.is_some_and(|told| told.port != flow.local(side).port());
+        leg.retell |= moved;
         let (comma, suite) = agreement.keys.as_ref().map_or(("", ""), |keys| (", ", keys.local.suite.name()));
         let flows = match (agreement.party_sends, agreement.party_hears) {
             (true, true) => "",
@@ -306,6 +312,10 @@ impl Work<'_> {
         match side {
             Side::A => facts.codec_a = Some(agreement.codec),
             Side::B => facts.codec_b = Some(agreement.codec),
+        }
+        drop(facts);
+        if moved {
+            self.retell(id);
         }
     }
 }

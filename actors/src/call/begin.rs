@@ -5,9 +5,9 @@ use sip::sdp::{Carrier, Meaning, OurKeys, Profile, RelayPolicy, Session, Srtp};
 use sip::transaction::ServerId;
 use sip::{Hop, Message, Name, Status};
 
-use super::Work;
 use super::leg::{Leg, LegId, LegState};
 use super::record::{Said, What};
+use super::{Work, media as audio};
 use crate::directory::{Destination, User};
 use crate::registrar::gruu;
 use crate::shard::Identity;
@@ -180,6 +180,13 @@ impl Work<'_> {
         };
         match self.core.shared.pool.open(owner, spec) {
             Ok(flow) => {
+                let caller = self.state.caller().map(|caller| audio::whereabouts(caller));
+                if caller.is_some_and(|whereabouts| flow.choose_port(Side::A, whereabouts).is_err()) {
+                    flow.close();
+                    let what = "not opened: the caller needs a port of its own, and none is free";
+                    self.note(None, What::Media { what: what.into() });
+                    return false;
+                }
                 let what = sip::text!["opened ", flow.local(Side::A), " and ", flow.local(Side::B)];
                 self.note(None, What::Media { what: what.into() });
                 self.state.flow = Some(flow);

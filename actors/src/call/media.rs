@@ -2,7 +2,7 @@
 
 use media::codec::{Codec, Payload};
 use media::ice::{Credentials, Ice};
-use media::{Flow, Handshake, Remote, Secure, Side, Source};
+use media::{Flow, Handshake, Remote, Secure, Side, Source, Whereabouts};
 use sip::sdp::{
     AgreedDtls, AgreedKeys, AgreedMedia, CodecSpec, IceCredentials, LocalPort, MediaKind, OurKeys, OurMedia, Profile,
     RelayPolicy, Session, State,
@@ -30,7 +30,37 @@ pub fn ours(flow: &Flow, leg: &Leg, shape: Option<&Session>) -> OurMedia {
     let keys = leg.keys.ours(theirs, leg.profile);
     let web = (keys.profile == Profile::Dtls).then(|| leg.keys.web((flow.id(), leg.side), asks));
     let keys = OurKeys { web, ..keys };
-    ours_at(flow, leg.side, leg.session_id, keys, shape)
+    // A party that cannot be told from others on a shared port is told one of its own, while there is one.
+    let placed = flow.choose_port(leg.side, whereabouts(leg)).is_ok();
+    let mut ours = ours_at(flow, leg.side, leg.session_id, keys, shape);
+    if !placed {
+        ours.ports.clear();
+    }
+    ours
+}
+
+/// What is known of where the media of a leg's party is.
+pub fn whereabouts(leg: &Leg) -> Whereabouts {
+    let theirs = leg.exchange.pending_offer().or_else(|| leg.their_description());
+    let keys = leg.keys.ours(theirs, leg.profile);
+    let Some(theirs) = theirs else {
+        return match (keys.profile, leg.bound) {
+            (Profile::Dtls, _) => Whereabouts::Checked,
+            (_, true) => Whereabouts::BehindNat,
+            (_, false) => Whereabouts::Unknown,
+        };
+    };
+    let Some(section) = theirs.media.iter().find(|m| m.kind == MediaKind::Audio && m.port != 0) else {
+        return Whereabouts::Unknown;
+    };
+    if keys.profile == Profile::Dtls && theirs.is_found_by_ice(section) {
+        return Whereabouts::Checked;
+    }
+    match theirs.rtp_target(section) {
+        None => Whereabouts::Unknown,
+        Some(rtp) if is_behind_nat(rtp, leg.hop.remote) => Whereabouts::BehindNat,
+        Some(rtp) => Whereabouts::At { rtp, rtcp: theirs.rtcp_target(section).filter(|_| !section.rtcp_mux()) },
+    }
 }
 
 /// As [`ours`], for a party that has no leg yet.
@@ -71,8 +101,8 @@ pub fn agreement(stream: &AgreedMedia, seen: SocketAddr) -> Option<AudioAgreemen
     let credentials =
         |ours: &IceCredentials| Credentials { ufrag: ours.ufrag.to_string(), password: ours.password.to_string() };
     let ice = stream.ice.as_ref().map(|ice| Ice { local: credentials(&ice.local), remote: credentials(&ice.remote) });
-    let behind_nat = stream.remote_rtp.ip() != seen.ip() && !stream.remote_rtp.ip().is_unspecified();
-    let rtp = if behind_nat && is_private(stream.remote_rtp) {
+    let behind_nat = is_behind_nat(stream.remote_rtp, seen);
+    let rtp = if behind_nat {
         // A private address that is not where the phone is: its packets come from its NAT, whose address is the
         // signalled one that counts.
         SocketAddr::new(seen.ip(), stream.remote_rtp.port())
@@ -84,7 +114,7 @@ pub fn agreement(stream: &AgreedMedia, seen: SocketAddr) -> Option<AudioAgreemen
             rtp,
             rtcp: stream.remote_rtcp,
             rtcp_mux: stream.rtcp_mux,
-            behind_nat: behind_nat && is_private(stream.remote_rtp),
+            behind_nat,
             receive: stream.send,
             send: stream.receive,
             payloads: payloads(stream),
@@ -114,6 +144,11 @@ pub fn passes(one: &AudioAgreement, other: &AudioAgreement, coded: &[CodecSpec])
     shared || mine.iter().any(known) && theirs.iter().any(known)
 }
 
+/// Whether a media address is one in a network of its own, seen from where the signalling comes from.
+fn is_behind_nat(rtp: SocketAddr, seen: SocketAddr) -> bool {
+    rtp.ip() != seen.ip() && !rtp.ip().is_unspecified() && is_private(rtp)
+}
+
 fn is_private(address: SocketAddr) -> bool {
     match address {
         SocketAddr::V4(v4) => v4.ip().is_private() || v4.ip().is_link_local(),
@@ -136,11 +171,11 @@ fn payloads(stream: &AgreedMedia) -> SmallVec<[Payload; 4]> {
     stream.payloads.iter().map(|p| of(p, false)).chain(stream.telephone_event.iter().map(|p| of(p, true))).collect()
 }
 
-/// Tells the pool where the party on `side` is. A refusal (the worker's queue is full) is logged: the pool's counters
-/// show it, and the next change repeats it.
+/// Tells the pool where the party on `side` is. A refusal (the worker's queue is full, or no port for a party that cannot share
+/// one) is logged: the pool's counters show it, and the next change repeats it.
 pub fn connect(flow: &Flow, side: Side, agreement: &AudioAgreement, secure: Option<Secure>, dtls: Option<Handshake>) {
-    if flow.connect(side, Remote { secure, dtls, ..agreement.remote.clone() }).is_err() {
-        tracing::warn!(flow = ?flow.id(), "the media worker is too busy to connect a side");
+    if let Err(error) = flow.connect(side, Remote { secure, dtls, ..agreement.remote.clone() }) {
+        tracing::warn!(flow = ?flow.id(), ?side, %error, "a side is not connected");
     }
 }
 

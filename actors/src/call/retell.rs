@@ -1,4 +1,5 @@
-//! A party is offered anew what the other one speaks: what it was told before is not what the other has come to say.
+//! A party is offered anew what the other one speaks: what it was told before is not what the other has come to say. Or it is told
+//! another port of ours: its answer has shown that it cannot be told from others on the one that they share.
 //!
 //! An answer that the caller has from one phone, in a reliable 18x, stands (RFC 6337 section 3.1.1), and then another
 //! phone picks up with another codec; or one narrows its codecs before the answer. Until the re-INVITE is answered the
@@ -60,7 +61,10 @@ impl Work<'_> {
                 && leg.server.is_none()
                 && !leg.ack_due
         });
-        if !idle {
+        // Not before the other one has a description in force.
+        let other = self.state.other(id).and_then(|other| self.state.leg(other));
+        let settled = other.is_none_or(|other| other.exchange.remote().is_some());
+        if !idle || !settled {
             return;
         }
         match self.retelling(id) {

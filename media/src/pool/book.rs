@@ -1,7 +1,7 @@
 //! The book: what the pool knows of every flow beside the worker that serves it, so that a worker's death loses nothing.
 
 use super::counters::{SideCounters, Vitals};
-use super::ports::PortPair;
+use super::port::{Port, SharedPort, Spots};
 use super::sys::Bell;
 use super::vocabulary::{FlowId, OpenError, Owner, PoolBusy, Recording, Remote, Side, Sides, Source};
 use crate::codec::Payload;
@@ -33,6 +33,8 @@ pub struct Seat {
     /// Something is in the queue: a worker that turns for a packet takes no lock to see that nothing is.
     pub waiting: AtomicBool,
     pub bell: Bell,
+    /// The port that its flows share, where they share one.
+    pub shared: Option<Arc<SharedPort>>,
     /// The bell was rung and the worker has not come yet: nobody needs to ring again.
     pub rung: AtomicBool,
     pub book: Mutex<Book>,
@@ -46,12 +48,13 @@ pub struct Seat {
 }
 
 impl Seat {
-    pub fn new(number: u16) -> io::Result<Seat> {
+    pub fn new(number: u16, shared: Option<Arc<SharedPort>>) -> io::Result<Seat> {
         Ok(Seat {
             number,
             queue: Mutex::new(Vec::new()),
             waiting: AtomicBool::new(false),
             bell: Bell::new()?,
+            shared,
             rung: AtomicBool::new(false),
             book: Mutex::default(),
             vitals: Vitals::default(),
@@ -167,9 +170,11 @@ pub struct FlowRecord {
     pub owner: Owner,
     pub media_timeout: Duration,
     /// Addresses that peers are told, RTP and RTCP.
-    pub local: Sides<(SocketAddr, SocketAddr)>,
+    pub local: Mutex<Sides<(SocketAddr, SocketAddr)>>,
     /// Taken out when the flow closes.
-    pub pairs: Mutex<Option<Sides<Arc<PortPair>>>>,
+    pub ports: Mutex<Option<Sides<Port>>>,
+    /// The port that a side without one of its own shares.
+    pub shared: Option<Arc<SharedPort>>,
     pub wanted: Mutex<Wanted>,
     /// A worker has had it: what lies in its sockets is its own, and they may be connected.
     pub admitted: AtomicBool,
@@ -215,6 +220,8 @@ pub struct WantedSide {
     /// Where its packets really come from: set once by the worker, cleared by a new negotiation.
     pub seen: Option<SocketAddr>,
     pub seen_rtcp: Option<SocketAddr>,
+    /// Addresses that are claimed for it on the shared port.
+    pub spots: Spots,
     /// [`super::MediaEvent::FirstPacket`] was told.
     pub heard: bool,
 }
@@ -228,6 +235,7 @@ impl Default for WantedSide {
             source_serial: 0,
             seen: None,
             seen_rtcp: None,
+            spots: Spots::new(),
             heard: false,
         }
     }
@@ -248,6 +256,15 @@ impl FlowRecord {
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (self.owner.events)(self.owner.key, event)));
         if told.is_err() {
             tracing::error!(flow = ?self.id, ?event, "the owner of a flow panicked over an event");
+        }
+    }
+
+    /// Gives up what is claimed on the shared port; the flow is closed and claims nothing more.
+    pub fn release_spots(&self) {
+        let Some(shared) = &self.shared else { return };
+        let mut wanted = self.wanted.lock();
+        for side in [Side::A, Side::B] {
+            shared.release(&std::mem::take(&mut wanted.sides.get_mut(side).spots), self.id, side);
         }
     }
 

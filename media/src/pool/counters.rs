@@ -19,6 +19,11 @@ impl Counter {
         self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
     }
 
+    /// What was added too soon.
+    pub fn take(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_sub(n), Relaxed);
+    }
+
     #[inline]
     pub fn set(&self, n: u64) {
         self.0.store(n, Relaxed);

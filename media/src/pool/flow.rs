@@ -3,7 +3,10 @@
 use super::Inner;
 use super::book::{FlowRecord, Seat, Wanted};
 use super::counters::FlowStats;
-use super::vocabulary::{FlowCheckpoint, FlowId, PoolBusy, Recording, Remote, Side, Sides, Source};
+use super::port::{Port, SharedPort, Spot, Spots};
+use super::vocabulary::{
+    ConnectError, FlowCheckpoint, FlowId, NoPort, PoolBusy, Recording, Remote, Side, Sides, Source, Whereabouts,
+};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,21 +26,97 @@ impl Flow {
         self.record.id
     }
 
-    /// The RTP address to put into the SDP that this side gets.
+    /// The RTP address to put into the SDP that this side gets. [`Flow::choose_port`] and [`Flow::connect`] may change it.
     pub fn local(&self, side: Side) -> SocketAddr {
-        self.record.local.get(side).0
+        self.record.local.lock().get(side).0
     }
 
-    /// The RTCP address of this side: the port after the RTP port.
+    /// The RTCP address of this side: the port after the RTP port, or on a shared port the same.
     pub fn local_rtcp(&self, side: Side) -> SocketAddr {
-        self.record.local.get(side).1
+        self.record.local.lock().get(side).1
     }
 
-    /// Tells where a side is and what it speaks; again after every new negotiation. A new RTP address is learned anew.
+    /// Sees to it that the side has a port at which a party can be told from others: the shared one where its address will do that,
+    /// else a pair of its own. With a pair of its own, nothing changes. A party that was told another port must be told anew.
     ///
     /// # Errors
-    /// [`PoolBusy`]: the worker's queue is full, and nothing was changed.
-    pub fn connect(&self, side: Side, remote: Remote) -> Result<(), PoolBusy> {
+    /// [`NoPort`]; nothing was changed.
+    pub fn choose_port(&self, side: Side, whereabouts: Whereabouts) -> Result<(), NoPort> {
+        let shared = match self.record.ports.lock().as_ref().map(|ports| ports.get(side).clone()) {
+            Some(Port::Shared(shared)) => shared,
+            Some(Port::Own(_)) | None => return Ok(()),
+        };
+        if self.can_share(&shared, side, whereabouts) {
+            return Ok(());
+        }
+        let now = self.pool.now();
+        let pair = self.pool.ports.lock().take(now, self.seat.number).map_err(|error| {
+            tracing::warn!(flow = ?self.id(), ?side, %error, "a side that cannot share a port has none");
+            NoPort
+        })?;
+        let addresses = self.pool.addresses(&Port::Own(Arc::clone(&pair)));
+        {
+            let mut ports = self.record.ports.lock();
+            match ports.as_mut().map(|ports| ports.get_mut(side)) {
+                Some(port @ Port::Shared(_)) => *port = Port::Own(pair),
+                // Closed, or moved by somebody else at the same time.
+                _ => {
+                    drop(ports);
+                    self.pool.ports.lock().give_back(pair, now);
+                    return Ok(());
+                }
+            }
+        }
+        *self.record.local.lock().get_mut(side) = addresses;
+        // One entry a flow: the worker must hear of it.
+        let _always_room = self.seat.change(&self.record, usize::MAX, |wanted| {
+            shared.release(&std::mem::take(&mut wanted.sides.get_mut(side).spots), self.record.id, side);
+        });
+        self.seat.ring();
+        Ok(())
+    }
+
+    /// Claims where the party is, and gives up what was claimed before; false if somebody else's party is there, or if nobody
+    /// knows.
+    fn can_share(&self, shared: &SharedPort, side: Side, whereabouts: Whereabouts) -> bool {
+        let mut wanted = self.record.wanted.lock();
+        let (closed, wanted) = (wanted.closed, wanted.sides.get_mut(side));
+        let had_ice = wanted.remote.as_ref().is_some_and(|remote| remote.ice.is_some());
+        let spots: Spots = match whereabouts {
+            _ if closed => return true,
+            Whereabouts::Unknown => return true,
+            Whereabouts::BehindNat => return false,
+            // What its checks have shown stays its own.
+            Whereabouts::Checked if had_ice => return true,
+            Whereabouts::Checked => Spots::new(),
+            Whereabouts::At { rtp, rtcp } => {
+                // Nothing comes from where nobody is: a party on hold, of old.
+                let real = |place: &SocketAddr| !place.ip().is_unspecified() && place.port() != 0;
+                [Some(rtp), rtcp].into_iter().flatten().filter(real).map(Spot::from).collect()
+            }
+        };
+        let id = self.record.id;
+        let others = spots.iter().position(|spot| !shared.claim(*spot, id, side));
+        let (unwanted, fits) = match others {
+            Some(other) => (spots.get(..other).unwrap_or_default(), false),
+            None => (&wanted.spots[..], true),
+        };
+        let kept = if fits { &spots[..] } else { &wanted.spots[..] };
+        let gone: Spots = unwanted.iter().copied().filter(|spot| !kept.contains(spot)).collect();
+        shared.release(&gone, id, side);
+        if fits {
+            wanted.spots = spots;
+        }
+        fits
+    }
+
+    /// Tells where a side is and what it speaks; again after every new negotiation. A new RTP address is learned anew. The side's
+    /// port is another afterwards where the party cannot share one ([`Flow::choose_port`]).
+    ///
+    /// # Errors
+    /// See [`ConnectError`]; nothing was changed.
+    pub fn connect(&self, side: Side, remote: Remote) -> Result<(), ConnectError> {
+        self.choose_port(side, Whereabouts::of(&remote))?;
         self.change(|wanted| {
             let wanted = wanted.sides.get_mut(side);
             // The first packet wakes the worker by itself, and what is waiting is done before it is judged. A socket that is
@@ -56,7 +135,8 @@ impl Flow {
             wanted.remote = Some(remote);
             wanted.remote_serial = wanted.remote_serial.wrapping_add(1);
             urgent
-        })
+        })?;
+        Ok(())
     }
 
     /// Chooses what a side hears, in the first of its codecs that the pool speaks ([`crate::Payload::sound_hz`]); a side
@@ -130,7 +210,7 @@ impl Flow {
         let (a, b) = (&wanted.sides.a, &wanted.sides.b);
         FlowCheckpoint {
             id: self.record.id,
-            local: Sides { a: self.record.local.a.0, b: self.record.local.b.0 },
+            local: Sides { a: self.local(Side::A), b: self.local(Side::B) },
             remote: Sides { a: a.remote.clone(), b: b.remote.clone() },
             source: Sides { a: a.source.clone(), b: b.source.clone() },
             seen: Sides { a: a.seen, b: b.seen },
@@ -141,6 +221,9 @@ impl Flow {
 
 impl std::fmt::Debug for Flow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Flow").field("id", &self.record.id).field("local", &self.record.local).finish_non_exhaustive()
+        f.debug_struct("Flow")
+            .field("id", &self.record.id)
+            .field("local", &*self.record.local.lock())
+            .finish_non_exhaustive()
     }
 }

@@ -223,8 +223,8 @@ impl Open {
         let Some(record) = self.record.upgrade() else { return };
         let mut send = |packet: &[u8]| {
             // Under the lock, so that a flow that closes gives its ports back whole.
-            if let Some(pairs) = record.pairs.lock().as_ref() {
-                let _lost = pairs.get(self.side).rtp.send_to(packet, self.peer);
+            if let Some(ports) = record.ports.lock().as_ref() {
+                let _lost = ports.get(self.side).rtp().send_to(packet, self.peer);
             }
         };
         let stepped = catch_unwind(AssertUnwindSafe(|| step(Instant::now(), &self.association, &mut send)));

@@ -62,6 +62,7 @@ mod book;
 mod counters;
 mod flow;
 mod handshakes;
+mod port;
 mod ports;
 mod quality;
 mod room;
@@ -75,8 +76,9 @@ pub use handshakes::HandshakesHealth;
 pub use quality::{Heard, Quality};
 pub use room::{Member, Room, RoomFigures, RoomSounds};
 pub use vocabulary::{
-    FlowCheckpoint, FlowId, FlowSpec, Handshake, Insecure, MediaEvent, OpenError, Owner, PAYLOADS_MAX, PoolBusy,
-    PoolConfig, Recorded, Recording, Remote, Repeat, Secure, Side, Sides, Source,
+    ConnectError, FlowCheckpoint, FlowId, FlowSpec, Handshake, Insecure, MediaEvent, NoPort, OpenError, Owner,
+    PAYLOADS_MAX, PoolBusy, PoolConfig, PortMode, Recorded, Recording, Remote, Repeat, Secure, Side, Sides, Source,
+    Whereabouts,
 };
 pub use worker::{WorkerEnd, WorkerThread};
 
@@ -85,7 +87,8 @@ use book::{Command, FlowRecord, Marks, Seat, Wanted, WantedSide};
 use counters::SideCounters;
 use handshakes::Handshakes;
 use parking_lot::Mutex;
-use ports::{PortPair, Ports};
+use port::Port;
+use ports::Ports;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -117,6 +120,13 @@ impl Inner {
     /// The pool's clock: time since it was made.
     fn now(&self) -> Duration {
         self.start.elapsed()
+    }
+
+    /// What peers are told of a port, for RTP and RTCP.
+    fn addresses(&self, port: &Port) -> (SocketAddr, SocketAddr) {
+        let ip = self.config.advertised_ip.unwrap_or(self.config.ip);
+        let (rtp, rtcp) = port.numbers();
+        (SocketAddr::new(ip, rtp), SocketAddr::new(ip, rtcp))
     }
 }
 
@@ -172,9 +182,11 @@ impl Pool {
         let workers =
             u16::try_from(workers).map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "too many workers"))?;
         sys::raise_descriptor_limit();
+        let port::Bound { shared, rest } = port::bind(config.port_mode, config.ip, &config.ports, workers)?;
+        let seats = (0..workers).zip(shared).map(|(number, shared)| Seat::new(number, shared).map(Arc::new));
         let inner = Arc::new(Inner {
-            ports: Mutex::new(Ports::new(config.ip, &config.ports, workers, config.warm_pairs, config.idle_pairs)?),
-            seats: (0..workers).map(|number| Seat::new(number).map(Arc::new)).collect::<io::Result<_>>()?,
+            seats: seats.collect::<io::Result<_>>()?,
+            ports: Mutex::new(Ports::new(config.ip, &rest, workers, config.warm_pairs, config.idle_pairs)?),
             start: Instant::now(),
             cname: format!("{:024x}", rand::random::<u128>() >> 32),
             identity: Arc::new(Identity::fresh().map_err(io::Error::other)?),
@@ -261,7 +273,7 @@ impl Pool {
         self.inner.handshakes.health()
     }
 
-    /// Opens a flow: two port pairs, on the worker with the fewest flows or on the one in `spec`. Never blocks.
+    /// Opens a flow: a port for each side ([`PortMode`]), on the worker with the fewest flows or on the one in `spec`. Never blocks.
     ///
     /// # Errors
     /// See [`OpenError`]; nothing is held after an error.
@@ -270,18 +282,20 @@ impl Pool {
             Some(number) => self.inner.seats.get(usize::from(number)).ok_or(OpenError::NoSuchWorker(number))?,
             None => self.idlest_seat().ok_or(OpenError::NoSuchWorker(0))?,
         };
-        let pairs = self.lend_two(seat.number)?;
-        let local = Sides { a: self.addresses(&pairs.a), b: self.addresses(&pairs.b) };
+        let ports = self.lend_two(seat)?;
+        let local = Sides { a: self.inner.addresses(&ports.a), b: self.inner.addresses(&ports.b) };
         // A pair that the worker's thread does not watch yet would not wake it for a packet.
         let epoch = seat.epoch.load(Ordering::SeqCst);
-        let watched = [&pairs.a, &pairs.b].iter().all(|pair| pair.watched.load(Ordering::SeqCst) == epoch);
-        let mut pairs = Some(pairs);
+        let pairs = [&ports.a, &ports.b].into_iter().filter_map(Port::own);
+        let watched = pairs.into_iter().all(|pair| pair.watched.load(Ordering::SeqCst) == epoch);
+        let mut ports = Some(ports);
         let inserted = seat.book.lock().insert(|slot, generation| FlowRecord {
             id: FlowId { worker: seat.number, slot, generation },
             owner,
             media_timeout: spec.media_timeout.unwrap_or(self.inner.config.media_timeout),
-            local,
-            pairs: Mutex::new(pairs.take()),
+            local: Mutex::new(local),
+            ports: Mutex::new(ports.take()),
+            shared: seat.shared.clone(),
             wanted: Mutex::new(Wanted { closed: false, sides: Sides::<WantedSide>::default(), recording: None }),
             admitted: AtomicBool::new(false),
             dirty: AtomicBool::new(false),
@@ -294,15 +308,14 @@ impl Pool {
             Ok(()) => Ok(record),
             Err(PoolBusy) => {
                 let _owner_dropped_without_the_lock = seat.book.lock().remove(record.id);
-                pairs = record.pairs.lock().take();
+                ports = record.ports.lock().take();
                 Err(OpenError::WorkerBusy)
             }
         });
-        if let Some(unused) = pairs {
-            let now = self.inner.now();
-            let mut ports = self.inner.ports.lock();
-            ports.give_back(unused.a, now);
-            ports.give_back(unused.b, now);
+        for unused in ports.into_iter().flat_map(|ports| [ports.a, ports.b]) {
+            if let Port::Own(pair) = unused {
+                self.inner.ports.lock().give_back(pair, self.inner.now());
+            }
         }
         if opened.is_ok() && !watched {
             seat.ring();
@@ -361,22 +374,20 @@ impl Pool {
         }
     }
 
-    fn lend_two(&self, home: u16) -> Result<Sides<Arc<PortPair>>, OpenError> {
+    fn lend_two(&self, seat: &Seat) -> Result<Sides<Port>, OpenError> {
+        if let Some(shared) = &seat.shared {
+            return Ok(Sides { a: Port::Shared(Arc::clone(shared)), b: Port::Shared(Arc::clone(shared)) });
+        }
         let now = self.inner.now();
         let mut ports = self.inner.ports.lock();
-        let a = ports.take(now, home)?;
-        match ports.take(now, home) {
-            Ok(b) => Ok(Sides { a, b }),
+        let a = ports.take(now, seat.number)?;
+        match ports.take(now, seat.number) {
+            Ok(b) => Ok(Sides { a: Port::Own(a), b: Port::Own(b) }),
             Err(error) => {
                 ports.give_back(a, now);
                 Err(error)
             }
         }
-    }
-
-    fn addresses(&self, pair: &PortPair) -> (SocketAddr, SocketAddr) {
-        let ip = self.inner.config.advertised_ip.unwrap_or(self.inner.config.ip);
-        (SocketAddr::new(ip, pair.rtp_port), SocketAddr::new(ip, pair.rtp_port | 1))
     }
 }
 

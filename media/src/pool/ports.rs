@@ -74,7 +74,7 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Plans the range for so many workers and binds the warm pairs.
+    /// Plans the range for so many workers and binds the warm pairs; of an empty range there are none to be had.
     pub fn new(
         ip: IpAddr,
         range: &RangeInclusive<u16>,
@@ -85,7 +85,7 @@ impl Ports {
         let kernel_picks = *range.start() == 0 && *range.end() == 0;
         let mut numbers: Vec<u16> =
             range.clone().filter(|port| port % 2 == 0 && *port != 0 && port < range.end()).collect();
-        if numbers.is_empty() && !kernel_picks {
+        if numbers.is_empty() && !kernel_picks && !range.is_empty() {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "the media port range holds no even port with its odd one",
@@ -261,7 +261,7 @@ fn bind_pair(ip: IpAddr, rtp_port: u16) -> io::Result<(UdpSocket, UdpSocket)> {
 }
 
 /// An even port near one that the kernel finds free; whether the pair is free shows when it is bound.
-fn even_port_of_the_kernel(ip: IpAddr) -> io::Result<u16> {
+pub fn even_port_of_the_kernel(ip: IpAddr) -> io::Result<u16> {
     Ok(UdpSocket::bind(SocketAddr::new(ip, 0))?.local_addr()?.port() & !1)
 }
 

@@ -1,6 +1,10 @@
 //! The system calls that the standard library does not have: epoll, eventfd, timerfd, disconnecting a socket, pinning a
-//! thread, and its CPU clock. The only `unsafe` of the crate; every call passes memory that the call site owns.
+//! thread, its CPU clock, and datagrams in batches. The only `unsafe` of the crate; every call passes memory that the call site owns.
 #![allow(unsafe_code)]
+
+mod batch;
+
+pub use batch::{INBOX_MAX, Inbox, Outbox, ready_for_batches};
 
 use std::fs::File;
 use std::io::{self, Read, Write};

@@ -28,6 +28,8 @@ pub struct PoolConfig {
     /// Ports for media; an RTP port is even and its RTCP port the odd one after it (RFC 3550 section 11).
     /// `0..=0` lets the kernel find free pairs, for tests.
     pub ports: RangeInclusive<u16>,
+    /// How flows share them.
+    pub port_mode: PortMode,
     /// A side that should send and is silent this long ends its flow's peace; zero means never.
     pub media_timeout: Duration,
     /// A side with ICE that neither checks nor is heard this long is sent nothing more (RFC 7675).
@@ -47,11 +49,54 @@ impl Default for PoolConfig {
             ip: IpAddr::from([127, 0, 0, 1]),
             advertised_ip: None,
             ports: 20_000..=29_999,
+            port_mode: PortMode::Range,
             media_timeout: Duration::from_secs(30),
             consent: CONSENT,
             warm_pairs: 128,
             idle_pairs: Duration::from_secs(60),
             commands_max: 4096,
+        }
+    }
+}
+
+/// How flows share the ports for media.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PortMode {
+    /// A pair a side.
+    #[default]
+    Range,
+    /// All sides of a worker on one port, the first even ones of the range. A side that cannot share has a pair of its own from the
+    /// rest of the range: one behind a NAT without ICE, and one whose party is at an address that another side's party has.
+    Single,
+}
+
+/// What is known of where a party is, when the port that it is told is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// Nothing yet.
+    Unknown,
+    /// Where its checks say (ICE).
+    Checked,
+    /// Behind a NAT, which shows with its first packet.
+    BehindNat,
+    /// There.
+    At {
+        /// Where its RTP comes from.
+        rtp: SocketAddr,
+        /// Where its RTCP comes from, if from elsewhere.
+        rtcp: Option<SocketAddr>,
+    },
+}
+
+impl Whereabouts {
+    /// As negotiated.
+    pub fn of(remote: &Remote) -> Whereabouts {
+        let after = || SocketAddr::new(remote.rtp.ip(), remote.rtp.port().saturating_add(1));
+        match (remote.ice.is_some(), remote.behind_nat, remote.rtcp_mux) {
+            (true, ..) => Whereabouts::Checked,
+            (false, true, _) => Whereabouts::BehindNat,
+            (false, false, true) => Whereabouts::At { rtp: remote.rtp, rtcp: None },
+            (false, false, false) => Whereabouts::At { rtp: remote.rtp, rtcp: Some(remote.rtcp.unwrap_or_else(after)) },
         }
     }
 }
@@ -327,6 +372,22 @@ pub enum OpenError {
     #[error("media socket")]
     Io(#[from] std::io::Error),
 }
+
+/// Why a side was not connected; nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// The worker's command queue is full.
+    #[error(transparent)]
+    Busy(#[from] PoolBusy),
+    /// Its party cannot share a port.
+    #[error(transparent)]
+    NoPort(#[from] NoPort),
+}
+
+/// A party that cannot share a port with others has none: every pair of the range is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the party needs a media port of its own, and every pair of the range is in use")]
+pub struct NoPort;
 
 /// The worker's command queue is full; nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

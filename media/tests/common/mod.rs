@@ -2,7 +2,9 @@
 #![allow(dead_code)] // every test file uses its own part
 
 use media::rtp::Header;
-use media::{Codec, Flow, FlowSpec, MediaEvent, Owner, Payload, Pool, PoolConfig, Remote, Side, WorkerThread};
+use media::{
+    Codec, Flow, FlowSpec, MediaEvent, Owner, Payload, Pool, PoolConfig, PortMode, Remote, Side, WorkerThread,
+};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -18,8 +20,18 @@ pub fn events(pt: u8) -> Payload {
     Payload::new(pt, Codec::TelephoneEvent, 8000)
 }
 
+/// The sentences are said of both modes: `single_port.rs` includes the files of the others.
+pub const IS_SINGLE: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"single_port");
+
+/// A test of the file that has this module, as the test harness knows it.
+pub fn named(test: &str) -> String {
+    let here = module_path!().trim_end_matches("common");
+    format!("{}{test}", here.split_once("::").map_or("", |(_, inside)| inside))
+}
+
 pub fn config() -> PoolConfig {
-    PoolConfig { workers: 1, ports: 0..=0, warm_pairs: 4, ..PoolConfig::default() }
+    let port_mode = if IS_SINGLE { PortMode::Single } else { PortMode::Range };
+    PoolConfig { workers: 1, ports: 0..=0, port_mode, warm_pairs: 4, ..PoolConfig::default() }
 }
 
 /// A pool with its threads running; the handles are those of the workers.
@@ -155,6 +167,12 @@ pub fn settle(pool: &Pool, flow: &Flow) {
     marker.close();
     until(|| pool.adopt(marker.id()).is_none());
     assert!(pool.health(usize::from(worker)).flows <= before);
+}
+
+/// Packets of strangers to a side. A shared port has no side for them: there they are its worker's.
+pub fn strangers(pool: &Pool, flow: &Flow, side: Side) -> u64 {
+    let of_side = flow.stats().get(side).strangers;
+    if IS_SINGLE { pool.health(usize::from(flow.id().worker)).dropped.strangers } else { of_side }
 }
 
 /// Waits for something that another thread does.

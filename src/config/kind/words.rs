@@ -183,7 +183,7 @@ pub const TOKEN: Words<Secret> = Words {
 pub const PORTS: Words<RangeInclusive<u16>> = Words {
     words: "a range of ports such as \"20000-29999\", or \"0\" to let the kernel pick",
     parse: |text| {
-        let remedy = "write \"20000-29999\" (first and last port, from 1024, at least two) or \"0\"";
+        let remedy = "write \"20000-29999\" (first and last port, from 1024, with an even one) or \"0\"";
         let fault = |what| Err(fault(text, what, remedy));
         if text == "0" {
             return Ok(0..=0);
@@ -192,9 +192,13 @@ pub const PORTS: Words<RangeInclusive<u16>> = Words {
         let Some((first, last)) = ends else {
             return fault("no range of ports");
         };
-        // RTP takes an even port and RTCP the next one (RFC 3550 section 11).
+        // RTP takes an even port (RFC 3550 section 11).
         let first_even: u32 = u32::from(first).next_multiple_of(2);
-        if first >= 1024 && first_even < u32::from(last) { Ok(first..=last) } else { fault("no usable range of ports") }
+        if first >= 1024 && first_even <= u32::from(last) {
+            Ok(first..=last)
+        } else {
+            fault("no usable range of ports")
+        }
     },
     json: |ports| {
         if *ports.end() == 0 { json!("0") } else { json!(format!("{}-{}", ports.start(), ports.end())) }

@@ -2,17 +2,20 @@
 
 use super::super::book::FlowRecord;
 use super::super::handshakes::Job;
+use super::super::port::{Port, Spots};
 use super::super::ports::PortPair;
 use super::super::vocabulary::{MediaEvent, Secure, Side, Sides};
 use super::super::{Inner, sys};
 use super::entry::{Entry, Guard, Lanes, Route, SideState, Stream, keys_of, voice_of};
 use super::play::{Playing, note_progress};
+use super::shared::{At, Outlet, Peers, Share};
 use super::{BURST_MAX, Place, Token, Worker};
 use crate::dtmf::EventReceiver;
 use crate::prompt;
 use crate::srtp::{Opener, Sealer};
 use smallvec::SmallVec;
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -34,9 +37,12 @@ impl Worker<'_> {
             self.close(record, now);
             return record.tell(MediaEvent::Lost);
         }
+        if let Err(error) = self.follow_ports(record) {
+            tracing::error!(flow = ?record.id, %error, "a side does not get its own port");
+        }
         let pool = self.pool;
-        if let Some(entry) = self.entry(record.id.slot) {
-            negotiate(pool, entry, now);
+        if let Some(Some(entry)) = self.flows.get_mut(record.id.slot as usize) {
+            negotiate(pool, entry, &mut self.peers, now);
             choose_sources(entry);
             choose_recording(entry);
         }
@@ -51,26 +57,13 @@ impl Worker<'_> {
         if self.flows.get(slot).is_some_and(|entry| entry.as_ref().is_some_and(|entry| entry.record.id == record.id)) {
             return Ok(());
         }
-        let Some(pairs) =
-            record.pairs.lock().as_ref().map(|pairs| Sides { a: Arc::clone(&pairs.a), b: Arc::clone(&pairs.b) })
-        else {
+        let Some(ports) = record.ports.lock().clone() else {
             return Err(io::Error::new(io::ErrorKind::NotConnected, "the flow has no ports any more"));
         };
         let again = record.admitted.swap(true, Ordering::SeqCst);
-        for (side, pair) in [(Side::A, &pairs.a), (Side::B, &pairs.b)] {
-            if again {
-                // A predecessor may have connected it to a peer that has been negotiated away since.
-                sys::disconnect(&pair.rtp)?;
-            } else if pair.watched.load(Ordering::SeqCst) != self.epoch {
-                // Nobody has thrown away what came to it.
-                discard_leftovers(pair);
-            }
-            self.watch(pair)?;
-            if let Some(place) = self.places.get_mut(pair.place as usize) {
-                place.flow = Some((record.id.slot, side));
-            }
-        }
-        let sides = Sides { a: new_side(record, Side::A, pairs.a, now), b: new_side(record, Side::B, pairs.b, now) };
+        let a = self.outlet(ports.a, At { slot: record.id.slot, side: Side::A }, again)?;
+        let b = self.outlet(ports.b, At { slot: record.id.slot, side: Side::B }, again)?;
+        let sides = Sides { a: new_side(record, Side::A, a, now), b: new_side(record, Side::B, b, now) };
         if self.flows.len() <= slot {
             self.flows.resize_with(slot + 1, || None);
         }
@@ -84,6 +77,49 @@ impl Worker<'_> {
                 in_room: false,
                 recording: None,
             }));
+        }
+        Ok(())
+    }
+
+    /// Opens the port of a side; `again` says that a predecessor had it already.
+    fn outlet(&mut self, port: Port, at: At, again: bool) -> io::Result<Outlet> {
+        let pair = match (port, &self.shared) {
+            (Port::Own(pair), _) => pair,
+            (Port::Shared(_), Some(shared)) => return Ok(Outlet::Shared(Share { shared: Rc::clone(shared), at })),
+            (Port::Shared(_), None) => {
+                return Err(io::Error::new(io::ErrorKind::NotConnected, "the worker shares no port"));
+            }
+        };
+        if again {
+            // A predecessor may have connected it to a peer that has been negotiated away since.
+            sys::disconnect(&pair.rtp)?;
+        } else if pair.watched.load(Ordering::SeqCst) != self.epoch {
+            // Nobody has thrown away what came to it.
+            discard_leftovers(&pair);
+        }
+        self.watch(&pair)?;
+        if let Some(place) = self.places.get_mut(pair.place as usize) {
+            place.flow = Some((at.slot, at.side));
+        }
+        Ok(Outlet::Own(pair))
+    }
+
+    /// Gives a side that was found to be unable to share a port the one that it has got instead.
+    fn follow_ports(&mut self, record: &FlowRecord) -> io::Result<()> {
+        for side in [Side::A, Side::B] {
+            let at = At { slot: record.id.slot, side };
+            let shares = |worker: &Self| {
+                let entry = worker.flows.get(at.slot as usize).and_then(Option::as_deref);
+                entry.is_some_and(|entry| matches!(entry.sides.get(side).outlet, Outlet::Shared(_)))
+            };
+            let own = record.ports.lock().as_ref().and_then(|ports| ports.get(side).own().cloned());
+            let Some(own) = own.filter(|_| shares(self)) else { continue };
+            let outlet = self.outlet(Port::Own(own), at, false)?;
+            if let Some(Some(entry)) = self.flows.get_mut(at.slot as usize) {
+                let state = entry.sides.get_mut(side);
+                self.peers.forget(at, state);
+                state.outlet = outlet;
+            }
         }
         Ok(())
     }
@@ -117,13 +153,16 @@ impl Worker<'_> {
         if let Some(mut entry) = self.flows.get_mut(slot).and_then(|place| place.take_if(mine)) {
             for side in [Side::A, Side::B] {
                 self.say_goodbye(&mut entry, side, now);
+                self.peers.forget(At { slot: record.id.slot, side }, entry.sides.get_mut(side));
             }
             if entry.listed {
                 self.playing.retain(|playing| *playing != record.id.slot);
             }
         }
-        if let Some(pairs) = record.pairs.lock().take() {
-            for pair in [pairs.a, pairs.b] {
+        record.release_spots();
+        if let Some(ports) = record.ports.lock().take() {
+            for port in [ports.a, ports.b] {
+                let Port::Own(pair) = port else { continue };
                 if let Some(place) = self.places.get_mut(pair.place as usize)
                     && place.flow.is_some_and(|(of, _)| of == record.id.slot)
                 {
@@ -142,11 +181,13 @@ impl Worker<'_> {
     }
 }
 
-fn new_side(record: &FlowRecord, side: Side, pair: Arc<PortPair>, now: Duration) -> SideState {
+fn new_side(record: &FlowRecord, side: Side, outlet: Outlet, now: Duration) -> SideState {
     let marks = record.marks.get(side);
     let [_, _, s0, s1, t0, t1, t2, t3] = marks.stream.load(Ordering::Relaxed).to_be_bytes();
     SideState {
-        pair,
+        outlet,
+        spots: Spots::new(),
+        fragment: None,
         route: None,
         guard: None,
         web: None,
@@ -185,7 +226,7 @@ fn new_side(record: &FlowRecord, side: Side, pair: Arc<PortPair>, now: Duration)
 }
 
 /// Takes over the far ends that changed.
-fn negotiate(pool: &Inner, entry: &mut Entry, now: Duration) {
+fn negotiate(pool: &Inner, entry: &mut Entry, peers: &mut Peers, now: Duration) {
     let wanted = entry.record.wanted.lock();
     let mut changed = false;
     for side in [Side::A, Side::B] {
@@ -194,6 +235,7 @@ fn negotiate(pool: &Inner, entry: &mut Entry, now: Duration) {
         let Some(remote) = wish.remote.as_ref().filter(|_| wish.remote_serial != state.remote_serial) else {
             continue;
         };
+        peers.settle(At { slot: entry.record.id.slot, side }, state, wish);
         let before = state.route;
         let mut route = Route::new(remote, wish.seen, wish.seen_rtcp);
         match before {
@@ -202,12 +244,12 @@ fn negotiate(pool: &Inner, entry: &mut Entry, now: Duration) {
             }
             Some(before) if before.connected => {
                 // A packet of the old peer that is queued already is caught by the source check.
-                if sys::disconnect(&state.pair.rtp).is_err() {
+                if sys::disconnect(state.outlet.rtp()).is_err() {
                     tracing::warn!(flow = ?entry.record.id, ?side, "a media socket keeps its old peer");
                 }
             }
             // Not connected by this worker: known already if a predecessor saw a packet.
-            _ => route.connected = route.latched && !route.ice && state.pair.connect(route.rtp).is_ok(),
+            _ => route.connected = route.latched && !route.ice && state.outlet.connect(route.rtp),
         }
         if before.is_none() {
             state.next_report = now + crate::rtcp::next_interval(rand::random());

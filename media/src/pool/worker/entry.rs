@@ -2,11 +2,12 @@
 
 use super::super::book::FlowRecord;
 use super::super::counters::{SideCounters, Vitals};
-use super::super::ports::PortPair;
+use super::super::port::Spots;
 use super::super::sys;
 use super::super::vocabulary::{PAYLOADS_MAX, Recording, Remote, Sides};
 use super::DATAGRAM_BYTES_MAX;
 use super::play::{Playing, Speaker};
+use super::shared::{Fragment, Outlet};
 use super::transcode::Made;
 use super::web::Web;
 use crate::codec::{Codec, Payload};
@@ -43,7 +44,10 @@ impl Entry {
 
 /// One side at work.
 pub struct SideState {
-    pub pair: Arc<PortPair>,
+    pub outlet: Outlet,
+    /// What it is found by on the shared port.
+    pub spots: Spots,
+    pub fragment: Fragment,
     /// Absent until the side is connected.
     pub route: Option<Route>,
     /// Its keys at work; without them its media is plain.
@@ -286,7 +290,7 @@ impl SideState {
             },
         };
         let packet = sealed.ok().and_then(|sealed| buffer.get(..sealed));
-        match packet.map(|packet| send(&self.pair, route, packet)) {
+        match packet.map(|packet| send(&self.outlet, route, packet, Some(length))) {
             Some(Ok(_)) => {
                 counters.packets_sent.add(1);
                 counters.bytes_sent.add(length as u64);
@@ -331,13 +335,21 @@ impl SideState {
                 }
             }
         };
-        let _lost =
-            if route.rtcp_mux { send(&self.pair, route, packet) } else { self.pair.rtcp.send_to(packet, route.rtcp) };
+        let _lost = match &self.outlet {
+            Outlet::Own(pair) if !route.rtcp_mux => pair.rtcp.send_to(packet, route.rtcp),
+            Outlet::Own(_) => send(&self.outlet, route, packet, None),
+            Outlet::Shared(shared) => shared.send(packet, if route.rtcp_mux { route.rtp } else { route.rtcp }, None),
+        };
     }
 }
 
+/// `counted` is what the packet counts for as media of the side.
 #[inline]
-fn send(pair: &PortPair, route: &Route, packet: &[u8]) -> io::Result<usize> {
+fn send(outlet: &Outlet, route: &Route, packet: &[u8], counted: Option<usize>) -> io::Result<usize> {
+    let pair = match outlet {
+        Outlet::Own(pair) => pair,
+        Outlet::Shared(shared) => return shared.send(packet, route.rtp, counted),
+    };
     let once = || {
         if route.connected { sys::send(&pair.rtp, packet) } else { pair.rtp.send_to(packet, route.rtp) }
     };

@@ -48,7 +48,7 @@ impl Worker<'_> {
 fn seal(entry: &mut Entry, side: Side) {
     let state = entry.sides.get_mut(side);
     let Some(route) = state.route.as_mut().filter(|route| route.connected && !route.sealed) else { return };
-    let empty = || matches!(state.pair.rtp.peek(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+    let empty = || matches!(state.outlet.rtp().peek(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
     route.sealed = route.connected_long && empty();
     route.connected_long = true;
 }

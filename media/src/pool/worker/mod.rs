@@ -8,6 +8,7 @@ mod play;
 mod record;
 mod relay;
 mod room;
+mod shared;
 mod transcode;
 mod web;
 
@@ -21,8 +22,10 @@ use entry::Entry;
 #[cfg(test)]
 pub use entry::Lanes;
 use room::RoomAtWork;
+use shared::{Peers, Rush, Shared};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
@@ -52,6 +55,8 @@ const BELL: u64 = u64::MAX;
 const METRONOME: u64 = u64::MAX - 1;
 /// Token of the timer of housekeeping.
 const ROUND: u64 = u64::MAX - 2;
+/// Token of the shared port.
+const SHARED: u64 = u64::MAX - 3;
 
 /// How a worker's thread ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,6 +167,10 @@ struct Worker<'a> {
     flows: Vec<Option<Box<Entry>>>,
     /// By [`PortPair::place`]: whose the sockets are.
     places: Vec<Place>,
+    /// The port that its flows share, what is read from it, and who is where.
+    shared: Option<Rc<Shared>>,
+    inbox: Option<sys::Inbox>,
+    peers: Peers,
     /// Slots in which a side hears something generated.
     playing: Vec<u32>,
     /// Rooms that have a member.
@@ -186,6 +195,9 @@ impl<'a> Worker<'a> {
             round: Metronome::new()?,
             flows: Vec::new(),
             places: Vec::new(),
+            shared: seat.shared.clone().map(Shared::new).map(Rc::new),
+            inbox: seat.shared.as_ref().map(|_| sys::Inbox::new()),
+            peers: Peers::default(),
             playing: Vec::new(),
             rooms: Vec::new(),
             taped: Vec::new(),
@@ -202,6 +214,9 @@ impl<'a> Worker<'a> {
         let idle = pool.ports.lock().waiting(seat.number);
         for pair in idle {
             worker.watch(&pair)?;
+        }
+        if let Some(shared) = &seat.shared {
+            worker.epoll.add(&shared.socket, SHARED)?;
         }
         // Behind the idle ones: a flow may have got one of them meanwhile.
         worker.reopen_all();
@@ -229,8 +244,12 @@ impl<'a> Worker<'a> {
         let mut datagram = [0; DATAGRAM_BYTES_MAX + OVERHEAD_BYTES_MAX];
         let mut began = Duration::ZERO;
         let mut busy = false;
+        let mut rush = Rush::No;
         loop {
-            if busy && let Some(early) = (began + GATHER).checked_sub(self.pool.now()) {
+            if busy
+                && rush != Rush::Backlog
+                && let Some(early) = (began + GATHER).checked_sub(self.pool.now())
+            {
                 std::thread::sleep(early);
             }
             // Without a time-out: one would start and stop a timer of the kernel at every sleep.
@@ -244,6 +263,7 @@ impl<'a> Worker<'a> {
             let now = self.pool.now();
             busy = reports.len() > 1 || now.saturating_sub(began) < GATHER;
             began = now;
+            rush = Rush::No;
             self.seat.vitals.heartbeat_ns.store(nanos(now), Ordering::Relaxed);
             self.wake = self.wake.wrapping_add(1);
             // Before the packets: who was waiting for one of them may have been told where it comes from just now.
@@ -258,9 +278,11 @@ impl<'a> Worker<'a> {
                     BELL => rung = true,
                     METRONOME => beats = self.metronome.beats(),
                     ROUND => round = self.round.beats() > 0,
+                    SHARED => rush = self.read_shared(&mut datagram, now),
                     token => self.readable(Token(token), &mut datagram, now),
                 }
             }
+            busy |= rush == Rush::Several;
             if rung {
                 self.seat.bell.quiet();
                 self.seat.rung.store(false, Ordering::SeqCst);
@@ -278,6 +300,7 @@ impl<'a> Worker<'a> {
             if round {
                 self.keep_house(now);
             }
+            self.flush_shared();
             self.seat.serving.store(u32::MAX, Ordering::Relaxed);
         }
     }
@@ -361,7 +384,7 @@ mod tests {
         for (place, rtcp) in [(0, false), (65_535, true), (u32::MAX, false), (u32::MAX, true)] {
             let token = Token::new(place, rtcp);
             assert_eq!((token.place(), token.is_rtcp()), (place as usize, rtcp));
-            assert!(token.0 < ROUND);
+            assert!(token.0 < SHARED);
         }
     }
 

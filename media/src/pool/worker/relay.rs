@@ -19,7 +19,7 @@ use std::time::Duration;
 impl Worker<'_> {
     /// Reads what a socket has, within its share.
     pub(super) fn readable(&mut self, token: Token, datagram: &mut [u8], now: Duration) {
-        let (wake, pool) = (self.wake, self.pool);
+        let wake = self.wake;
         let vitals = &self.seat.vitals;
         let Some(place) = self.places.get(token.place()) else { return };
         let Some((slot, side)) = place.flow else {
@@ -38,47 +38,10 @@ impl Worker<'_> {
             state.last_wake = wake;
         }
         let share = if backlog || token.is_rtcp() { BURST_MAX } else { 1 };
-        read(pool, entry, side, token.is_rtcp(), share, datagram, vitals, now);
+        let mut hands = Hands { pool: self.pool, vitals, side, now };
+        hands.read(entry, token.is_rtcp(), share, datagram);
         if !entry.listed && entry.makes() {
             self.list_if_playing(slot);
-        }
-    }
-}
-
-/// Reads up to `share` packets of a socket.
-#[allow(clippy::too_many_arguments)]
-fn read(
-    pool: &Inner,
-    entry: &mut Entry,
-    side: Side,
-    is_rtcp: bool,
-    share: usize,
-    datagram: &mut [u8],
-    vitals: &Vitals,
-    now: Duration,
-) {
-    for _ in 0..share {
-        let pair = &entry.sides.get(side).pair;
-        let socket = if is_rtcp { &pair.rtcp } else { &pair.rtp };
-        let Some(room) = datagram.get_mut(..DATAGRAM_BYTES_MAX) else { return };
-        // Where the kernel lets nobody else in, it need not say who it was.
-        let route = entry.sides.get(side).route.as_ref().filter(|route| route.sealed && !is_rtcp);
-        let received = match route {
-            Some(route) => sys::receive(socket, room).map(|length| (length, route.rtp)),
-            None => socket.recv_from(room),
-        };
-        match received {
-            Ok((length, from)) => {
-                let mut hands = Hands { pool, vitals, side, now };
-                match (length == DATAGRAM_BYTES_MAX, is_rtcp) {
-                    (true, _) => hands.malformed(entry, from),
-                    (false, true) => hands.rtcp(entry, datagram, length, from),
-                    (false, false) => hands.rtp(entry, datagram, length, from),
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-            // ICMP errors of what we sent: a peer that is not there yet, or not there any more. Neither ends anything.
-            Err(_) => {}
         }
     }
 }
@@ -102,7 +65,47 @@ pub struct Hands<'a> {
     pub now: Duration,
 }
 
+/// A datagram that is a side's by where it came in.
+pub struct Datagram<'a> {
+    /// Its bytes, and behind them room for what SRTP adds.
+    pub buffer: &'a mut [u8],
+    pub length: usize,
+    pub from: SocketAddr,
+    pub is_rtcp: bool,
+}
+
 impl Hands<'_> {
+    /// Reads up to `share` packets of a socket of the side's own.
+    fn read(&mut self, entry: &mut Entry, is_rtcp: bool, share: usize, buffer: &mut [u8]) {
+        for _ in 0..share {
+            let state = entry.sides.get(self.side);
+            let (Some(pair), Some(room)) = (state.outlet.own(), buffer.get_mut(..DATAGRAM_BYTES_MAX)) else { return };
+            let socket = if is_rtcp { &pair.rtcp } else { &pair.rtp };
+            // Where the kernel lets nobody else in, it need not say who it was.
+            let received = match state.route.as_ref().filter(|route| route.sealed && !is_rtcp) {
+                Some(route) => sys::receive(socket, room).map(|length| (length, route.rtp)),
+                None => socket.recv_from(room),
+            };
+            match received {
+                Ok((length, from)) => self.take(entry, Datagram { buffer, length, from, is_rtcp }),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // ICMP errors of what we sent: a peer that is not there yet, or not there any more. Neither ends anything.
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Takes a datagram; one that fills its room was cut.
+    #[inline]
+    pub fn take(&mut self, entry: &mut Entry, datagram: Datagram<'_>) {
+        let Datagram { buffer, length, from, is_rtcp } = datagram;
+        match (length >= DATAGRAM_BYTES_MAX, is_rtcp) {
+            (true, _) => self.malformed(entry, from),
+            (false, true) => self.rtcp(entry, buffer, length, from),
+            (false, false) => self.rtp(entry, buffer, length, from),
+        }
+    }
+
     pub fn malformed(&self, entry: &Entry, from: SocketAddr) {
         let counters = entry.record.counters.get(self.side);
         let route = entry.sides.get(self.side).route.as_ref();
@@ -343,7 +346,7 @@ fn latch(record: &FlowRecord, side: Side, me: &mut SideState, from: SocketAddr) 
     let place = if route.ice { route.rtp } else { from };
     if !route.ice {
         (route.rtp, route.latched) = (from, true);
-        route.connected = me.pair.connect(from).is_ok();
+        route.connected = me.outlet.connect(from);
     }
     let mut first = false;
     record.saw(side, me.remote_serial, |wanted| {

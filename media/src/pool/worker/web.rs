@@ -103,7 +103,7 @@ impl Hands<'_> {
         let mut out = [0; ANSWER_BYTES_MAX];
         let heard = web.lite.as_mut().map(|lite| lite.receive(datagram, from, &mut out)).unwrap_or_default();
         if let Some(answer) = heard.answer.and_then(|length| out.get(..length)) {
-            let _lost = state.pair.rtp.send_to(answer, from);
+            let _lost = state.outlet.rtp().send_to(answer, from);
         }
         if !heard.authentic {
             if heard.answer.is_none() {
