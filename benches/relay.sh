@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What a relayed packet costs: CPU of the media pool for a packet received and sent, at 500, 100 and 1 flows, beside a bare
-# forwarder in two forms and rtpengine in userspace, in one run, on loopback. Phones are generated: 50 packets of 172 bytes a
-# second from every side, from a socket each; what comes back is compared byte by byte. One core carries the relays, which
+# What a relayed packet costs: CPU of the media pool in both port modes for a packet received and sent, at 500, 100 and 1 flows,
+# beside a bare forwarder in two forms and rtpengine in userspace, in one run, on loopback. Phones are generated: 50 packets of 172
+# bytes a second from every side, from a socket each; what comes back is compared byte by byte. One core carries the relays, which
 # take turns and have one thread each, another the phones, which are not counted; both go before what else the machine does.
 #
 #   benches/relay.sh

@@ -1,4 +1,5 @@
 //! All media of a worker on one port: real phones and browsers talk, and what others have said of calls is said again.
+#![allow(clippy::duplicate_mod)] // each of the files has the module that all of them share
 
 #[path = "a_fault_stays_in_its_room.rs"]
 mod a_fault_stays_in_its_room;

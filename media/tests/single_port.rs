@@ -1,5 +1,6 @@
 //! All media of a worker on one port: who shares it and who does not. And the sentences of the other files once more, said of this
 //! mode.
+#![allow(clippy::duplicate_mod)] // each of the files has the module that all of them share
 
 #[path = "browser.rs"]
 mod browser;

@@ -12,6 +12,7 @@ mod process;
 mod rtpengine;
 
 use generator::{Count, GATHER, Generator};
+use media::PortMode;
 use process::Usage;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -109,9 +110,10 @@ impl Under {
     /// Everything that is compared, with so many flows open.
     fn all(flows: usize) -> Vec<Under> {
         let this = std::env::current_exe().expect("this program");
-        let ours = ["connected", "batched", "gathering", "strowger"].map(|kind| Under::ours(kind, kind, &this, flows));
+        let kinds = ["connected", "batched", "gathering", "range", "single"];
+        let ours = kinds.map(|kind| Under::ours(kind, kind, &this, flows));
         let before =
-            std::env::var("BEFORE").ok().map(|program| Under::ours("before", "strowger", program.as_ref(), flows));
+            std::env::var("BEFORE").ok().map(|program| Under::ours("before", "range", program.as_ref(), flows));
         ours.into_iter().chain(before).chain(Under::rtpengine(flows)).collect()
     }
 
@@ -213,7 +215,12 @@ impl Under {
 /// The process of a relay of ours: says that it is there, reads the phones' ports, prints its own, and relays until its
 /// standard input ends.
 fn serve(kind: &str) {
-    let mut pool = (kind == "strowger").then(pool::Relay::new);
+    let mode = match kind {
+        "range" => Some(PortMode::Range),
+        "single" => Some(PortMode::Single),
+        _ => None,
+    };
+    let mut pool = mode.map(pool::Relay::new);
     println!("ready");
     let mut lines = std::io::stdin().lines().map(|line| line.expect("a line"));
     let phones = read_ports(&mut lines);

@@ -1,7 +1,7 @@
 //! The pool under test: one worker that relays flows between phones that are not behind a NAT, as two calls of PCMU agree.
 
 use media::codec::{Codec, Payload};
-use media::{Flow, FlowSpec, Owner, Pool, PoolConfig, Remote, Side, WorkerThread};
+use media::{Flow, FlowSpec, Owner, Pool, PoolConfig, PortMode, Remote, Side, WorkerThread};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -13,8 +13,9 @@ pub struct Relay {
 }
 
 impl Relay {
-    pub fn new() -> Relay {
-        let pool = Pool::new(PoolConfig { workers: 1, ports: 0..=0, ..PoolConfig::default() }).expect("a pool");
+    pub fn new(port_mode: PortMode) -> Relay {
+        let config = PoolConfig { workers: 1, ports: 0..=0, port_mode, ..PoolConfig::default() };
+        let pool = Pool::new(config).expect("a pool");
         let worker = pool.start_worker(0).expect("a worker");
         Relay { pool, flows: Vec::new(), _worker: worker }
     }
@@ -40,7 +41,7 @@ fn remote(port: u16) -> Remote {
     Remote {
         rtp: SocketAddr::from(([127, 0, 0, 1], port)),
         rtcp: None,
-        rtcp_mux: false,
+        rtcp_mux: true,
         behind_nat: false,
         receive: true,
         send: true,
