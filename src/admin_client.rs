@@ -281,6 +281,44 @@ impl AdminClient {
         self.post(&format!("/api/conferences/{}", path_segment(number)), order)
     }
 
+    /// Where a number would go: `{"destination": …, "targets": […], "steps": […]}`. What is asked is `number` with `from` or
+    /// `gateway`, and perhaps `at`, `caller` and `diverted`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`].
+    pub fn route(&self, asked: &[(&str, &str)]) -> anyhow::Result<Value> {
+        let query: Vec<String> = asked.iter().map(|(key, value)| format!("{key}={}", path_segment(value))).collect();
+        self.get(&format!("/api/route?{}", query.join("&")))
+    }
+
+    /// Puts a configuration in force: `{"changes": […], "version": n}`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`]; also that it has mistakes, or changes what a running switch cannot change.
+    pub fn apply(&self, wanted: &Value) -> anyhow::Result<Value> {
+        self.post("/api/config", wanted)
+    }
+
+    /// The configurations that were in force: `{"versions": […]}`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`].
+    pub fn versions(&self) -> anyhow::Result<Value> {
+        self.get("/api/config/versions")
+    }
+
+    /// Puts a configuration in force again: `{"changes": […], "version": n}`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`].
+    pub fn roll_back(&self, wanted: &Value) -> anyhow::Result<Value> {
+        self.post("/api/config/rollback", wanted)
+    }
+
     /// The bindings: `{"registrations": [Registration]}`.
     ///
     /// # Errors

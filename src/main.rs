@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod admin_client;
+mod applied;
 mod banner;
 mod cli;
 mod config;

@@ -19,6 +19,7 @@ use sip::net::{Bind, Limits, NetConfig, Network, SetupError};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, interval, timeout};
 
+use crate::applied::{Applied, Watch};
 use crate::banner::Banner;
 use crate::config::Config;
 use crate::data::DataFolder;
@@ -297,6 +298,8 @@ fn plant(
     }
     forget_expired(&shared);
     let drain = Drain::new();
+    let applied = Applied::new(Arc::clone(&shared), config.clone(), folder.path());
+    let applied = Arc::new(applied.context("the versions of the configuration in the data folder")?);
     let web = Data::new(Web {
         shared: Arc::clone(&shared),
         token: folder.token(config.admin.token.as_ref())?,
@@ -304,11 +307,13 @@ fn plant(
         drain: drain.clone(),
         started: (started, std::time::Instant::now()),
         listening: std::iter::once(http_address).chain(https_address).collect(),
+        applied: Arc::clone(&applied),
         websockets: http::Books::new(config.sip.max_connections, config.sip.tcp_idle),
     });
     let (listening, records_max) = (Arc::new(listening), config.store.records_max);
-    let keeper = Arc::clone(&shared);
+    let (keeper, watched) = (Arc::clone(&shared), config.node.watch);
     let faces: Vec<Spec> = vec![
+        child("configuration", Restart::Permanent, move || Watch::new(Arc::clone(&applied), watched)).into(),
         child("housekeeping", Restart::Permanent, move || {
             Housekeeping::new(Arc::clone(&keeper), metrics.clone(), records_max)
         })

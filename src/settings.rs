@@ -1,5 +1,7 @@
 //! From the configuration, which people write, to the settings, which the actors read.
 
+mod routing;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -62,6 +64,7 @@ pub fn settings(config: &Config, data: &Path) -> Settings {
         gateways: config.gateways.iter().map(gateway).collect(),
         services: config.services.iter().map(service).collect(),
         conferences: config.conferences.iter().map(|plan| Arc::new(conference(plan))).collect(),
+        routing: routing::spec(config),
         recordings: Some(data.join(RECORDINGS_FOLDER)),
     }
 }
@@ -154,6 +157,7 @@ fn user(user: &from::User) -> to::User {
         contacts_max: user.contacts_max,
         max_calls: Some(user.max_calls),
         srtp: user.srtp.map(srtp),
+        routing: routing::assigned(user),
     }
 }
 
@@ -196,9 +200,9 @@ fn gateway(gateway: &from::Gateway) -> Gateway {
             from::GatewayTransport::Tls => Protocol::Tls,
         },
         certificate: gateway.certificate.clone(),
-        prefix: gateway.prefix.clone(),
         silence: gateway.silence,
         failover: gateway.failover,
+        trunk: routing::trunk(gateway),
     }
 }
 

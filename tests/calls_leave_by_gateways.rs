@@ -10,10 +10,9 @@ use support::sipp::SippRun;
 use support::switch::Switch;
 use support::wire::{header, status};
 
-/// Both carriers take what begins with 9, the first of them first.
+/// Both carriers take what is dialled behind 9, the first of them first.
 fn two(first: &Place, second: &Place, of_first: &str) -> Switch {
-    let of_first = format!("prefix = \"9\"\n{of_first}");
-    Switch::start(lab(&[first.entry("first", &of_first), second.entry("second", "prefix = \"9\"")]))
+    Switch::start(lab(&[first.entry("first", of_first), second.entry("second", "")]))
 }
 
 /// The carrier picks up, the two hang up, and nothing is left.
@@ -32,9 +31,9 @@ fn carries(switch: &Switch, alice: &mut Party, carrier: &mut Party, invite: &str
 }
 
 #[test]
-fn a_hundred_calls_leave_by_the_gateway_that_their_prefix_names() {
+fn a_hundred_calls_leave_by_the_gateway_that_their_route_names() {
     let carrier = sipp("uas_answer", 2).calls(100, 50);
-    let switch = Switch::start(lab(&[sipp_entry("carrier", &carrier, "prefix = \"9\"")]));
+    let switch = Switch::start(lab(&[sipp_entry("carrier", &carrier, "")]));
     let carrier = carrier.start();
 
     let caller = SippRun::new("uac_call", switch.sip("udp")).by_user("alice").service("90391234567");
@@ -45,9 +44,9 @@ fn a_hundred_calls_leave_by_the_gateway_that_their_prefix_names() {
 }
 
 #[test]
-fn the_prefix_does_not_leave_and_the_inside_is_not_seen_outside() {
+fn the_access_code_does_not_leave_and_the_inside_is_not_seen_outside() {
     let place = Place::at(2);
-    let switch = Switch::start(lab(&[place.entry("carrier", "prefix = \"9\"")]));
+    let switch = Switch::start(lab(&[place.entry("carrier", "")]));
     let (mut carrier, mut alice) = (place.party(&switch), Party::new(&switch, "alice"));
 
     alice.call("90391234567", "");
@@ -177,8 +176,8 @@ fn a_4xx_and_a_6xx_are_the_answer() {
 fn a_gateway_that_nobody_listens_at_gives_way_at_once() {
     for transport in ["udp", "tcp"] {
         let (gone, second) = (Place::at(2), Place::at(3));
-        let nobody = entry("first", gone.address(), &format!("prefix = \"9\"\ntransport = {transport:?}"));
-        let switch = Switch::start(lab(&[nobody, second.entry("second", "prefix = \"9\"")]));
+        let nobody = entry("first", gone.address(), &format!("transport = {transport:?}"));
+        let switch = Switch::start(lab(&[nobody, second.entry("second", "")]));
         drop(gone);
         let mut second = second.party(&switch);
         let mut alice = Party::new(&switch, "alice");
@@ -213,7 +212,7 @@ fn a_caller_that_gives_up_cancels_the_gateway() {
 #[test]
 fn a_gateway_calls_users_and_a_stranger_at_another_address_is_asked_who_it_is() {
     let (known, stranger) = (Place::at(2), Place::at(3));
-    let switch = Switch::start(lab(&[known.entry("carrier", "prefix = \"9\"")]));
+    let switch = Switch::start(lab(&[known.entry("carrier", "")]));
     let (mut carrier, mut stranger) = (known.party(&switch), stranger.party(&switch));
     let mut bob = Party::registered(&switch, "bob");
     let invite =
@@ -239,8 +238,7 @@ fn a_gateway_calls_users_and_a_stranger_at_another_address_is_asked_who_it_is() 
 #[test]
 fn a_call_that_a_fault_meets_amid_its_gateways_goes_on_to_the_next() {
     let (first, second) = (Place::at(2), Place::at(3));
-    let config =
-        lab(&[first.entry("first", "prefix = \"9\"\nsilence = \"1s\""), second.entry("second", "prefix = \"9\"")]);
+    let config = lab(&[first.entry("first", "silence = \"1s\""), second.entry("second", "")]);
     let switch = Switch::start(config.set("admin", "allow_faults", "true"));
     let (mut silent, mut second) = (first.party(&switch), second.party(&switch));
     let mut alice = Party::new(&switch, "alice");

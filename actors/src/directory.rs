@@ -8,6 +8,10 @@ use std::sync::Arc;
 
 use crate::conference::Plan;
 use crate::gateway::{Exit, Gateway, Host};
+use crate::outside;
+use crate::routing::number::bare;
+use crate::routing::{Assigned, By, Decision, Kind, Question, Refusal, Routing, Spec};
+use crate::settings::Settings;
 
 /// A person with a phone.
 #[derive(Clone, Debug)]
@@ -28,6 +32,8 @@ pub struct User {
     pub max_calls: Option<usize>,
     /// Whether its media is encrypted, where it differs from the default.
     pub srtp: Option<sip::sdp::Srtp>,
+    /// Its site, and what it has been given of its own.
+    pub routing: Assigned,
 }
 
 /// A number that the switch answers itself.
@@ -84,8 +90,8 @@ pub enum Destination {
     },
     /// Out of the switch: by the first of these that takes the call. Never empty.
     Outside(Vec<Exit>),
-    /// Nowhere; the text goes into Reason and says why.
-    Nowhere(&'static str),
+    /// Nowhere; the reason goes into Reason.
+    Nowhere(Refusal),
 }
 
 /// The directory; built whole, replaced whole.
@@ -97,9 +103,16 @@ pub struct Directory {
     conferences: Vec<Arc<Plan>>,
     gateways: Vec<Arc<Gateway>>,
     users: Vec<Arc<User>>,
+    routing: Routing,
 }
 
 impl Directory {
+    /// The directory of these settings.
+    pub fn of(settings: &Settings) -> Self {
+        let Settings { domains, users, gateways, services, conferences, routing, .. } = settings;
+        Self::new(domains, users, gateways, services, conferences, routing.clone())
+    }
+
     /// Builds the look-ups. A key with two owners belongs to the first; the configuration check refuses such files.
     pub fn new(
         domains: &[String],
@@ -107,9 +120,10 @@ impl Directory {
         gateways: &[Gateway],
         services: &[Service],
         conferences: &[Arc<Plan>],
+        routing: Spec,
     ) -> Self {
-        let conferences = conferences.to_vec();
-        let mut this = Self { domains: domains.to_vec(), conferences, ..Self::default() };
+        let (conferences, routing) = (conferences.to_vec(), Routing::new(routing));
+        let mut this = Self { domains: domains.to_vec(), conferences, routing, ..Self::default() };
         for user in users {
             let user = Arc::new(user.clone());
             let keys = std::iter::once(user.name.to_ascii_lowercase())
@@ -167,49 +181,39 @@ impl Directory {
         self.gateways.iter().find(|g| g.protocol == hop.protocol && matches!(g.host, Host::Ip(ip) if ip == here))
     }
 
-    /// The gateways by which a dialled number leaves: those whose prefix it has, in the order of the configuration.
-    fn exits(&self, dialled: &str) -> Vec<Exit> {
-        let exit = |gateway: &Arc<Gateway>| {
-            let prefix = gateway.prefix.as_deref()?;
-            let number = dialled.strip_prefix(prefix).filter(|number| !number.is_empty())?;
-            let why = format!("{} is the prefix of gateway {}", prefix, gateway.name);
-            Some(Exit { gateway: Arc::clone(gateway), number: number.to_owned(), caller: None, why })
-        };
-        self.gateways.iter().filter_map(exit).collect()
+    /// A gateway by its name.
+    pub fn gateway(&self, name: &str) -> Option<&Arc<Gateway>> {
+        self.gateways.iter().find(|gateway| gateway.name == name)
+    }
+
+    /// The plan of where calls go.
+    pub const fn routing(&self) -> &Routing {
+        &self.routing
+    }
+
+    /// Whose a number or name is here: a user's, a service's, a conference's.
+    pub fn owner(&self, dialled: &str) -> Option<Destination> {
+        if let Some(kind) = self.services.get(dialled) {
+            return Some(Destination::Service(*kind));
+        }
+        if let Some(user) = self.find(dialled) {
+            return Some(Destination::User(Arc::clone(user)));
+        }
+        let plan = self.conferences.iter().find(|plan| plan.has(dialled))?;
+        Some(Destination::Conference { plan: Arc::clone(plan), number: dialled.to_owned() })
     }
 
     /// Where a Request-URI leads.
-    pub fn route(&self, uri: &Uri<'_>) -> Destination {
-        let Some(dialled) = uri.user_text() else { return Destination::Nowhere("no user in the address") };
+    pub fn route(&self, uri: &Uri<'_>, by: By<'_>) -> Decision {
+        let Some(dialled) = uri.user_text() else {
+            let nowhere = Destination::Nowhere(Refusal::new(Kind::NoUser, "no user in the address"));
+            return Decision { destination: nowhere, steps: Vec::new() };
+        };
         let dialled = match uri.scheme {
             Scheme::Tel => bare(&dialled),
             _ => dialled.split(';').next().unwrap_or_default().to_owned(),
         };
-        if let Some(kind) = self.services.get(&dialled) {
-            return Destination::Service(*kind);
-        }
-        if let Some(user) = self.find(&dialled) {
-            return Destination::User(Arc::clone(user));
-        }
-        if let Some(plan) = self.conferences.iter().find(|plan| plan.has(&dialled)) {
-            return Destination::Conference { plan: Arc::clone(plan), number: dialled };
-        }
-        let exits = self.exits(&dialled);
-        if !exits.is_empty() {
-            return Destination::Outside(exits);
-        }
-        // Numbers of the lab that later work fills: say so rather than plain "not found".
-        match dialled.as_bytes() {
-            b"5000" => Destination::Nowhere("voice access is not configured"),
-            b"5100" => Destination::Nowhere("no attendant is configured"),
-            [b'5', b'2', _, _] => Destination::Nowhere("no conference has this number"),
-            [b'9', ..] => Destination::Nowhere("no outside line is configured"),
-            _ => Destination::Nowhere("no user, number or service has this address"),
-        }
+        let at = outside::now();
+        self.routing.decide(self, &Question { dialled: &dialled, by, at }, false)
     }
-}
-
-/// A number without visual separators (RFC 3966 section 5.1.1).
-fn bare(number: &str) -> String {
-    number.chars().filter(|c| !matches!(c, '-' | '.' | '(' | ')' | ' ')).collect()
 }

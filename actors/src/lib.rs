@@ -17,6 +17,7 @@ mod outgoing;
 pub mod outside;
 pub mod records;
 pub mod registrar;
+pub mod routing;
 pub mod settings;
 pub mod shard;
 pub mod shared;

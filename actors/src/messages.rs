@@ -116,7 +116,7 @@ impl MessageRelay {
             self.core.answer(server, &message, status, None);
             return;
         }
-        let route = gruu::route(&self.core.shared, &uri);
+        let route = gruu::route(&self.core.shared, &uri, identity.asks());
         let user = match route.destination {
             Destination::User(user) => user,
             Destination::Service(_) | Destination::Conference { .. } => {
@@ -132,10 +132,11 @@ impl MessageRelay {
                 let reason = Some("No Messages Leave The Switch");
                 return self.core.answer(server, &message, Status::METHOD_NOT_ALLOWED, reason);
             }
-            Destination::Nowhere(why) => {
-                let mut writer = self.core.response(&message, Status::NOT_FOUND, None);
-                writer.header(Name::Reason, format!("SIP;cause=404;text=\"{why}\""));
-                self.core.respond(server, Status::NOT_FOUND, writer.finish());
+            Destination::Nowhere(refusal) => {
+                let status = refusal.kind.status();
+                let mut writer = self.core.response(&message, status, None);
+                writer.header(Name::Reason, refusal.reason());
+                self.core.respond(server, status, writer.finish());
                 return;
             }
         };

@@ -48,6 +48,11 @@ where
     Chance.random()
 }
 
+/// The time of day.
+pub fn now() -> jiff::Timestamp {
+    jiff::Timestamp::from_millisecond(unix_ms()).unwrap_or_default()
+}
+
 /// Milliseconds since 1970.
 pub fn unix_ms() -> i64 {
     let simulated = SIMULATED.with_borrow(|world| {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::conference::Plan;
 use crate::directory::{Service, User};
 use crate::gateway::Gateway;
+use crate::routing::Spec;
 use sip::sdp::{CodecSpec, RelayPolicy};
 
 /// Payload types of telephone-events where we offer them, by clock in Hz.
@@ -59,6 +60,8 @@ pub struct Settings {
     pub services: Vec<Service>,
     /// Conferences.
     pub conferences: Vec<Arc<Plan>>,
+    /// Where calls go.
+    pub routing: Spec,
     /// The folder of recordings; `None`: nothing is recorded.
     pub recordings: Option<PathBuf>,
 }

@@ -75,13 +75,7 @@ impl Shared {
         tree: Tree,
         arbiters: Vec<actix::ArbiterHandle>,
     ) -> Arc<Self> {
-        let directory = Directory::new(
-            &settings.domains,
-            &settings.users,
-            &settings.gateways,
-            &settings.services,
-            &settings.conferences,
-        );
+        let directory = Directory::of(&settings);
         let secret = store.meta().secret().unwrap_or_else(|error| {
             tracing::warn!(%error, "the node's secret cannot be read: temporary addresses of before are not valid any more");
             outside::random()
@@ -121,6 +115,13 @@ impl Shared {
     /// The directory in force. Not to be held over an await.
     pub fn directory(&self) -> Guard<Arc<Directory>> {
         self.directory.load()
+    }
+
+    /// Other settings and another directory take the place of those in force. Who holds the old ones keeps them; what an actor
+    /// has taken out of them when it started stays as it was.
+    pub fn replace(&self, settings: Settings) {
+        self.directory.store(Arc::new(Directory::of(&settings)));
+        self.settings.store(Arc::new(settings));
     }
 
     /// How many shards there are.

@@ -19,7 +19,7 @@
 //! │  ├─ conferences           one-for-one    100 in 60 s
 //! │  │  └─ NUMBER             transient      a conference, from its first guest to its last
 //! │  └─ signalling            permanent      sockets and timers of the shard
-//! └─ FACE                     permanent      what the program adds: `http` (console, admin API, WebSocket), `housekeeping`
+//! └─ FACE                     permanent      what the program adds: `http` (console, admin API, WebSocket), `housekeeping`, `configuration`
 //! ```
 //!
 //! One-for-one at the top: what a shard needs of store, records and media are handles that outlive these actors, so a

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{conferences, humane, say, table, tree};
+use super::{apply, conferences, humane, route, say, table, tree};
 use crate::admin_client::{AdminClient, Call, Kill, Media, Registration, TreeNode};
 use crate::config::units;
 use crate::ladder::{self, Ladder, Party, Record};
@@ -56,6 +56,16 @@ pub enum Command {
         #[command(flatten)]
         switch: Switch,
     },
+    /// Tell where a number would go, and why, rule by rule; nothing is called
+    #[command(after_help = "Examples: strowger route 90391234567 --from alice\n          \
+        strowger route +390612345678 --gateway lab-carrier --at 2026-12-25T18:05")]
+    Route(route::RouteArgs),
+    /// List the configurations that were in force: who brought them, when, and what they changed
+    #[command(after_help = "Examples: strowger versions\n          strowger versions 3")]
+    Versions(apply::VersionsArgs),
+    /// Put a configuration that was in force before in force again
+    #[command(after_help = "Examples: strowger rollback\n          strowger rollback 3")]
+    Rollback(apply::RollbackArgs),
     /// List the registered contacts
     #[command(after_help = "Example: strowger registrations")]
     Registrations(Switch),
@@ -114,6 +124,9 @@ impl Command {
             Self::Calls { ended: None, switch } => show(is_json, &switch.client()?.calls()?, calls),
             Self::Calls { ended: Some(count), switch } => show(is_json, &switch.client()?.ended_calls(count)?, ended),
             Self::Registrations(switch) => show(is_json, &switch.client()?.registrations()?, registrations),
+            Self::Route(args) => args.run(is_json),
+            Self::Versions(args) => args.run(is_json),
+            Self::Rollback(args) => args.run(is_json),
             Self::Conferences { order: Some(order), .. } => order.run(is_json),
             Self::Conferences { order: None, switch } => conferences::list(&switch, is_json),
             Self::Ladder { call, svg, switch } => ladder(is_json, &switch.client()?.record(&call)?, svg.as_deref()),

@@ -3,9 +3,11 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration; of a switch that ran also 70 when it gave up, and 130
 //! or 143 when a second Ctrl-C or SIGTERM cut its stop short.
 
+mod apply;
 mod client;
 mod conferences;
 pub mod humane;
+mod route;
 mod table;
 mod tree;
 
@@ -34,6 +36,7 @@ pub fn main(run: impl FnOnce(Config) -> anyhow::Result<ExitCode>) -> ExitCode {
         Command::Init(args) => init(&args, is_json).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => check(&args, is_json).map(|()| ExitCode::SUCCESS),
         Command::Trial(args) => trial(&args, is_json).map_err(Failure::Failed),
+        Command::Apply(args) => apply(args, is_json).map(|()| ExitCode::SUCCESS),
         Command::Ask(command) => command.run(is_json).map(|()| ExitCode::SUCCESS).map_err(Failure::Failed),
     };
     match done {
@@ -106,6 +109,10 @@ Examples: strowger trial scenarios/acceptance.toml
 A Strowger is started for the trial unless the plan or --address names one. SIPp must be there. The report has
 report.html, report.json and junit.xml. Exit codes: 0 nothing failed, 1 something did, 2 wrong usage.")]
     Trial(TrialArgs),
+    /// Check a configuration and put it in force in a running switch; calls that are up are not touched
+    #[command(after_help = "Example: strowger apply strowger.toml --dry-run\n\n\
+        What a running switch cannot change, such as the addresses that it listens on, is said, and nothing is changed.")]
+    Apply(apply::ApplyArgs),
     #[command(flatten)]
     Ask(client::Command),
 }
@@ -223,6 +230,11 @@ fn trial(args: &TrialArgs, is_json: bool) -> anyhow::Result<ExitCode> {
         say(&format!("\n{}", trial::summary(&outcome, &args.out)))?;
     }
     Ok(if outcome.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn apply(args: apply::ApplyArgs, is_json: bool) -> Result<(), Failure> {
+    config::load(&args.file).map_err(Failure::Config)?;
+    args.run(is_json).map_err(Failure::Failed)
 }
 
 fn answer(is_json: bool, json: &serde_json::Value, text: &str) -> Result<(), Failure> {

@@ -1,5 +1,7 @@
 //! What settings must hold together: no number twice, no floor above its ceiling, no reference into nothing.
 
+mod plan;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
@@ -25,6 +27,7 @@ pub(super) fn relations(config: &Config, places: &Places, unsound: &BTreeSet<Str
     checker.bounds(config);
     checker.conferences(config);
     checker.prompts(config);
+    checker.plan(config);
     checker.unique(
         "a domain",
         "name each domain once",

@@ -1,5 +1,6 @@
 //! The kinds of settings: how each is written, what is accepted, and how it is shown.
 
+mod plan;
 mod words;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+pub use plan::{CALLED, CODE, FORMAT, HOLIDAY, MASK, OPENING, PATTERN, PREFIX, RewriteRule, SHOWN, ZONE};
 pub use words::{
     ALGORITHM, CODEC, DIALLED, GATEWAY_ADDRESS, HOST, IP, LABEL, LISTEN, LOG_FILTER, NAME, NAMESERVER, NUMBERS,
     PASSWORD, PORTS, TEL, TOKEN,

@@ -9,6 +9,7 @@ mod error;
 mod kind;
 mod lab;
 mod model;
+mod plan;
 mod read;
 mod schema;
 mod syntax;
@@ -26,6 +27,7 @@ use toml::de::DeTable;
 pub use error::{ConfigError, render_json, render_text};
 pub use lab::{lab, lab_on_free_ports};
 pub use model::*;
+pub use plan::*;
 pub use schema::SectionSchema;
 pub use write::{InitError, InitOptions, init};
 
@@ -39,7 +41,7 @@ const FILE_BYTES_MAX: usize = 16 << 20;
 const ERRORS_MAX: usize = 1_000;
 
 /// Every section, in the order of documentation.
-pub const SCHEMAS: [&SectionSchema; 14] = [
+pub const SCHEMAS: [&SectionSchema; 23] = [
     Node::SCHEMA,
     Sip::SCHEMA,
     Tls::SCHEMA,
@@ -54,6 +56,15 @@ pub const SCHEMAS: [&SectionSchema; 14] = [
     Gateway::SCHEMA,
     Service::SCHEMA,
     Conference::SCHEMA,
+    Routing::SCHEMA,
+    Site::SCHEMA,
+    DialPlan::SCHEMA,
+    DiallingRule::SCHEMA,
+    VoicePolicy::SCHEMA,
+    Route::SCHEMA,
+    HuntGroup::SCHEMA,
+    Emergency::SCHEMA,
+    Hours::SCHEMA,
 ];
 
 /// Reads and checks the file at `path`. Relative paths in it count from its folder.
@@ -95,7 +106,7 @@ pub fn load(path: &Path) -> Result<Config, Vec<ConfigError>> {
 pub fn parse(file: &str, base: &Path, text: &str, origin: Origin) -> Result<Config, Vec<ConfigError>> {
     let (root, syntax) = DeTable::parse_recoverable(text);
     let mut reader = Reader::new(base, !syntax.is_empty());
-    let config = read(&mut reader, root.get_ref(), origin);
+    let config = read(&mut reader, root.get_ref(), origin, text);
     let source = Source::new(file, text);
     let mut findings = reader.findings;
     if let Some(config) = &config
@@ -157,14 +168,24 @@ impl Config {
             "gateway": all(&self.gateways),
             "service": all(&self.services),
             "conference": all(&self.conferences),
+            "routing": self.routing.effective(),
+            "site": all(&self.sites),
+            "dial_plan": all(&self.dial_plans),
+            "dialling_rule": all(&self.dialling_rules),
+            "voice_policy": all(&self.voice_policies),
+            "route": all(&self.routes),
+            "hunt_group": all(&self.hunt_groups),
+            "emergency": all(&self.emergencies),
+            "hours": all(&self.hours),
         })
     }
 }
 
-fn read(reader: &mut Reader<'_>, root: &DeTable<'_>, origin: Origin) -> Option<Config> {
+fn read(reader: &mut Reader<'_>, root: &DeTable<'_>, origin: Origin, text: &str) -> Option<Config> {
     reader.unknown_sections(root, &SCHEMAS);
     Some(Config {
         origin,
+        source: Secret::new(text.to_owned()),
         node: reader.section(root)?,
         sip: reader.section(root)?,
         tls: reader.section(root)?,
@@ -179,5 +200,14 @@ fn read(reader: &mut Reader<'_>, root: &DeTable<'_>, origin: Origin) -> Option<C
         gateways: reader.list(root)?,
         services: reader.list(root)?,
         conferences: reader.list(root)?,
+        routing: reader.section(root)?,
+        sites: reader.list(root)?,
+        dial_plans: reader.list(root)?,
+        dialling_rules: reader.list(root)?,
+        voice_policies: reader.list(root)?,
+        routes: reader.list(root)?,
+        hunt_groups: reader.list(root)?,
+        emergencies: reader.list(root)?,
+        hours: reader.list(root)?,
     })
 }

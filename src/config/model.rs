@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use super::kind::{
     ALGORITHM, CODEC, Count, DIALLED, FilePath, Flag, GATEWAY_ADDRESS, HOST, Ha1Table, IP, LABEL, LISTEN, LOG_FILTER,
-    List, NAME, NAMESERVER, NUMBERS, OneOf, Optional, PASSWORD, PORTS, Period, Size, TEL, TOKEN,
+    List, NAME, NAMESERVER, NUMBERS, OneOf, Optional, PASSWORD, PORTS, Period, RewriteRule, Size, TEL, TOKEN,
 };
+use super::plan::{DialPlan, DiallingRule, Emergency, Hours, HuntGroup, Route, Routing, Site, VoicePolicy};
 use super::schema::section;
+use actors::routing::rewrite::Rewrite;
 use media::prompt::Language;
 
 /// The words for [`PortMode`].
@@ -33,6 +35,8 @@ const GIB: u64 = 1 << 30;
 pub struct Config {
     /// Where it came from.
     pub origin: Origin,
+    /// Its text, which has passwords in it.
+    pub source: Secret,
     /// `[node]`
     pub node: Node,
     /// `[sip]`
@@ -61,6 +65,24 @@ pub struct Config {
     pub services: Vec<Service>,
     /// `[[conference]]`
     pub conferences: Vec<Conference>,
+    /// `[routing]`
+    pub routing: Routing,
+    /// `[[site]]`
+    pub sites: Vec<Site>,
+    /// `[[dial_plan]]`
+    pub dial_plans: Vec<DialPlan>,
+    /// `[[dialling_rule]]`
+    pub dialling_rules: Vec<DiallingRule>,
+    /// `[[voice_policy]]`
+    pub voice_policies: Vec<VoicePolicy>,
+    /// `[[route]]`
+    pub routes: Vec<Route>,
+    /// `[[hunt_group]]`
+    pub hunt_groups: Vec<HuntGroup>,
+    /// `[[emergency]]`
+    pub emergencies: Vec<Emergency>,
+    /// `[[hours]]`
+    pub hours: Vec<Hours>,
 }
 
 /// Where a configuration came from.
@@ -278,6 +300,8 @@ section! {
         shards: usize = Count::new(0, 256), default "0";
         /// Which events are logged.
         log: String = LOG_FILTER, default "\"info\"";
+        /// Whether the file of the configuration is applied when it changes.
+        watch: bool = Flag, default "false";
         /// How log lines are written.
         log_format: LogFormat = OneOf(&[("text", LogFormat::Text), ("json", LogFormat::Json)]), default "\"text\"";
     }
@@ -479,6 +503,12 @@ section! {
         /// Whether the user's media is encrypted, where `[media]` does not fit. What is required and cannot be had is refused
         /// with 488.
         srtp: Option<Srtp> = Optional(SRTP), optional "\"require\"";
+        /// The place where the user is.
+        site: Option<String> = Optional(NAME), optional "\"rome\"";
+        /// The user's dial plan, where that of the site or of `[routing]` does not fit.
+        dial_plan: Option<String> = Optional(NAME), optional "\"office\"";
+        /// The user's voice policy, where that of the site or of `[routing]` does not fit.
+        voice_policy: Option<String> = Optional(NAME), optional "\"staff\"";
     }
 }
 
@@ -496,13 +526,18 @@ section! {
         ]), default "\"udp\"";
         /// What its certificate must be of, over TLS, where that is not its host.
         certificate: Option<String> = Optional(HOST), optional "\"sip.carrier.example\"";
-        /// Numbers that begin so leave by it, without the prefix. Several gateways with the same prefix are tried in the order
-        /// of this file.
-        prefix: Option<String> = Optional(DIALLED), optional "\"9\"";
         /// How long it may say nothing at all of an INVITE, not even 100, before the next gateway is tried.
         silence: Duration = Period(Duration::from_millis(100)..=MINUTE), default "\"4s\"";
         /// How long it may neither ring nor answer before the next gateway is tried.
         failover: Duration = Period(Duration::from_millis(100)..=MINUTE * 2), default "\"10s\"";
+        /// The dial plan of its calls that are for no hunt group.
+        dial_plan: Option<String> = Optional(NAME), optional "\"office\"";
+        /// The usages by which its calls may leave through another gateway; none lets none out.
+        usages: Vec<String> = List { of: NAME, lengths: 0..=200 }, default "[]";
+        /// What becomes of the called number of calls to it: the first rule that matches.
+        called_out: Vec<Rewrite> = List { of: RewriteRule, lengths: 0..=1_000 }, default "[]";
+        /// What becomes of the caller's number of calls to it: the first rule that matches.
+        caller_out: Vec<Rewrite> = List { of: RewriteRule, lengths: 0..=1_000 }, default "[]";
     }
 }
 

@@ -117,9 +117,9 @@ fn commented(options: &InitOptions, users: &[(&str, &str)]) -> String {
         }
         match schema.name() {
             "service" => section(&mut out, schema, &[("number", "\"5500\""), ("kind", "\"echo\"")], true),
-            "gateway" => section(&mut out, schema, &[], true),
             "conference" => section(&mut out, schema, &[("numbers", "\"5200-5299\"")], true),
-            _ => {}
+            "user" => {}
+            _ => section(&mut out, schema, &[], true),
         }
     }
     out

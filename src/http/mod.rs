@@ -13,11 +13,13 @@
 
 mod api;
 mod conferences;
+mod config;
 mod console;
 pub mod face;
 pub mod health;
 mod metrics;
 mod refusal;
+mod route;
 mod token;
 mod websocket;
 
@@ -31,6 +33,7 @@ use actix_web::{HttpResponse, Resource, Route};
 use actors::shared::Shared;
 use metrics_exporter_prometheus::PrometheusHandle;
 
+use crate::applied::Applied;
 use crate::config::Secret;
 use crate::stop::Drain;
 pub use api::sip_addresses;
@@ -39,6 +42,8 @@ pub use websocket::Books;
 
 /// Largest body of a request to the admin API.
 const BODY_BYTES_MAX: usize = 16 << 10;
+/// Largest body with a configuration: JSON takes more than the text.
+const CONFIG_BYTES_MAX: usize = 33 << 20;
 /// How long a request line and its headers may take.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// How long a connection may wait for its next request.
@@ -60,14 +65,17 @@ pub struct Web {
     pub started: (jiff::Timestamp, Instant),
     /// Where HTTP listens.
     pub listening: Vec<SocketAddr>,
+    /// The configuration in force.
+    pub applied: Arc<Applied>,
     /// WebSocket connections.
     pub websockets: websocket::Books,
 }
 
 /// The routes.
-fn routes(config: &mut ServiceConfig) {
+fn routes(service: &mut ServiceConfig) {
     let json = web::JsonConfig::default().limit(BODY_BYTES_MAX).error_handler(|error, _| Refusal::body(&error).into());
-    config
+    let query = web::QueryConfig::default().error_handler(|error, _| Refusal::query(&error).into());
+    service
         .app_data(json)
         .service(get("/", web::get().to(console::page)))
         .service(get("/healthz", web::get().to(health::healthz)))
@@ -87,6 +95,18 @@ fn routes(config: &mut ServiceConfig) {
                         .route(web::get().to(conferences::one))
                         .route(web::post().to(conferences::order)),
                 )
+                .service(get("/route", web::get().to(route::route)).app_data(query))
+                .service(
+                    resource("/config", "POST")
+                        .app_data(
+                            web::JsonConfig::default()
+                                .limit(CONFIG_BYTES_MAX)
+                                .error_handler(|error, _| Refusal::body(&error).into()),
+                        )
+                        .route(web::post().to(config::apply)),
+                )
+                .service(get("/config/versions", web::get().to(config::versions)))
+                .service(resource("/config/rollback", "POST").route(web::post().to(config::roll_back)))
                 .service(get("/registrations", web::get().to(api::registrations)))
                 .service(resource("/kill", "POST").route(web::post().to(api::kill)))
                 .service(

@@ -51,6 +51,15 @@ impl Refusal {
         Self::new(status, format!("the body cannot be read: {error}"), "send JSON with Content-Type application/json")
     }
 
+    /// A query that cannot be read.
+    pub fn query(error: &actix_web::error::QueryPayloadError) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            format!("the query cannot be read: {error}"),
+            "docs/http.md lists what may be asked",
+        )
+    }
+
     /// As a response.
     pub fn response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status);

@@ -52,8 +52,14 @@ pub fn sipp_entry(name: &str, run: &SippRun, more: &str) -> String {
     entry(name, run.address(), more)
 }
 
-/// The lab for SIPp with these gateways. T1 is small: an INVITE that nobody has answered ends after 64 × T1.
+/// The lab for SIPp with these gateways: everybody's calls behind 9 leave by them, in their order.
 pub fn lab(entries: &[String]) -> Config {
-    let lab = Config::for_sipp().set("sip", "t1", "\"50ms\"");
-    entries.iter().fold(lab, |config, text| config.entry(text))
+    let names: Vec<&str> = entries.iter().filter_map(|text| text.split('"').nth(1)).collect();
+    let plan = "[[dial_plan]]\nname = \"lab\"\nextension_digits = 4\nallow_extensions = true\n\
+                normalise = [{ pattern = \"^9(.+)$\", to = \"$1\" }]\n";
+    let policy = "[[voice_policy]]\nname = \"lab\"\nusages = [\"out\"]\n";
+    let route =
+        format!("[[route]]\nname = \"out\"\npattern = \"^[0-9]+$\"\nusages = [\"out\"]\ngateways = {names:?}\n");
+    let lab = Config::for_sipp().set("routing", "dial_plan", "\"lab\"").set("routing", "voice_policy", "\"lab\"");
+    entries.iter().map(String::as_str).chain([plan, policy, &route]).fold(lab, |config, text| config.entry(text))
 }

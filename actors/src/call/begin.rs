@@ -5,11 +5,14 @@ use sip::sdp::{Carrier, Meaning, OurKeys, Profile, RelayPolicy, Session, Srtp};
 use sip::transaction::ServerId;
 use sip::{Hop, Message, Name, Status};
 
+use super::diverted::diverted;
+use super::keys::is_private;
 use super::leg::{Leg, LegId, LegState};
 use super::record::{Said, What};
 use super::{Work, media as audio};
 use crate::directory::{Destination, User};
 use crate::registrar::gruu;
+use crate::routing::{self, By, Inbound};
 use crate::shard::Identity;
 
 impl Work<'_> {
@@ -67,7 +70,22 @@ impl Work<'_> {
             self.decided(Some(LegId::CALLER), "no audio section that can be carried");
             return self.refuse(Status::NOT_ACCEPTABLE_HERE, None, 88);
         }
-        let route = gruu::route(&self.core.shared, &uri);
+        let divert = diverted(&invite);
+        let caller = invite.from().ok().and_then(|from| sip::value::Uri::parse(from.uri).ok()?.user_text());
+        let secure = |section: &sip::sdp::Media| {
+            section.protocol.contains("SAVP") || section.attributes.iter().any(|a| a.name() == "crypto")
+        };
+        let srtp = offer.as_ref().is_some_and(|offer| offer.media.iter().any(secure));
+        let by = match &identity {
+            Identity::Gateway(gateway) => {
+                let caller = caller.as_deref().unwrap_or_default();
+                let tls = is_private(&hop);
+                By::Gateway(gateway, Inbound { caller, diverted: &divert, tls, srtp })
+            }
+            other => other.asks(),
+        };
+        let route = gruu::route(&self.core.shared, &uri, by);
+        let brief = routing::brief(&route.steps);
         match route.destination {
             Destination::Service(kind) => {
                 self.file.facts.borrow_mut().to = dialled;
@@ -94,18 +112,14 @@ impl Work<'_> {
             }
             Destination::Outside(exits) => {
                 self.file.facts.borrow_mut().to = dialled;
-                if !matches!(identity, Identity::User(_)) {
-                    self.decided(None, "a call from outside does not leave by a gateway");
-                    return self.refuse(Status::FORBIDDEN, Some("No Way Out From Outside"), 21);
-                }
+                self.decided(None, brief);
                 self.leave(exits, offer.as_ref());
             }
-            Destination::Nowhere(why) => {
+            Destination::Nowhere(refusal) => {
                 self.file.facts.borrow_mut().to = dialled;
-                self.decided(None, why);
-                let reason = format!("SIP;cause=404;text=\"{why}\"");
-                self.refuse_with(Status::NOT_FOUND, None, 1, |writer| {
-                    writer.header(Name::Reason, reason);
+                self.decided(None, brief);
+                self.refuse_with(refusal.kind.status(), None, refusal.kind.q850(), |writer| {
+                    writer.header(Name::Reason, refusal.reason());
                 });
             }
         }

@@ -7,6 +7,7 @@
 //! | file | what happens there |
 //! | --- | --- |
 //! | `begin` | the INVITE: checks, routing, the first leg |
+//! | `diverted` | whom it was diverted from before it came here |
 //! | `fork` | ringing all contacts, and the best of their refusals |
 //! | `response` | answers to our requests, and the want of them |
 //! | `progress` | 18x: early dialogs, early media, what the caller hears of them |
@@ -31,6 +32,7 @@ mod again;
 mod answer;
 mod begin;
 mod cancel;
+mod diverted;
 mod file;
 mod finish;
 mod fork;

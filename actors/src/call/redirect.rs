@@ -6,37 +6,47 @@ use sip::value::{NameAddr, Scheme, Uri};
 use sip::{Message, Name};
 
 use super::Work;
+use super::groups::Turn;
 use super::leg::LegId;
 use crate::directory::Destination;
+use crate::routing::{self, By};
 
 /// Addresses of record that one call may ring, the dialled one among them: no chain of diversions goes on for ever.
 const TRIED_MAX: usize = 5;
 
 impl Work<'_> {
-    /// Rings whom the contacts of a 3xx name, instead of the leg that said it. False when none of them is a user of ours
-    /// whom the call has not rung before: the caller then hears that the callee is not there.
+    /// Rings whom the contacts of a 3xx name, instead of the leg that said it: users of ours whom the call has not rung before,
+    /// and numbers outside that the phone's user may call. False when there is none: the caller then hears that the callee is
+    /// not there.
     pub fn redirected(&mut self, id: LegId, response: &Message) -> bool {
         if self.state.partner.is_some() {
             return false;
         }
         let directory = self.core.shared.directory();
         let ours = |uri: &Uri<'_>| uri.scheme == Scheme::Tel || self.core.is_ours(uri.host_text());
-        let users: Vec<_> = response
+        // The phone's user sends the caller on, and may send it where that user may call.
+        let by = self.state.leg(id).and_then(|leg| leg.user.clone());
+        let by = by.as_ref().map_or(By::Nobody, |user| By::User(user));
+        let named = response
             .values(Name::Contact)
             .filter_map(|value| Uri::parse(NameAddr::parse(value.ok()?).ok()?.uri).ok())
-            .filter(ours)
-            .filter_map(|uri| match directory.route(&uri) {
-                Destination::User(user) => Some(user),
-                Destination::Service(_)
-                | Destination::Conference { .. }
-                | Destination::Outside(_)
-                | Destination::Nowhere(_) => None,
-            })
-            .collect();
+            .filter(ours);
+        let decisions: Vec<_> = named.take(TRIED_MAX).map(|uri| directory.route(&uri, by)).collect();
         // Whom it sends the caller to may ring in its place.
         self.state.forks = self.state.forks.saturating_sub(1);
         let (mut now, mut later) = (VecDeque::new(), VecDeque::new());
-        for user in users {
+        let mut outside = VecDeque::new();
+        for decision in decisions {
+            let user = match decision.destination {
+                Destination::User(user) => user,
+                Destination::Outside(exits) if self.state.tried.len() < TRIED_MAX => {
+                    self.decided(Some(id), format!("diverted: {}", routing::brief(&decision.steps)));
+                    self.state.tried.push(exits.first().map_or(String::new(), |exit| exit.number.clone()));
+                    outside.extend(exits.into_iter().map(Turn::Exit));
+                    continue;
+                }
+                _ => continue,
+            };
             let aor = directory.aor(&user);
             if self.state.tried.contains(&aor) || self.state.tried.len() >= TRIED_MAX || !self.take_line(&user, &aor) {
                 continue;
@@ -47,6 +57,12 @@ impl Work<'_> {
             now.extend(groups.pop_front());
             later.extend(groups);
         }
+        // Users are asked before gateways, which take turns.
+        let by_q = !now.is_empty();
+        if now.is_empty() {
+            now.extend(outside.pop_front());
+        }
+        later.append(&mut outside);
         if now.is_empty() {
             return false;
         }
@@ -57,7 +73,9 @@ impl Work<'_> {
         later.append(&mut self.state.turns);
         self.state.turns = later;
         if self.state.ringing() {
-            self.time_group();
+            if by_q {
+                self.time_group();
+            }
             return true;
         }
         self.ring_next()

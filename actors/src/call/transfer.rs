@@ -22,6 +22,7 @@ use super::record::What;
 use super::{CallKey, CallTimer, Work, media as audio};
 use crate::directory::Destination;
 use crate::registrar::gruu;
+use crate::routing::{self, By};
 use crate::shard::{RequestId, SignallingMsg, home_of};
 
 /// How long the transferor may take to hang up after a transfer that succeeded.
@@ -90,6 +91,14 @@ impl Work<'_> {
         if self.state.transfer.is_some() {
             return self.answer_plain(id, server, request, Status::REQUEST_PENDING, None);
         }
+        if let Some(user) = self.state.leg(id).and_then(|leg| leg.user.clone()) {
+            let directory = self.core.shared.directory();
+            let policy = directory.routing().policy_of(&user.routing).map(|(policy, _)| policy);
+            if let Some(policy) = policy.filter(|policy| !policy.transfer) {
+                self.decided(Some(id), format!("voice policy {} lets {} transfer nothing", policy.name, user.name));
+                return self.answer_plain(id, server, request, Status::FORBIDDEN, Some("No Transfer By Policy"));
+            }
+        }
         self.decided(Some(id), format!("transfer to {}", String::from_utf8_lossy(&refer.target)));
         let mut writer = self.reply_inside(id, request, Status::ACCEPTED, None);
         if !refer.reports {
@@ -112,21 +121,27 @@ impl Work<'_> {
     fn ring_target(&mut self, target: &[u8]) {
         let directory = self.core.shared.directory();
         let ours = |uri: &sip::value::Uri<'_>| uri.scheme == Scheme::Tel || self.core.is_ours(uri.host_text());
-        let route = sip::value::Uri::parse(target).ok().filter(ours).map(|uri| gruu::route(&self.core.shared, &uri));
+        // Its target is reached as the transferor may reach it: who came in by a gateway sends nobody out.
+        let by = self.state.transfer.as_ref().and_then(|transfer| self.state.leg(transfer.by)?.user.clone());
+        let by = by.as_ref().map_or(By::Nobody, |user| By::User(user));
+        let uri = sip::value::Uri::parse(target).ok().filter(ours);
+        let route = uri.map(|uri| gruu::route(&self.core.shared, &uri, by));
+        if let Some(route) = &route {
+            self.decided(None, routing::brief(&route.steps));
+        }
         self.state.forks = 0;
         let turns = match route {
-            Some(gruu::Route { destination: Destination::User(user), instance }) => {
+            Some(gruu::Route { destination: Destination::User(user), instance, .. }) => {
                 self.groups_of(&directory.aor(&user), instance.as_deref())
             }
             Some(gruu::Route { destination: Destination::Conference { plan, number }, .. }) => {
                 return self.gather(&plan, &number);
             }
-            // A call leaves the switch on behalf of its users alone: who came in by a gateway sends nobody out.
-            Some(gruu::Route { destination: Destination::Outside(exits), .. }) if self.is_sent_by_user() => {
+            Some(gruu::Route { destination: Destination::Outside(exits), .. }) => {
                 exits.into_iter().map(Turn::Exit).collect()
             }
-            Some(gruu::Route { destination: Destination::Outside(_), .. }) => {
-                return self.transfer_failed(Status::FORBIDDEN);
+            Some(gruu::Route { destination: Destination::Nowhere(refusal), .. }) => {
+                return self.transfer_failed(refusal.kind.status());
             }
             _ => return self.transfer_failed(Status::NOT_FOUND),
         };
@@ -145,11 +160,6 @@ impl Work<'_> {
         let transfer = self.state.transfer.as_ref().filter(|t| t.step == Step::Ringing)?;
         let stays = self.state.leg(transfer.stays)?.their_description()?;
         Some((self.transferor_side()?, Some(resumed(stays))))
-    }
-
-    fn is_sent_by_user(&self) -> bool {
-        let by = self.state.transfer.as_ref().and_then(|transfer| self.state.leg(transfer.by));
-        by.is_some_and(|leg| leg.user.is_some())
     }
 
     fn transferor_side(&self) -> Option<Side> {

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::routing::TrunkRules;
+
 /// Where a gateway is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Host {
@@ -39,15 +41,29 @@ pub struct Gateway {
     pub protocol: Protocol,
     /// What the certificate of a TLS peer must be of, where that is not its host.
     pub certificate: Option<String>,
-    /// Numbers that begin so leave by it, without the prefix.
-    pub prefix: Option<String>,
     /// How long it may say nothing at all of an INVITE before the next gateway is tried.
     pub silence: Duration,
     /// How long it may neither ring nor answer before the next gateway is tried.
     pub failover: Duration,
+    /// How routing uses it.
+    pub trunk: TrunkRules,
 }
 
 impl Gateway {
+    /// A gateway over UDP of which nothing is said but where it is.
+    pub fn new(name: &str, host: Host) -> Self {
+        Self {
+            name: name.to_owned(),
+            host,
+            port: None,
+            protocol: Protocol::Udp,
+            certificate: None,
+            silence: Duration::from_secs(4),
+            failover: Duration::from_secs(10),
+            trunk: TrunkRules::default(),
+        }
+    }
+
     /// `host` or `host:port`, as URIs of its have it.
     pub fn authority(&self) -> String {
         match self.port {

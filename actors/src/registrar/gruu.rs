@@ -11,6 +11,7 @@ use sha2::Sha256;
 use sip::value::Uri;
 
 use crate::directory::Destination;
+use crate::routing::{By, Decision, Kind, Refusal, Step};
 use crate::shared::{Shared, unix_ms};
 
 /// How the user part of a temporary GRUU begins.
@@ -50,16 +51,19 @@ pub struct Route {
     pub destination: Destination,
     /// To this instance of the user's phones alone (without angle brackets), where the URI is a GRUU.
     pub instance: Option<String>,
+    /// Why.
+    pub steps: Vec<Step>,
 }
 
 /// Where a Request-URI leads, GRUUs of both kinds among them (RFC 5627 section 3.3). A temporary one whose registration is
 /// over leads nowhere.
-pub fn route(shared: &Shared, uri: &Uri<'_>) -> Route {
+pub fn route(shared: &Shared, uri: &Uri<'_>, by: By<'_>) -> Route {
     let directory = shared.directory();
     let name = uri.user_text().filter(|user| user.starts_with(PREFIX) && uri.params.has(b"gr"));
     let Some(name) = name else {
         let instance = uri.params.value(b"gr").map(|gr| String::from_utf8_lossy(gr).into_owned());
-        return Route { destination: directory.route(uri), instance };
+        let Decision { destination, steps } = directory.route(uri, by);
+        return Route { destination, instance, steps };
     };
     let found = shared.gruus.read(&name).and_then(|claim| {
         let user = directory.user(&claim.user)?;
@@ -70,10 +74,12 @@ pub fn route(shared: &Shared, uri: &Uri<'_>) -> Route {
             let instance = contact.instance.as_deref()?;
             shared.gruus.is_of(&claim, instance, &contact.call_id).then(|| bare(instance).to_owned())
         })?;
-        Some(Route { destination: Destination::User(std::sync::Arc::clone(user)), instance: Some(instance) })
+        let destination = Destination::User(std::sync::Arc::clone(user));
+        Some(Route { destination, instance: Some(instance), steps: Vec::new() })
     });
-    let nowhere = Destination::Nowhere("this temporary address is not valid, or not any more");
-    found.unwrap_or(Route { destination: nowhere, instance: None })
+    let why = "this temporary address is not valid, or not any more";
+    let nowhere = || Destination::Nowhere(Refusal::new(Kind::Unknown, why));
+    found.unwrap_or_else(|| Route { destination: nowhere(), instance: None, steps: Vec::new() })
 }
 
 /// An instance id without its angle brackets, as `gr` has it (RFC 5627 section 3.1.1).

@@ -15,6 +15,7 @@ use super::core::{Core, random_token};
 use crate::directory::User;
 use crate::gateway::Gateway;
 use crate::outside;
+use crate::routing::{By, Inbound};
 use crate::settings::Settings;
 
 /// Who a request is from.
@@ -26,6 +27,17 @@ pub enum Identity {
     Gateway(Arc<Gateway>),
     /// Nobody in particular: may ask what the switch can do, nothing else.
     Anybody,
+}
+
+impl Identity {
+    /// Who asks where an address leads.
+    pub fn asks(&self) -> By<'_> {
+        match self {
+            Self::User(user) => By::User(user),
+            Self::Gateway(gateway) => By::Gateway(gateway, Inbound::default()),
+            Self::Anybody => By::Nobody,
+        }
+    }
 }
 
 /// The methods that the switch takes (RFC 3261 section 20.5).

@@ -297,6 +297,7 @@ fn settings() -> Settings {
         contacts_max: None,
         max_calls: Some(10),
         srtp: None,
+        routing: Default::default(),
     };
     Settings {
         node: "simulated".to_owned(),
@@ -345,6 +346,7 @@ fn settings() -> Settings {
         messages: MessageSettings { expires: Duration::from_secs(86_400) },
         media: media_config(),
         srtp: actors::settings::SrtpSettings::default(),
+        routing: Default::default(),
         users: USERS.iter().map(user).collect(),
         gateways: Vec::new(),
         services: Vec::new(),

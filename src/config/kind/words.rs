@@ -220,7 +220,7 @@ pub const LOG_FILTER: Words<String> = Words {
     json: |text| json!(text),
 };
 
-fn fault(text: &str, what: &str, remedy: &str) -> Fault {
+pub(super) fn fault(text: &str, what: &str, remedy: &str) -> Fault {
     (format!("{} is {what}", quoted(text)), remedy.to_owned())
 }
 

@@ -23,6 +23,9 @@ fn every_default_and_example_of_the_schema_is_accepted() {
                         && !error.what.contains("cannot be read")
                         && !error.what.contains("without")
                         && !error.what.contains("lacks")
+                        && !error.what.starts_with("there is no ")
+                        && !error.what.ends_with("has no route")
+                        && !error.what.starts_with("nobody can take route")
                 })
                 .collect();
             assert!(of_key.is_empty(), "{path} = {text}: {of_key:?}");

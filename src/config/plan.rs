@@ -1,0 +1,180 @@
+//! The sections that say where calls go.
+
+use jiff::tz::TimeZone;
+
+use actors::routing::hours::{Holiday, Opening};
+use actors::routing::mask::{Format, Mask};
+use actors::routing::pattern::Pattern;
+use actors::routing::rewrite::Rewrite;
+use actors::routing::spec::{DiallingList, Security, UriForm};
+
+use super::kind::{
+    CALLED, CODE, Count, FORMAT, Flag, HOLIDAY, LABEL, List, MASK, NAME, OPENING, OneOf, Optional, PATTERN, PREFIX,
+    RewriteRule, SHOWN, ZONE,
+};
+use super::schema::section;
+
+/// Most names in one list.
+const NAMES_MAX: usize = 200;
+/// Most rules of one kind in one section.
+const RULES_MAX: usize = 1_000;
+
+section! {
+    /// Where calls go: what holds for users and gateways that have nothing of their own.
+    Routing = "[routing]" {
+        /// The dial plan of users whose site and who themselves have none, and of gateways without one.
+        dial_plan: Option<String> = Optional(NAME), optional "\"office\"";
+        /// The voice policy of users whose site and who themselves have none. Without one nobody calls outside.
+        voice_policy: Option<String> = Optional(NAME), optional "\"staff\"";
+        /// Numbers outside that nobody calls, in the form that routes see.
+        blocked: Vec<Pattern> = List { of: PATTERN, lengths: 0..=1_000 }, default "[]";
+    }
+}
+
+section! {
+    /// A place where users are, with what holds there.
+    Site = "[[site]]" {
+        /// Its name.
+        name: String = NAME, required "\"rome\"";
+        /// The dial plan of its users.
+        dial_plan: Option<String> = Optional(NAME), optional "\"office\"";
+        /// The voice policy of its users. The narrowest scope that has a policy wins whole: user, site, `[routing]`.
+        voice_policy: Option<String> = Optional(NAME), optional "\"staff\"";
+    }
+}
+
+section! {
+    /// A dial plan: how what is dialled becomes a number, and what callers from outside may reach.
+    DialPlan = "[[dial_plan]]" {
+        /// Its name.
+        name: String = NAME, required "\"office\"";
+        /// The form of addresses: of callers to a hunt group, "extension" and "e164" take numbers only.
+        uri_type: UriForm = OneOf(&UriForm::NAMES), default "\"extension\"";
+        /// How many digits its extensions have.
+        extension_digits: usize = Count::new(1, 20), required "4";
+        /// Its country code.
+        country_code: Option<String> = Optional(PREFIX), optional "\"39\"";
+        /// What is dialled before a number of the own country; countries without one leave it out.
+        national_prefix: Option<String> = Optional(PREFIX), optional "\"0\"";
+        /// What is dialled before a country code.
+        international_prefix: Option<String> = Optional(PREFIX), optional "\"00\"";
+        /// What is dialled for an outside line, before the other prefixes.
+        access_code: Option<String> = Optional(CODE), optional "\"9\"";
+        /// How a number of this plan is dialled from another plan of the same country.
+        in_country_format: Option<Format> = Optional(FORMAT), optional "\"020xxxxxxx\"";
+        /// How a number of this plan is dialled from another country.
+        international_format: Option<Format> = Optional(FORMAT), optional "\"4420xxxxxxx\"";
+        /// The public numbers of its extensions; the first shows the caller's number where a user has no `tel`.
+        number_formats: Vec<Format> = List { of: FORMAT, lengths: 0..=64 }, default "[]";
+        /// What calls to its hunt groups must have: nothing, SIP over TLS, or that and SRTP.
+        security: Security = OneOf(&Security::NAMES), default "\"unsecured\"";
+        /// What becomes of a dialled number: rules in order, of which the first that matches stops. Behind them the prefixes
+        /// above make public numbers.
+        normalise: Vec<Rewrite> = List { of: RewriteRule, lengths: 0..=RULES_MAX }, default "[]";
+        /// Whether callers from outside reach users.
+        allow_users: bool = Flag, default "true";
+        /// Whether callers from outside reach other numbers of the switch, such as services and conferences.
+        allow_extensions: bool = Flag, default "false";
+        /// Groups of in-country dialling rules by which callers from outside may leave again.
+        allowed_in_country: Vec<String> = List { of: NAME, lengths: 0..=NAMES_MAX }, default "[]";
+        /// Groups of international dialling rules by which callers from outside may leave again.
+        allowed_international: Vec<String> = List { of: NAME, lengths: 0..=NAMES_MAX }, default "[]";
+    }
+}
+
+section! {
+    /// A dialling rule: a number that callers from outside may reach outside, if its group is allowed.
+    DiallingRule = "[[dialling_rule]]" {
+        /// The dial plan that it belongs to.
+        dial_plan: String = NAME, required "\"office\"";
+        /// Its group. Rules of one name are allowed together.
+        group: String = NAME, required "\"local\"";
+        /// The list of the group.
+        list: DiallingList = OneOf(&DiallingList::NAMES), default "\"in-country\"";
+        /// Which numbers, as they are dialled in the plan. Of several that match the one with most digits decides.
+        mask: Mask = MASK, required "\"9425xxxxxxx\"";
+        /// How they are sent; with the wildcards of the mask.
+        dialled: Mask = MASK, required "\"9xxxxxxx\"";
+        /// What it is for.
+        comment: Option<String> = Optional(LABEL), optional "\"local calls\"";
+    }
+}
+
+section! {
+    /// A voice policy: what users may do.
+    VoicePolicy = "[[voice_policy]]" {
+        /// Its name.
+        name: String = NAME, required "\"staff\"";
+        /// The usages of calls outside, in the order in which their routes are tried. None lets nobody call outside.
+        usages: Vec<String> = List { of: NAME, lengths: 0..=NAMES_MAX }, default "[]";
+        /// Whether calls may be transferred.
+        call_transfer: bool = Flag, default "true";
+    }
+}
+
+section! {
+    /// A route: numbers, and the gateways that lead to them. Of several the earlier is tried first.
+    Route = "[[route]]" {
+        /// Its name.
+        name: String = NAME, required "\"italy\"";
+        /// The numbers, as the dial plan made them.
+        pattern: Pattern = PATTERN, required r#""^\\+39\\d+$""#;
+        /// Numbers that it does not lead to.
+        exclude: Vec<Pattern> = List { of: PATTERN, lengths: 0..=64 }, default "[]";
+        /// The usages that it belongs to.
+        usages: Vec<String> = List { of: NAME, lengths: 1..=NAMES_MAX }, required r#"["national"]"#;
+        /// Its gateways in the order in which they are tried: the cheapest first.
+        gateways: Vec<String> = List { of: NAME, lengths: 1..=64 }, required r#"["carrier"]"#;
+        /// The number that is shown instead of the caller's.
+        caller: Option<String> = Optional(SHOWN), optional "\"+390612345678\"";
+        /// The time condition under which it is open.
+        hours: Option<String> = Optional(NAME), optional "\"office\"";
+    }
+}
+
+section! {
+    /// A hunt group: ties called parties on a gateway to a dial plan.
+    HuntGroup = "[[hunt_group]]" {
+        /// Its name.
+        name: String = NAME, required "\"reception\"";
+        /// The gateway that its calls come by.
+        gateway: String = NAME, required "\"carrier\"";
+        /// The dial plan of its calls.
+        dial_plan: String = NAME, required "\"office\"";
+        /// The called parties that are its. Calls of its gateway to any other are not answered, unless the gateway has a dial
+        /// plan of its own.
+        pilots: Vec<String> = List { of: CALLED, lengths: 1..=NAMES_MAX }, required r#"["+390612345678"]"#;
+        /// Where its calls go; without it to the number that was called.
+        to: Option<String> = Optional(CALLED), optional "\"1001\"";
+        /// The time condition under which they go there.
+        hours: Option<String> = Optional(NAME), optional "\"office\"";
+        /// Where they go at other times; without it they are refused.
+        closed_to: Option<String> = Optional(CALLED), optional "\"5502\"";
+    }
+}
+
+section! {
+    /// An emergency number: no voice policy, block list or time condition holds its calls back.
+    Emergency = "[[emergency]]" {
+        /// The number that is sent.
+        number: String = SHOWN, required "\"112\"";
+        /// What else may be dialled for it.
+        masks: Vec<String> = List { of: CALLED, lengths: 0..=64 }, default "[]";
+        /// The usage of its routes.
+        usage: String = NAME, required "\"emergency\"";
+    }
+}
+
+section! {
+    /// A time condition: business hours and holidays.
+    Hours = "[[hours]]" {
+        /// Its name.
+        name: String = NAME, required "\"office\"";
+        /// Whose clock.
+        time_zone: TimeZone = ZONE, required "\"Europe/Rome\"";
+        /// When it is open; none is always.
+        open: Vec<Opening> = List { of: OPENING, lengths: 0..=64 }, default "[]";
+        /// Days on which it is closed all the same.
+        holidays: Vec<Holiday> = List { of: HOLIDAY, lengths: 0..=400 }, default "[]";
+    }
+}

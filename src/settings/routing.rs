@@ -1,0 +1,125 @@
+//! Where calls go, from the configuration to the actors.
+
+use actors::routing::hours::Hours;
+use actors::routing::spec::{
+    Assigned, DialPlan, DiallingRule, Emergency, HuntGroup, Route, Scope, Site, Spec, TrunkRules, VoicePolicy,
+};
+use smol_str::SmolStr;
+
+use crate::config::{self as from, Config};
+
+/// The plan of the configuration.
+pub fn spec(config: &Config) -> Spec {
+    Spec {
+        global: scope(&config.routing.dial_plan, &config.routing.voice_policy),
+        sites: config.sites.iter().map(site).collect(),
+        dial_plans: config.dial_plans.iter().map(|plan| dial_plan(plan, &config.dialling_rules)).collect(),
+        policies: config.voice_policies.iter().map(voice_policy).collect(),
+        routes: config.routes.iter().map(route).collect(),
+        hunt_groups: config.hunt_groups.iter().map(hunt_group).collect(),
+        emergencies: config.emergencies.iter().map(emergency).collect(),
+        hours: config.hours.iter().map(hours).collect(),
+        blocked: config.routing.blocked.clone(),
+    }
+}
+
+/// What a user has been given of its own.
+pub fn assigned(user: &from::User) -> Assigned {
+    Assigned { site: name(&user.site), scope: scope(&user.dial_plan, &user.voice_policy) }
+}
+
+/// How routing uses a gateway.
+pub fn trunk(gateway: &from::Gateway) -> TrunkRules {
+    TrunkRules {
+        dial_plan: name(&gateway.dial_plan),
+        usages: names(&gateway.usages),
+        called_out: gateway.called_out.clone(),
+        caller_out: gateway.caller_out.clone(),
+    }
+}
+
+fn name(text: &Option<String>) -> Option<SmolStr> {
+    text.as_deref().map(SmolStr::new)
+}
+
+fn names(texts: &[String]) -> Vec<SmolStr> {
+    texts.iter().map(SmolStr::new).collect()
+}
+
+fn scope(dial_plan: &Option<String>, policy: &Option<String>) -> Scope {
+    Scope { dial_plan: name(dial_plan), policy: name(policy) }
+}
+
+fn site(site: &from::Site) -> Site {
+    Site { name: (&site.name).into(), scope: scope(&site.dial_plan, &site.voice_policy) }
+}
+
+fn dial_plan(plan: &from::DialPlan, rules: &[from::DiallingRule]) -> DialPlan {
+    let of_plan = rules.iter().filter(|rule| rule.dial_plan == plan.name);
+    let dialling = of_plan.map(|rule| DiallingRule {
+        group: (&rule.group).into(),
+        list: rule.list,
+        mask: rule.mask.clone(),
+        dialled: rule.dialled.clone(),
+    });
+    DialPlan {
+        name: (&plan.name).into(),
+        uri: plan.uri_type,
+        extension_digits: plan.extension_digits,
+        country_code: name(&plan.country_code),
+        national_prefix: name(&plan.national_prefix),
+        international_prefix: name(&plan.international_prefix),
+        access_code: name(&plan.access_code),
+        in_country_format: plan.in_country_format.clone(),
+        international_format: plan.international_format.clone(),
+        number_formats: plan.number_formats.clone(),
+        security: plan.security,
+        rules: plan.normalise.clone(),
+        dialling: dialling.collect(),
+        allowed_in_country: names(&plan.allowed_in_country),
+        allowed_international: names(&plan.allowed_international),
+        allow_users: plan.allow_users,
+        allow_extensions: plan.allow_extensions,
+    }
+}
+
+fn voice_policy(policy: &from::VoicePolicy) -> VoicePolicy {
+    VoicePolicy { name: (&policy.name).into(), usages: names(&policy.usages), transfer: policy.call_transfer }
+}
+
+fn route(route: &from::Route) -> Route {
+    Route {
+        name: (&route.name).into(),
+        pattern: route.pattern.clone(),
+        exclude: route.exclude.clone(),
+        usages: names(&route.usages),
+        gateways: names(&route.gateways),
+        caller: name(&route.caller),
+        hours: name(&route.hours),
+    }
+}
+
+fn hunt_group(group: &from::HuntGroup) -> HuntGroup {
+    HuntGroup {
+        name: (&group.name).into(),
+        gateway: (&group.gateway).into(),
+        dial_plan: (&group.dial_plan).into(),
+        pilots: names(&group.pilots),
+        to: name(&group.to),
+        hours: name(&group.hours),
+        closed_to: name(&group.closed_to),
+    }
+}
+
+fn emergency(emergency: &from::Emergency) -> Emergency {
+    Emergency { number: (&emergency.number).into(), masks: names(&emergency.masks), usage: (&emergency.usage).into() }
+}
+
+fn hours(hours: &from::Hours) -> Hours {
+    Hours {
+        name: (&hours.name).into(),
+        zone: hours.time_zone.clone(),
+        open: hours.open.clone(),
+        holidays: hours.holidays.clone(),
+    }
+}
