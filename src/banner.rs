@@ -80,7 +80,8 @@ impl Banner<'_> {
             }
         } else {
             let (users, gateways) = (self.config.users.len(), self.config.gateways.len());
-            lines.line("users", &format!("{users}, and {gateways} gateways"));
+            let noun = if gateways == 1 { "gateway" } else { "gateways" };
+            lines.line("users", &format!("{users}, and {gateways} {noun}"));
         }
         let mut title = "services";
         for service in &self.config.services {
@@ -171,6 +172,6 @@ mod tests {
         let mut config = config::lab().unwrap();
         config.origin = Origin::File("strowger.toml".into());
         let text = banner(&config);
-        assert!(!text.contains("secret") && text.contains("4, and 0 gateways"), "{text}");
+        assert!(!text.contains("secret") && text.contains("4, and 1 gateway"), "{text}");
     }
 }

@@ -52,7 +52,8 @@ pub fn sipp_entry(name: &str, run: &SippRun, more: &str) -> String {
     entry(name, run.address(), more)
 }
 
-/// The lab for SIPp with these gateways: everybody's calls behind 9 leave by them, in their order.
+/// The lab for SIPp with these gateways: everybody's calls behind 9 leave by them, in their order. T1 is small: an INVITE that
+/// nobody has answered ends after 64 × T1.
 pub fn lab(entries: &[String]) -> Config {
     let names: Vec<&str> = entries.iter().filter_map(|text| text.split('"').nth(1)).collect();
     let plan = "[[dial_plan]]\nname = \"lab\"\nextension_digits = 4\nallow_extensions = true\n\
@@ -60,6 +61,7 @@ pub fn lab(entries: &[String]) -> Config {
     let policy = "[[voice_policy]]\nname = \"lab\"\nusages = [\"out\"]\n";
     let route =
         format!("[[route]]\nname = \"out\"\npattern = \"^[0-9]+$\"\nusages = [\"out\"]\ngateways = {names:?}\n");
-    let lab = Config::for_sipp().set("routing", "dial_plan", "\"lab\"").set("routing", "voice_policy", "\"lab\"");
+    let lab = Config::for_sipp().set("sip", "t1", "\"50ms\"");
+    let lab = lab.set("routing", "dial_plan", "\"lab\"").set("routing", "voice_policy", "\"lab\"");
     entries.iter().map(String::as_str).chain([plan, policy, &route]).fold(lab, |config, text| config.entry(text))
 }
