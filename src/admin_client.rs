@@ -245,6 +245,17 @@ impl AdminClient {
         self.get("/api/calls")
     }
 
+    /// Its figures, in the format of Prometheus.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`].
+    pub fn metrics(&self) -> anyhow::Result<String> {
+        let mut response = self.request("/metrics", None).map_err(|error| self.unanswered(error))?;
+        let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
+        body.with_context(|| format!("the answer of {} broke off", self.base))
+    }
+
     /// The last calls that have ended, the newest first: `{"calls": [call detail record]}`.
     ///
     /// # Errors

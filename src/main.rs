@@ -18,6 +18,7 @@ mod settings;
 mod signals;
 mod stop;
 mod tls;
+mod top;
 mod trial;
 
 use std::process::ExitCode;

@@ -100,6 +100,7 @@ fn a_question_without_a_switch_fails_with_1_and_says_what_to_do() {
         &["calls"][..],
         &["registrations"][..],
         &["ladder", "c"][..],
+        &["top"][..],
         &["kill", "p"][..],
         &["drain"][..],
     ];
@@ -117,11 +118,12 @@ fn a_question_without_a_switch_fails_with_1_and_says_what_to_do() {
 #[test]
 fn every_command_has_help_with_an_example() {
     let folder = tempfile::tempdir().unwrap();
-    for command in ["run", "init", "check", "tree", "calls", "ladder", "registrations", "kill", "drain"] {
+    for command in ["run", "init", "check", "tree", "calls", "ladder", "top", "registrations", "kill", "drain"] {
         let done = strowger(&[command, "--help"], folder.path());
         assert_eq!(done.status.code(), Some(0), "{command}");
-        let example = format!("Example: strowger {command}");
-        assert!(text(&done.stdout).contains(&example), "{command}: {}", text(&done.stdout));
+        let examples = ["Example", "Examples"].map(|word| format!("{word}: strowger {command}"));
+        let told = text(&done.stdout);
+        assert!(examples.iter().any(|example| told.contains(example)), "{command}: {told}");
         assert!(text(&done.stdout).contains("--json"), "{command}");
     }
 }

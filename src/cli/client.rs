@@ -14,6 +14,7 @@ use super::{apply, conferences, humane, route, say, table, tree};
 use crate::admin_client::{AdminClient, Call, Kill, Media, Registration, TreeNode};
 use crate::config::units;
 use crate::ladder::{self, Ladder, Party, Record};
+use crate::top;
 
 const DRAIN_POLL: Duration = Duration::from_millis(500);
 /// How long past its deadline a drain may take before the switch is taken for stuck.
@@ -66,6 +67,21 @@ pub enum Command {
     /// Put a configuration that was in force before in force again
     #[command(after_help = "Examples: strowger rollback\n          strowger rollback 3")]
     Rollback(apply::RollbackArgs),
+    /// Watch the switch: calls, rates, shards, RTP workers, restarts, drawn anew every second
+    #[command(
+        after_help = "Examples: strowger top\n          strowger top --once        one picture, as text\n\nWith --json what the \
+        picture is made of, once."
+    )]
+    Top {
+        /// One picture, as text
+        #[arg(long)]
+        once: bool,
+        /// How often it is drawn anew
+        #[arg(long, default_value = "1s", value_parser = deadline)]
+        interval: Duration,
+        #[command(flatten)]
+        switch: Switch,
+    },
     /// List the registered contacts
     #[command(after_help = "Example: strowger registrations")]
     Registrations(Switch),
@@ -123,6 +139,15 @@ impl Command {
             Self::Tree(switch) => show(is_json, &switch.client()?.tree()?, |answer: Tree| tree::render(&answer.nodes)),
             Self::Calls { ended: None, switch } => show(is_json, &switch.client()?.calls()?, calls),
             Self::Calls { ended: Some(count), switch } => show(is_json, &switch.client()?.ended_calls(count)?, ended),
+            Self::Top { switch, .. } if is_json => {
+                let client = switch.client()?;
+                say(&format!(
+                    "{:#}\n",
+                    json!({ "status": client.status()?, "calls": client.calls()?, "tree": client.tree()? })
+                ))
+            }
+            Self::Top { once: true, interval, switch } => say(&top::once(&switch.client()?, interval)?),
+            Self::Top { once: false, interval, switch } => top::live(&switch.client()?, interval),
             Self::Registrations(switch) => show(is_json, &switch.client()?.registrations()?, registrations),
             Self::Route(args) => args.run(is_json),
             Self::Versions(args) => args.run(is_json),
