@@ -119,6 +119,7 @@ pub fn agreement(stream: &AgreedMedia, seen: SocketAddr) -> Option<AudioAgreemen
             send: stream.receive,
             payloads: payloads(stream),
             ptime_ms: u8::try_from(stream.ptime_ms).unwrap_or(20),
+            told_keys: false,
             secure: None,
             dtls: None,
             ice,

@@ -185,6 +185,7 @@ fn caller(pool: &Pool, payload: Payload) -> (Flow, UdpSocket) {
         send: true,
         payloads: [payload].into_iter().collect(),
         ptime_ms: 20,
+        told_keys: false,
         secure: None,
         dtls: None,
         ice: None,

@@ -3,9 +3,10 @@
 use super::counters::{SideCounters, Vitals};
 use super::port::{Port, SharedPort, Spots};
 use super::sys::Bell;
-use super::vocabulary::{FlowId, OpenError, Owner, PoolBusy, Recording, Remote, Side, Sides, Source};
+use super::vocabulary::{FlowId, OpenError, Owner, PoolBusy, Press, Recording, Remote, Side, Sides, Source};
 use crate::codec::Payload;
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -209,6 +210,8 @@ pub struct Wanted {
     pub sides: Sides<WantedSide>,
     /// The recording that is to be made.
     pub recording: Option<Recording>,
+    /// Keys that were pressed by other ways, for the worker to take.
+    pub presses: SmallVec<[Press; 1]>,
 }
 
 /// What the call wants of one side, and what the worker learned about it.

@@ -5,8 +5,9 @@ use super::book::{FlowRecord, Seat, Wanted};
 use super::counters::FlowStats;
 use super::port::{Port, SharedPort, Spot, Spots};
 use super::vocabulary::{
-    ConnectError, FlowCheckpoint, FlowId, NoPort, PoolBusy, Recording, Remote, Side, Sides, Source, Whereabouts,
+    ConnectError, FlowCheckpoint, FlowId, NoPort, PoolBusy, Press, Recording, Remote, Side, Sides, Source, Whereabouts,
 };
+use crate::dtmf::KEYS_MAX;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -166,6 +167,23 @@ impl Flow {
             }
             true
         })
+    }
+
+    /// A side has pressed a key by another way than its media (SIP INFO): the other side is told it in the form that it has
+    /// agreed to, as an event or as a tone, and so is a recording. The owner is not: it knows.
+    ///
+    /// # Errors
+    /// [`PoolBusy`]: the worker's queue is full, or more keys wait for the worker than anybody presses; nothing was changed.
+    pub fn press(&self, press: Press) -> Result<(), PoolBusy> {
+        let mut room = false;
+        self.change(|wanted| {
+            room = wanted.presses.len() < KEYS_MAX;
+            if room {
+                wanted.presses.push(press);
+            }
+            true
+        })?;
+        if room { Ok(()) } else { Err(PoolBusy) }
     }
 
     /// Has the worker look now at what [`Flow::connect`] and [`Flow::hear`] have asked for; without it, it looks within a

@@ -77,8 +77,8 @@ pub use quality::{Heard, Quality};
 pub use room::{Member, Room, RoomFigures, RoomSounds};
 pub use vocabulary::{
     ConnectError, FlowCheckpoint, FlowId, FlowSpec, Handshake, Insecure, MediaEvent, NoPort, OpenError, Owner,
-    PAYLOADS_MAX, PoolBusy, PoolConfig, PortMode, Recorded, Recording, Remote, Repeat, Secure, Side, Sides, Source,
-    Whereabouts,
+    PAYLOADS_MAX, PoolBusy, PoolConfig, PortMode, Press, Recorded, Recording, Remote, Repeat, Secure, Side, Sides,
+    Source, Whereabouts,
 };
 pub use worker::{WorkerEnd, WorkerThread};
 
@@ -296,7 +296,12 @@ impl Pool {
             local: Mutex::new(local),
             ports: Mutex::new(ports.take()),
             shared: seat.shared.clone(),
-            wanted: Mutex::new(Wanted { closed: false, sides: Sides::<WantedSide>::default(), recording: None }),
+            wanted: Mutex::new(Wanted {
+                closed: false,
+                sides: Sides::<WantedSide>::default(),
+                recording: None,
+                presses: smallvec::SmallVec::new(),
+            }),
             admitted: AtomicBool::new(false),
             dirty: AtomicBool::new(false),
             urgent: AtomicBool::new(false),

@@ -3,6 +3,7 @@
 use super::room::Member;
 use crate::codec::Payload;
 use crate::dtls::Association;
+use crate::dtmf::Key;
 use crate::ice::{CONSENT, Ice};
 use crate::prompt::Audio;
 use crate::recorder::Tape;
@@ -190,7 +191,7 @@ pub enum MediaEvent {
     TimedOut,
     /// A prompt came to its end; that side now hears nothing.
     SourceEnded(Side),
-    /// A key was pressed (RFC 4733), told once.
+    /// A key was pressed, told once: by a telephone-event (RFC 4733), or by a tone of a side that has agreed to none.
     Dtmf {
         /// Who pressed it.
         side: Side,
@@ -251,6 +252,8 @@ pub struct Remote {
     pub payloads: SmallVec<[Payload; 4]>,
     /// Packet length of what the pool generates, 10 to 60 ms.
     pub ptime_ms: u8,
+    /// The call tells it keys by another way than its media (SIP INFO): none are sent to it there, whatever its payloads.
+    pub told_keys: bool,
     /// Its keys: all of its media is SRTP then, and nothing else passes.
     pub secure: Option<Secure>,
     /// The handshake that comes to its keys: until then nothing passes either way. `secure` does not count beside it.
@@ -288,6 +291,17 @@ impl PartialEq for Secure {
 }
 
 impl Eq for Secure {}
+
+/// A key that a side has pressed by another way than its media.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Press {
+    /// Who.
+    pub by: Side,
+    /// Which.
+    pub key: Key,
+    /// For how long, in milliseconds.
+    pub duration_ms: u32,
+}
 
 /// What a side hears.
 #[derive(Clone, Debug)]

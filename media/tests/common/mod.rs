@@ -90,6 +90,7 @@ impl Phone {
             send: true,
             payloads: payloads.iter().copied().collect(),
             ptime_ms: 20,
+            told_keys: false,
             secure: None,
             dtls: None,
             ice: None,

@@ -49,6 +49,7 @@ impl Worker<'_> {
         self.list_if_playing(record.id.slot);
         self.settle_rooms(record.id.slot, false);
         self.settle_tape(record.id.slot);
+        self.settle_keys(record.id.slot);
     }
 
     /// Gives a record an entry and its sockets a place in epoll, unless it has them.
@@ -199,6 +200,8 @@ fn new_side(record: &FlowRecord, side: Side, outlet: Outlet, now: Duration) -> S
         eared: 0,
         voice: None,
         keys: None,
+        told_keys: false,
+        listener: None,
         speaker: None,
         made: None,
         playing: Playing::Peer,
@@ -276,7 +279,7 @@ fn negotiate(pool: &Inner, entry: &mut Entry, peers: &mut Peers, now: Duration) 
         let voice = voice_of(remote);
         let spoken = |state: &SideState| (state.voice, state.route.map(|route| route.ptime_ms));
         let spoken_before = (state.voice, before.map(|before| before.ptime_ms));
-        (state.voice, state.keys) = (voice, keys_of(remote, voice));
+        (state.voice, state.keys, state.told_keys) = (voice, keys_of(remote, voice), remote.told_keys);
         if spoken(state) != spoken_before {
             (state.speaker, state.made) = (None, None);
         }

@@ -6,6 +6,7 @@ use super::super::port::Spots;
 use super::super::sys;
 use super::super::vocabulary::{PAYLOADS_MAX, Recording, Remote, Sides};
 use super::DATAGRAM_BYTES_MAX;
+use super::keys::Listener;
 use super::play::{Playing, Speaker};
 use super::shared::{Fragment, Outlet};
 use super::transcode::Made;
@@ -67,6 +68,10 @@ pub struct SideState {
     pub voice: Option<Payload>,
     /// Its telephone-events.
     pub keys: Option<Payload>,
+    /// The call tells it keys by another way ([`Remote::told_keys`]).
+    pub told_keys: bool,
+    /// Listens to it for keys, while somebody wants to know them.
+    pub listener: Option<Box<Listener>>,
     /// What says to it what the pool plays.
     pub speaker: Option<Box<Speaker>>,
     /// What makes anew for it what it does not understand of the other side.
@@ -217,7 +222,7 @@ impl Lanes {
                     .payloads
                     .iter()
                     .take(PAYLOADS_MAX)
-                    .find(|theirs| theirs.same_format(payload))
+                    .find(|theirs| theirs.same_format(payload) && !(theirs.events && other.told_keys))
                     .map(|theirs| theirs.pt),
                 _ => Some(payload.pt),
             };

@@ -4,7 +4,7 @@ use super::super::vocabulary::{MediaEvent, Side};
 use super::super::{Inner, sys};
 use super::entry::Entry;
 use super::play::Playing;
-use super::{Worker, nanos};
+use super::{Worker, keys, nanos};
 use crate::rtcp::{self, Block, INTERVAL_MEAN, REPORT_BYTES_MAX, Report, SenderInfo};
 use crate::rtp::reception::in_clock_units;
 use std::io;
@@ -18,7 +18,7 @@ impl Worker<'_> {
         pool.ports.lock().trim(now);
         for entry in self.flows.iter_mut().flatten() {
             self.seat.serving.store(entry.record.id.slot, Relaxed);
-            release_keys(entry, now);
+            keys::release(entry, now);
             notice_silence(entry, now);
             notice_lost_consent(entry, pool.config.consent, now);
             for side in [Side::A, Side::B] {
@@ -51,18 +51,6 @@ fn seal(entry: &mut Entry, side: Side) {
     let empty = || matches!(state.outlet.rtp().peek(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
     route.sealed = route.connected_long && empty();
     route.connected_long = true;
-}
-
-/// Keys whose end got lost.
-fn release_keys(entry: &mut Entry, now: Duration) {
-    for side in [Side::A, Side::B] {
-        let events = &mut entry.sides.get_mut(side).events;
-        if events.is_pressed()
-            && let Some(heard) = events.timeout(now)
-        {
-            entry.record.tell(MediaEvent::Dtmf { side, digit: heard.digit, duration_ms: heard.duration_ms });
-        }
-    }
 }
 
 /// A side that should send and does not.

@@ -3,6 +3,7 @@
 mod control;
 mod entry;
 mod house;
+mod keys;
 mod one;
 mod play;
 mod record;

@@ -5,6 +5,7 @@ use super::super::counters::{SideCounters, Vitals};
 use super::super::vocabulary::{MediaEvent, Side};
 use super::super::{Inner, sys};
 use super::entry::{Entry, SideState};
+use super::keys::{self, Turns};
 use super::play::Playing;
 use super::transcode::{self, Came, Taken};
 use super::{BURST_MAX, DATAGRAM_BYTES_MAX, Token, Worker, nanos};
@@ -190,7 +191,8 @@ impl Hands<'_> {
         counters.bytes_received.add(packet.len() as u64);
         counters.last_packet_ns.set(nanos(self.now));
         self.vitals.packets_in.add(1);
-        match me.reception.packet(header.ssrc, header.sequence) {
+        let arrival = me.reception.packet(header.ssrc, header.sequence);
+        match arrival {
             // A stream of ours goes on where it was, whatever the party's does: under SRTP a number is never used again.
             Arrival::Restarted if me.own.last.is_some() => {
                 me.own.echo_ahead = me.own.next_sequence.wrapping_sub(header.sequence);
@@ -200,18 +202,21 @@ impl Hands<'_> {
             Arrival::InOrder | Arrival::Restarted | Arrival::Suspect => {}
         }
         counters.note(&me.reception);
+        let mut turns = Turns::new();
         if lane.payload.events {
             // All packets of an event have the timestamp of its start, so they say nothing about jitter.
-            let heard = me.events.packet(header.timestamp, header.payload(packet), lane.payload.clock_hz, self.now);
-            for heard in heard.into_iter().flatten() {
-                if let Some(recording) = &entry.recording {
-                    recording.tape.key(heard.digit);
-                }
-                record.tell(MediaEvent::Dtmf { side: self.side, digit: heard.digit, duration_ms: heard.duration_ms });
-            }
+            let (of, payload) = ((header.ssrc, header.timestamp), header.payload(packet));
+            me.events.packet(of, payload, lane.payload.clock_hz, self.now, |turn| turns.push(turn));
         } else {
             me.reception.timing(header.timestamp, lane.payload.clock_hz, self.now);
             counters.note_timing(&me.reception, lane.payload.clock_hz, header.payload_type);
+            if me.listener.is_some() {
+                let in_order = !matches!(arrival, Arrival::Late | Arrival::Duplicate);
+                turns = keys::overhear(me, other, &lane, &header, packet, in_order);
+            }
+        }
+        if !turns.is_empty() {
+            keys::tell(record, entry.recording.as_ref(), self.side, &turns);
         }
         if let Some(ear) = &mut me.ear {
             ear.packet(&header, header.payload(packet), self.now);
@@ -238,11 +243,10 @@ impl Hands<'_> {
             me.send_own(buffer, length, header.timestamp, self.now, counters, self.vitals);
         }
         if relayed {
-            if lane.across.is_none() || other.is_made() {
+            if transcode::concerns(me, other, &lane) {
                 let Some(packet) = buffer.get(..length) else { return };
-                let came = Came { lane, header: &header, bytes: packet, now: self.now };
-                let theirs = record.counters.get(self.side.other());
-                match transcode::take(me, other, &came, theirs, self.vitals) {
+                let came = Came { lane, header: &header, bytes: packet, turns: &turns, now: self.now };
+                match transcode::take(me, other, &came) {
                     Taken::Pass => {}
                     Taken::Made => return,
                     Taken::Unmapped => {

@@ -6,6 +6,7 @@ use super::super::counters::Vitals;
 use super::super::room::{MemberRecord, RoomRecord};
 use super::super::vocabulary::{PAYLOADS_MAX, Side};
 use super::entry::{Entry, SideState};
+use super::keys::{self, Turns};
 use super::play::Playing;
 use super::{BEAT, Worker};
 use crate::codec::Payload;
@@ -356,8 +357,8 @@ impl RoomAtWork {
         self.look();
         for place in &mut self.places {
             serving.store(place.slot, Relaxed);
-            let Some(state) = side_of(flows, place.slot, place.side) else { continue };
-            listen(place, state, &mut self.mixer, now);
+            let Some(Some(entry)) = flows.get_mut(place.slot as usize) else { continue };
+            listen(place, entry, &mut self.mixer, now);
         }
         let house = self.mixer.house();
         let mut frame = [0; FRAME_SAMPLES_MAX];
@@ -414,12 +415,9 @@ impl RoomAtWork {
     }
 }
 
-fn side_of(flows: &mut [Option<Box<Entry>>], slot: u32, side: Side) -> Option<&mut SideState> {
-    flows.get_mut(slot as usize)?.as_deref_mut().map(|entry| entry.sides.get_mut(side))
-}
-
 /// Fills a member's frame with what it says.
-fn listen(place: &mut Place, state: &mut SideState, mixer: &mut mixer::Room, now: Duration) {
+fn listen(place: &mut Place, entry: &mut Entry, mixer: &mut mixer::Room, now: Duration) {
+    let state = entry.sides.get_mut(place.side);
     let gain_db = f32::from_bits(place.member.gain_db.load(Relaxed));
     if gain_db.to_bits() != place.gain_db.to_bits() {
         place.gain_db = gain_db;
@@ -432,8 +430,14 @@ fn listen(place: &mut Place, state: &mut SideState, mixer: &mut mixer::Room, now
     }
     let sends = state.route.is_some_and(|route| route.send);
     let Some(ear) = state.ear.as_mut().filter(|_| sends) else { return };
+    let rate_hz = place.member.room.spec.rate_hz;
     if let Some(frame) = mixer.frame(place.seat) {
         ear.pull(now, frame);
+        if let Some(listener) = &mut state.listener {
+            let mut turns = Turns::new();
+            listener.frame(frame, rate_hz, &mut turns);
+            keys::tell(&entry.record, entry.recording.as_ref(), place.side, &turns);
+        }
     }
 }
 
