@@ -158,6 +158,7 @@ fn user(user: &from::User) -> to::User {
         max_calls: Some(user.max_calls),
         srtp: user.srtp.map(srtp),
         routing: routing::assigned(user),
+        keys_by_info: user.dtmf == from::Dtmf::Info,
     }
 }
 

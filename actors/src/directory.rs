@@ -34,6 +34,8 @@ pub struct User {
     pub srtp: Option<sip::sdp::Srtp>,
     /// Its site, and what it has been given of its own.
     pub routing: Assigned,
+    /// Whether it is told keys by SIP INFO, whatever its phones agree to.
+    pub keys_by_info: bool,
 }
 
 /// A number that the switch answers itself.

@@ -12,7 +12,7 @@ use crate::routing::Spec;
 use sip::sdp::{CodecSpec, RelayPolicy};
 
 /// Payload types of telephone-events where we offer them, by clock in Hz.
-const EVENTS: [(u8, u32); 2] = [(101, 8000), (102, 48_000)];
+const EVENTS: [(u8, u32); 3] = [(101, 8000), (102, 48_000), (103, 16_000)];
 
 /// What crosses between two parties: sound in whatever both speak, else in what the switch makes one of the other. `codecs` is
 /// what it codes itself, the preferred first: its services speak that, with telephone-events at each clock of it.

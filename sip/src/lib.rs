@@ -8,6 +8,7 @@
 pub mod auth;
 pub mod dialog;
 mod hop;
+mod key_press;
 pub mod message;
 mod method;
 pub mod net;
@@ -19,6 +20,7 @@ pub mod transaction;
 pub mod value;
 
 pub use hop::{ConnectionId, Hop, Protocol};
+pub use key_press::{KeyForm, KeyPress, NoKey};
 pub use message::{Message, Name, ParseError, Writer};
 pub use method::Method;
 pub use status::Status;

@@ -78,6 +78,7 @@ impl Status {
             486 => "Busy Here",
             487 => "Request Terminated",
             488 => "Not Acceptable Here",
+            469 => "Bad Info Package",
             489 => "Bad Event",
             491 => "Request Pending",
             493 => "Undecipherable",
@@ -165,6 +166,8 @@ impl Status {
     pub const NOT_ACCEPTABLE_HERE: Self = Self(488);
     /// RFC 6665 section 8.3.2
     pub const BAD_EVENT: Self = Self(489);
+    /// 469 (RFC 6086 section 11.6)
+    pub const BAD_INFO_PACKAGE: Self = Self(469);
     /// RFC 3261 section 21.4.27
     pub const REQUEST_PENDING: Self = Self(491);
     /// RFC 3261 section 21.5.1

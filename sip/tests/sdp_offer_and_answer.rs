@@ -362,11 +362,28 @@ fn what_the_switch_codes_is_offered_behind_what_the_offerer_has() {
 }
 
 #[test]
-fn nothing_is_offered_for_codecs_that_the_switch_cannot_decode_and_no_keys_for_who_knows_none() {
+fn nothing_is_offered_for_codecs_that_the_switch_cannot_decode() {
     let sent = relay_offer(&audio("18", ""), &our(&[6000]), &coding());
     assert_eq!(lines(&sent, &["m="]), ["m=audio 6000 RTP/AVP 18"]);
+}
+
+#[test]
+fn each_side_has_telephone_events_whether_the_other_has_them_or_not() {
     let sent = relay_offer(&audio("0", ""), &our(&[6000]), &coding());
-    assert_eq!(lines(&sent, &["m="]), ["m=audio 6000 RTP/AVP 0 8 9 107"]);
+    assert_eq!(lines(&sent, &["m="]), ["m=audio 6000 RTP/AVP 0 8 9 107 101 102"]);
+    // The answer of one that has none, to one that has them: it hears tones.
+    let back = relay_answer(&audio("0 101", KEYS), &audio("0", ""), &our(&[7000]), &coding());
+    assert_eq!(lines(&back, &["m="]), ["m=audio 7000 RTP/AVP 0 101"]);
+    // To one that has none, of one that has them.
+    let back = relay_answer(&audio("0", ""), &audio("0 101", KEYS), &our(&[7000]), &coding());
+    assert_eq!(lines(&back, &["m="]), ["m=audio 7000 RTP/AVP 0"]);
+    // At the clock of the codec, or none.
+    let opus = "a=rtpmap:107 opus/48000/2\r\n";
+    let back = relay_answer(&audio("107 101", &format!("{opus}{KEYS}")), &audio("107", opus), &our(&[7000]), &coding());
+    assert_eq!(lines(&back, &["m="]), ["m=audio 7000 RTP/AVP 107"]);
+    // Where the switch codes nothing, nobody would make tones of them.
+    let back = relay_answer(&audio("18 101", KEYS), &audio("18", ""), &our(&[7000]), &coding());
+    assert_eq!(lines(&back, &["m="]), ["m=audio 7000 RTP/AVP 18"]);
 }
 
 #[test]

@@ -21,6 +21,7 @@ use media::prompt::Language;
 const PORT_MODE: OneOf<PortMode> = OneOf(&[("range", PortMode::Range), ("single", PortMode::Single)]);
 
 /// The words for [`Srtp`].
+const DTMF: OneOf<Dtmf> = OneOf(&[("auto", Dtmf::Auto), ("info", Dtmf::Info)]);
 const SRTP: OneOf<Srtp> = OneOf(&[("require", Srtp::Require), ("prefer", Srtp::Prefer), ("never", Srtp::Never)]);
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -217,6 +218,15 @@ pub enum Srtp {
     Prefer,
     /// Not.
     Never,
+}
+
+/// How a phone is told keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dtmf {
+    /// As it has agreed.
+    Auto,
+    /// By SIP INFO.
+    Info,
 }
 
 /// The transport of a gateway.
@@ -503,6 +513,9 @@ section! {
         /// Whether the user's media is encrypted, where `[media]` does not fit. What is required and cannot be had is refused
         /// with 488.
         srtp: Option<Srtp> = Optional(SRTP), optional "\"require\"";
+        /// How the user's phones are told keys that the other party presses: as telephone-events where they have agreed to them,
+        /// else by SIP INFO where they show that they know it, else as tones; or always by SIP INFO.
+        dtmf: Dtmf = DTMF, default "\"auto\"";
         /// The place where the user is.
         site: Option<String> = Optional(NAME), optional "\"rome\"";
         /// The user's dial plan, where that of the site or of `[routing]` does not fit.

@@ -155,8 +155,30 @@ class Call(pj.Call):
         self.mouth.play(tones, True)
         self.connect()
 
+    def dial(self, digits):
+        """Plays keys as tones, 100 ms each with as much of pause."""
+        self.mouth = pj.ToneGenerator()
+        self.mouth.createToneGenerator(CLOCK_RATE_HZ)
+        keys = pj.ToneDigitVector()
+        for digit in digits:
+            key = pj.ToneDigit()
+            key.digit, key.on_msec, key.off_msec, key.volume = digit, 100, 100, 0
+            keys.append(key)
+        self.connect()
+        self.mouth.playDigits(keys, False)
+
     def onDtmfDigit(self, prm):
-        self.phone.tell(event="dtmf", call=self.number, digit=prm.digit)
+        by_info = prm.method == pj.PJSUA_DTMF_METHOD_SIP_INFO
+        self.phone.tell(event="dtmf", call=self.number, digit=prm.digit, method="info" if by_info else "event")
+
+    def onCallSdpCreated(self, prm):
+        if self.phone.without_events:
+            # Its payload type, and all that is said of it.
+            lines = prm.sdp.wholeSdp.splitlines()
+            of = [line.split(":")[1].split()[0] for line in lines if "telephone-event" in line]
+            kept = [line for line in lines if not any(line.startswith((f"a=rtpmap:{pt} ", f"a=fmtp:{pt} ")) for pt in of)]
+            audio = lambda line: " ".join(word for word in line.split() if word not in of)
+            prm.sdp.wholeSdp = "\r\n".join(audio(line) if line.startswith("m=audio") else line for line in kept) + "\r\n"
 
     def onCallTransferRequest(self, prm):
         # PJSIP makes the new call itself and asks for the object that is to stand for it.
@@ -231,6 +253,7 @@ class Phone:
     """The commands, one method each: `do_<cmd>` gets the command's fields and returns those of its answer."""
 
     def __init__(self):
+        self.without_events = False
         self.commands = queue.Queue()
         self.mute = threading.Lock()
         self.calls = {}
@@ -474,9 +497,15 @@ class Phone:
     def do_attended_transfer(self, to_call, call=None):
         self.find(call).xferReplaces(self.find(to_call), pj.CallOpParam(True))
 
-    def do_dtmf(self, digits, call=None):
+    def do_without_events(self):
+        self.without_events = True
+
+    def do_dial_tones(self, digits, call=None):
+        self.find(call).dial(digits)
+
+    def do_dtmf(self, digits, method="event", call=None):
         prm = pj.CallSendDtmfParam()
-        prm.method = pj.PJSUA_DTMF_METHOD_RFC2833
+        prm.method = pj.PJSUA_DTMF_METHOD_SIP_INFO if method == "info" else pj.PJSUA_DTMF_METHOD_RFC2833
         prm.digits = digits
         self.find(call).sendDtmf(prm)
 

@@ -216,6 +216,29 @@ impl Phone {
         self.ask("dtmf", &json!({ "call": call, "digits": digits }));
     }
 
+    /// Dials digits by SIP INFO.
+    pub fn info_dtmf(&mut self, call: u64, digits: &str) {
+        self.ask("dtmf", &json!({ "call": call, "digits": digits, "method": "info" }));
+    }
+
+    /// Dials digits as tones in its sound.
+    pub fn dial_tones(&mut self, call: u64, digits: &str) {
+        self.ask("dial_tones", &json!({ "call": call, "digits": digits }));
+    }
+
+    /// From now on the phone knows no telephone-events.
+    pub fn forget_events(&mut self) {
+        self.ask("without_events", &json!({}));
+    }
+
+    /// The next keys that the phone is told, all in one way: `event` or `info`.
+    pub fn expect_keys(&mut self, digits: &str, method: &str) {
+        for digit in digits.chars() {
+            let told = self.next_of(&["dtmf"]);
+            assert_eq!((told["digit"].as_str(), told["method"].as_str()), (Some(&*digit.to_string()), Some(method)));
+        }
+    }
+
     /// Plays a steady tone into a call, until told otherwise.
     pub fn play_tone(&mut self, call: u64, hz: u16) {
         self.ask("play_tone", &json!({ "call": call, "hz": hz }));

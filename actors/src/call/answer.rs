@@ -277,7 +277,7 @@ impl Work<'_> {
         let Some(flow) = self.state.flow.clone() else { return };
         let Some(leg) = self.state.leg_mut(id).filter(|leg| leg.their_description().is_some()) else { return };
         let side = leg.side;
-        let Some(agreement) = leg.agreement() else {
+        let Some(mut agreement) = leg.agreement() else {
             return self.note(Some(id), What::Media { what: "no audio in common".into() });
         };
         let secure = agreement.keys.as_ref().and_then(|keys| leg.keys.secure(keys));
@@ -289,6 +289,7 @@ impl Work<'_> {
             leg.keys.met(&ice.remote);
         }
         let handshake = agreement.dtls.as_ref().map(|dtls| leg.keys.handshake(dtls));
+        agreement.remote.told_keys = leg.told_keys(&agreement).is_some();
         audio::connect(&flow, side, &agreement, secure, handshake);
         // Where it turned out only now that the party cannot share a port, it must hear of the one that it has got.
         let told =

@@ -100,6 +100,7 @@ impl Work<'_> {
         for passed in std::mem::take(&mut self.state.passed) {
             self.drop_passed(&passed);
         }
+        self.state.told.clear();
         if let Some(before) = self.state.transfer.take().and_then(|transfer| transfer.before) {
             before.close();
         }

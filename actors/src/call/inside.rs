@@ -83,11 +83,12 @@ impl Work<'_> {
             Method::Invite | Method::Update => self.modify(server, id, request),
             Method::Prack => self.prack(server, id, &request),
             Method::Refer => self.refer(server, id, &request),
-            Method::Info | Method::Message => self.pass(server, id, request),
+            Method::Info => self.info(server, id, request),
+            Method::Message => self.pass(server, id, request),
             Method::Notify => self.answer_plain(id, server, &request, Status::OK, None),
             Method::Options => {
                 let mut writer = self.reply_inside(id, &request, Status::OK, None);
-                writer.header(Name::Accept, "application/sdp");
+                writer.header(Name::Accept, "application/sdp, application/dtmf-relay, application/dtmf");
                 self.respond(id, server, request.method(), Status::OK, writer.finish());
             }
             Method::Subscribe => self.answer_plain(id, server, &request, Status::BAD_EVENT, None),
@@ -162,15 +163,11 @@ impl Work<'_> {
     }
 
     /// Passes a request (INFO, MESSAGE) on to the other party; its answer comes back the same way.
-    fn pass(&mut self, server: ServerId, id: LegId, request: Message) {
+    pub fn pass(&mut self, server: ServerId, id: LegId, request: Message) {
         let other = self.state.other(id).filter(|o| self.state.leg(*o).is_some_and(|l| l.state == LegState::Confirmed));
         let Some(other) = other else {
-            if *request.method() == Method::Message {
-                // 200 would say that somebody has it.
-                return self.answer_plain(id, server, &request, Status::TEMPORARILY_UNAVAILABLE, None);
-            }
-            // A service hears its keys as telephone-events; what it does not know it does not need.
-            return self.answer_plain(id, server, &request, Status::OK, None);
+            // 200 would say that somebody has it.
+            return self.answer_plain(id, server, &request, Status::TEMPORARILY_UNAVAILABLE, None);
         };
         if self.state.passed.len() >= PASSED_MAX {
             return self.answer_plain(id, server, &request, Status::SERVICE_UNAVAILABLE, None);

@@ -8,7 +8,7 @@ use sip::dialog::session_timer::SessionTimer;
 use sip::sdp::{Carrier, OfferAnswer, Profile, Session};
 use sip::text::Digits;
 use sip::transaction::ServerId;
-use sip::{Hop, Message, Method, Name, Protocol, Status, Writer};
+use sip::{Hop, KeyForm, Message, Method, Name, Protocol, Status, Writer};
 use smol_str::{SmolStr, SmolStrBuilder};
 use std::sync::Arc;
 
@@ -138,6 +138,8 @@ pub struct Leg {
     pub reliable_received: Received,
     /// What the party takes.
     pub abilities: Abilities,
+    /// How the party has sent keys by INFO.
+    pub pressed_by_info: Option<KeyForm>,
     /// Session timer.
     pub session: Option<SessionTimer>,
     /// A 422 has made us ask for a longer interval already.
@@ -173,6 +175,8 @@ pub struct Abilities {
     pub timer: bool,
     /// UPDATE in Allow.
     pub update: bool,
+    /// Keys of INFO in Accept, in the form that stands first.
+    pub keys: Option<KeyForm>,
 }
 
 impl Abilities {
@@ -184,6 +188,7 @@ impl Abilities {
             reliable_required: required,
             timer: message.lists(Name::Supported, "timer") || message.lists(Name::Require, "timer"),
             update: message.lists(Name::Allow, "UPDATE"),
+            keys: message.values(Name::Accept).filter_map(Result::ok).find_map(KeyForm::of_content_type),
         }
     }
 }
@@ -254,6 +259,7 @@ impl Leg {
             unpracked: Unpracked::Nothing,
             reliable_received: Received::default(),
             abilities: Abilities::default(),
+            pressed_by_info: None,
             session: None,
             session_raised: false,
             retell: false,
@@ -431,6 +437,9 @@ impl Work<'_> {
     pub fn reached(&mut self, id: LegId, request: RequestId, now: RequestId, found: Found) {
         for passed in &mut self.state.passed {
             passed.renamed(request, now);
+        }
+        for told in &mut self.state.told {
+            told.renamed(request, now);
         }
         let Some(leg) = self.state.leg_mut(id) else { return };
         if leg.client == Some(request) {

@@ -33,6 +33,7 @@ mod answer;
 mod begin;
 mod cancel;
 mod diverted;
+mod dtmf;
 mod file;
 mod finish;
 mod fork;

@@ -26,7 +26,7 @@ impl Work<'_> {
             Some(id),
             What::Received { message: Said::response(status, response.method()), from: Some(hop.into()) },
         );
-        if self.passed_back(client, response, status) {
+        if self.passed_back(client, response, status) || self.told_back(client, status) {
             return;
         }
         match response.method() {
@@ -109,7 +109,7 @@ impl Work<'_> {
     pub fn unanswered(&mut self, client: RequestId, id: LegId, why: Unanswered) {
         let status = why.status();
         self.decided(Some(id), format!("no answer: {why}"));
-        if self.passed_unanswered(client, status) {
+        if self.passed_unanswered(client, status) || self.told_back(client, status) {
             return;
         }
         let Some((state, waiting)) = self.state.leg(id).map(|leg| (leg.state, leg.client)) else { return };

@@ -125,7 +125,7 @@ impl Work<'_> {
             }
             MediaEvent::SourceEnded(_) => {}
             MediaEvent::Dtmf { side, digit, duration_ms } => {
-                note(self, format!("key {digit} on side {side:?}, {duration_ms} ms"));
+                self.pressed(side, sip::KeyPress { digit, duration_ms }, "");
             }
             MediaEvent::Secured(side) => note(self, format!("keys agreed with side {side:?} by DTLS")),
             MediaEvent::NotSecured(side, why) => {

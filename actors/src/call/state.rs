@@ -50,6 +50,8 @@ pub struct State {
     pub transfer: Option<Transfer>,
     /// Requests inside the dialogs that were passed on and wait for the far party's answer.
     pub passed: Vec<super::inside::Passed>,
+    /// Keys on their way to parties by INFO.
+    pub told: Vec<super::dtmf::Told>,
     /// Timers that run.
     pub timers: Vec<(CallTimer, Handle)>,
     /// Next leg's number.

@@ -298,6 +298,7 @@ fn settings() -> Settings {
         max_calls: Some(10),
         srtp: None,
         routing: Default::default(),
+        keys_by_info: false,
     };
     Settings {
         node: "simulated".to_owned(),

@@ -21,7 +21,7 @@ const HOP_MS: u32 = 8;
 /// Hops of equal loudness that make a key.
 const STEADY_HOPS: usize = 4;
 /// Hops without the tone after which a key is up: an interruption of 10 ms takes two at most, a pause of 40 ms fills four.
-const SILENT_HOPS: u32 = 3;
+const SILENT_HOPS: u32 = 4;
 const FREQUENCIES: usize = LOW_HZ.len() + HIGH_HZ.len();
 
 /// How far a frequency may be off: 1.5 % and 2 Hz are a key's, 3.5 % are nobody's.

@@ -143,7 +143,9 @@ impl Keying {
             }
             (Some(clock_hz), _) => {
                 let first = saying.said_ms == BEAT_MS;
-                let said_ms = length_ms.map_or(saying.said_ms, |length| saying.said_ms.min(length));
+                // Never less than what was said: some phones take that for another key.
+                let before_ms = saying.said_ms.saturating_sub(BEAT_MS);
+                let said_ms = length_ms.map_or(saying.said_ms, |length| saying.said_ms.min(length.max(before_ms)));
                 let units = u64::from(said_ms) * u64::from(clock_hz) / 1000;
                 let ahead = saying.told_units;
                 let left = u32::try_from(units).unwrap_or(u32::MAX).saturating_sub(ahead);

@@ -33,8 +33,10 @@ const CLOCK_SLIP_US: i64 = 250_000;
 /// What a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// Something of the stream: sound, comfort noise, or what conceals a loss.
+    /// Something of the stream: sound, or comfort noise.
     Sound,
+    /// What conceals a loss, in part at least.
+    Concealed,
     /// Silence: nothing has come, or nothing comes any more.
     Nothing,
 }
@@ -159,6 +161,9 @@ impl Ear {
             if !self.go_on(clock_us + waiting_us) {
                 break;
             }
+        }
+        if heard == Heard::Sound && self.output.as_ref().is_some_and(|output| output.line.concealed_ms() > 0) {
+            heard = Heard::Concealed;
         }
         if self.noise.is_some() {
             heard = Heard::Sound;

@@ -83,18 +83,14 @@ impl RelayPolicy {
         self.coded.iter().find(|spec| spec.map.same_encoding(map))?.fmtp.as_deref()
     }
 
-    /// What the switch offers behind `kept`, under numbers that are free. Telephone-events only at other clocks than those of
-    /// the offerer, who must know them at one.
+    /// What the switch offers behind `kept`, under numbers that are free. Telephone-events are among it also where the offerer
+    /// has none: the media plane makes tones of them.
     fn additions(&self, kept: &[(Format<'_>, &RtpMap)]) -> SmallVec<[(u8, &CodecSpec); 8]> {
         let mut added = SmallVec::new();
         if !kept.iter().any(|(format, map)| self.codes(format, map)) {
             return added;
         }
-        let knows_keys = kept.iter().any(|(_, map)| map.is_telephone_event());
-        let missing = self.coded.iter().filter(|spec| {
-            (knows_keys || !spec.map.is_telephone_event()) && !kept.iter().any(|(format, map)| spec.is(format, map))
-        });
-        for spec in missing {
+        for spec in self.coded.iter().filter(|spec| !kept.iter().any(|(format, map)| spec.is(format, map))) {
             let taken = |payload: &u8| {
                 kept.iter().any(|(_, map)| map.payload == *payload) || added.iter().any(|(known, _)| known == payload)
             };
@@ -106,19 +102,23 @@ impl RelayPolicy {
         added
     }
 
-    /// The answer to an offerer with whom the answerer shares nothing: its first codec that the switch codes, and its
-    /// telephone-events at that clock if the answerer has any.
+    /// The answer to an offerer with whom the answerer shares nothing: its first codec that the switch codes.
     fn instead<'a>(
         &self,
         offered: &'a [(Format<'a>, &'a RtpMap)],
         answered: &[(Format<'_>, &RtpMap)],
-    ) -> impl Iterator<Item = &'a RtpMap> {
+    ) -> Option<&'a RtpMap> {
         let answerable = answered.iter().any(|(format, map)| self.codes(format, map));
-        let codec = offered.iter().find(|(format, map)| answerable && self.codes(format, map)).map(|(_, map)| *map);
-        let keys = answered.iter().any(|(_, map)| map.is_telephone_event());
-        let fits = |map: &RtpMap| keys && map.is_telephone_event() && codec.is_some_and(|c| c.clock_hz == map.clock_hz);
-        let events = offered.iter().map(|(_, map)| *map).find(|map| fits(map));
-        codec.into_iter().chain(events)
+        offered.iter().find(|(format, map)| answerable && self.codes(format, map)).map(|(_, map)| *map)
+    }
+
+    /// The offerer's telephone-events at the clock of a codec that the switch codes: what the answerer does not take as such, it
+    /// hears as tones (RFC 4733 section 2.4.2 wants one clock).
+    fn keys<'a>(&self, offered: &'a [(Format<'a>, &'a RtpMap)], codec: &RtpMap) -> Option<&'a RtpMap> {
+        let coded = |map: &RtpMap| self.coded.iter().any(|spec| spec.map.same_encoding(map));
+        let fits =
+            |map: &RtpMap| map.is_telephone_event() && map.clock_hz == codec.clock_hz && coded(map) && coded(codec);
+        offered.iter().map(|(_, map)| *map).find(|map| fits(map))
     }
 }
 
@@ -202,15 +202,13 @@ fn answered_section(
         .map(|(theirs, _, map)| Kept { theirs: Some(theirs), map, payload: map.payload, fmtp: theirs.fmtp })
         .collect();
     if !kept.iter().any(|kept| kept.map.is_codec()) {
+        let instead = policy.instead(&allowed, &chosen).filter(|_| offered.kind == MediaKind::Audio);
         kept.clear();
-        if offered.kind == MediaKind::Audio {
-            let made = |map: &'_ RtpMap| (map.payload, policy.parameters(map));
-            kept.extend(policy.instead(&allowed, &chosen).map(|map| {
-                let (payload, fmtp) = made(map);
-                Kept { theirs: None, map, payload, fmtp }
-            }));
-        }
+        kept.extend(instead.map(|map| Kept::ours(map, policy)));
     }
+    let has_keys = kept.iter().any(|kept| kept.map.is_telephone_event());
+    let codec = kept.iter().find(|kept| kept.map.is_codec()).filter(|_| !has_keys).map(|kept| kept.map);
+    kept.extend(codec.and_then(|codec| policy.keys(&allowed, codec)).map(|map| Kept::ours(map, policy)));
     if kept.is_empty() {
         return None;
     }
@@ -233,6 +231,13 @@ struct Kept<'a> {
     payload: u8,
     /// Its parameters.
     fmtp: Option<&'a str>,
+}
+
+impl<'a> Kept<'a> {
+    /// A format that the switch codes, by the offerer's number.
+    fn ours(map: &'a RtpMap, policy: &'a RelayPolicy) -> Kept<'a> {
+        Kept { theirs: None, map, payload: map.payload, fmtp: policy.parameters(map) }
+    }
 }
 
 /// `source` reduced to what may cross, without port, address and direction.

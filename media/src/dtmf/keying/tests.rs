@@ -78,6 +78,20 @@ fn a_key_that_is_held_goes_on_until_it_comes_up() {
 }
 
 #[test]
+fn a_key_that_was_shorter_than_what_was_said_of_it_already_does_not_shrink() {
+    let mut keying = Keying::default();
+    keying.turn(Turn::Down(key('9')));
+    let mut last = 0;
+    for _ in 0..7 {
+        let Due::Event(report) = keying.beat(Some(8000), &mut [0; 160]) else { panic!("no event") };
+        last = report.event.duration;
+    }
+    keying.turn(Turn::Up { key: key('9'), duration_ms: 100 });
+    let Due::Event(end) = keying.beat(Some(8000), &mut [0; 160]) else { panic!("no end") };
+    assert_eq!((end.event.end, end.event.duration), (true, last));
+}
+
+#[test]
 fn tones_are_heard_as_the_keys_that_they_are_with_a_pause_between() {
     let digits = "0123456789*#ABCD!11";
     let mut keying = Keying::default();

@@ -130,7 +130,7 @@ fn a_key_that_is_longer_than_its_field_is_one_key_at_any_clock() {
                 }
                 for (at_packet, (timestamp, duration, end)) in packets.into_iter().enumerate() {
                     let event = Event { code: 8, end, volume: 7, duration: u16::try_from(duration).unwrap() };
-                    if lost_every == 0 || (n as usize + at_packet) % lost_every != 0 {
+                    if lost_every == 0 || !(n as usize + at_packet).is_multiple_of(lost_every) {
                         let bytes = event.to_bytes();
                         heard.extend(hear_at(&mut receiver, clock_hz, timestamp, &bytes, at(20 * u64::from(n))));
                     }

@@ -13,7 +13,7 @@ use super::transcode;
 use crate::codec::{Codec, Decoder, Payload, g711::Law};
 use crate::dtmf::{Detector, END_TIMEOUT, RATE_HZ, Turn};
 use crate::rtp::Header;
-use crate::sound::Resampler;
+use crate::sound::{Heard, Resampler};
 use smallvec::SmallVec;
 use std::time::Duration;
 
@@ -21,6 +21,9 @@ use std::time::Duration;
 const SAMPLES_MAX: usize = 5760;
 /// Samples of that at the detector's rate.
 const SLOW_SAMPLES_MAX: usize = 960;
+
+/// A key is over when so many frames of 20 ms have not come: [`END_TIMEOUT`].
+const ABSENT_FRAMES_MAX: u32 = 10;
 
 /// What one packet or frame can tell; more of them would be many events in a packet.
 pub type Turns = SmallVec<[Turn; 4]>;
@@ -35,11 +38,13 @@ pub struct Listener {
     resampler: Option<(u32, Resampler)>,
     /// The number that comes next.
     next: Option<u16>,
+    /// Frames since one came.
+    absent: u32,
 }
 
 impl Listener {
     fn new(mutes: bool) -> Listener {
-        Listener { detector: Detector::default(), mutes, decoder: None, resampler: None, next: None }
+        Listener { detector: Detector::default(), mutes, decoder: None, resampler: None, next: None, absent: 0 }
     }
 
     /// Whether what came last has to be muted.
@@ -67,9 +72,22 @@ impl Listener {
         }
     }
 
-    /// Listens to a frame and mutes it if it holds a key.
-    pub fn frame(&mut self, frame: &mut [i16], rate_hz: u32, turns: &mut Turns) {
-        self.listen(frame, rate_hz, turns);
+    /// Listens to a frame and mutes it if it holds a key. A frame that has not come is no pause in a key.
+    pub fn frame(&mut self, frame: &mut [i16], heard: Heard, rate_hz: u32, turns: &mut Turns) {
+        match heard {
+            Heard::Sound => {
+                self.absent = 0;
+                self.listen(frame, rate_hz, turns);
+            }
+            Heard::Concealed | Heard::Nothing => {
+                self.absent = self.absent.saturating_add(1);
+                if self.absent == ABSENT_FRAMES_MAX {
+                    self.detector.end(|turn| turns.push(turn))
+                } else {
+                    self.detector.gap()
+                }
+            }
+        }
         if self.suspects() {
             frame.fill(0);
         }
@@ -176,12 +194,15 @@ pub fn overhear(
         _ => return turns,
     };
     if converts && listener.suspects() {
-        let place = packet.get_mut(header.payload_start..header.payload_end).unwrap_or_default();
-        let mut byte = [0];
-        silence.encode(&[0], &mut byte);
-        place.fill(u8::from_be_bytes(byte));
-        if other.takes_keys() {
+        if other.takes_keys() && !turns.is_empty() {
             transcode::say_keys(me, other, &turns);
+        }
+        // From the key on the ear has it, which is listened to as well: silence would end the key there.
+        if !other.is_made() {
+            let mut byte = [0];
+            silence.encode(&[0], &mut byte);
+            let place = packet.get_mut(header.payload_start..header.payload_end).unwrap_or_default();
+            place.fill(u8::from_be_bytes(byte));
         }
     }
     turns

@@ -432,10 +432,10 @@ fn listen(place: &mut Place, entry: &mut Entry, mixer: &mut mixer::Room, now: Du
     let Some(ear) = state.ear.as_mut().filter(|_| sends) else { return };
     let rate_hz = place.member.room.spec.rate_hz;
     if let Some(frame) = mixer.frame(place.seat) {
-        ear.pull(now, frame);
+        let heard = ear.pull(now, frame);
         if let Some(listener) = &mut state.listener {
             let mut turns = Turns::new();
-            listener.frame(frame, rate_hz, &mut turns);
+            listener.frame(frame, heard, rate_hz, &mut turns);
             keys::tell(&entry.record, entry.recording.as_ref(), place.side, &turns);
         }
     }

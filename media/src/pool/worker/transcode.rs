@@ -204,7 +204,7 @@ pub fn speak_on(entry: &mut Entry, side: Side, beats: u64, now: Duration, vitals
             let heard = made.ear.pull(now.saturating_sub(due), frame);
             if let Some(listener) = &mut speaker.listener {
                 let mut turns = Turns::new();
-                listener.frame(frame, made.rate_hz, &mut turns);
+                listener.frame(frame, heard, made.rate_hz, &mut turns);
                 if listener.mutes && keys.is_some() {
                     made.turn_keys(&turns);
                 }
