@@ -6,25 +6,23 @@
 //! Beside it in the same run stands the bare work: the same decoders, mixer and encoders on one thread without sockets,
 //! jitter buffers or pool. Two hundred are in a room, either all of them sending or three; then a hundred calls are recorded.
 
+#[path = "../common.rs"]
+mod common;
+
+use common::{Crowd, RATE_HZ, caller, cpu, flow, machine, median, packets, pool};
 use media::codec::{Codec, Decoder};
 use media::mixer::{self, Heard, RoomSpec};
 use media::recorder::{Recorder, RecordingSpec};
-use media::rtp::Header;
 use media::sound::Mouth;
-use media::tone::Sine;
-use media::{
-    Flow, FlowSpec, Owner, Payload, Pool, PoolConfig, Recorded, Recording, Remote, Room, RoomSounds, Side, Source,
-};
-use std::net::{SocketAddr, UdpSocket};
+use media::{Payload, Recorded, Recording, Room, RoomSounds, Side, Source};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 const GUESTS: usize = 200;
 const CALLS: usize = 100;
 const ROUNDS: usize = 5;
 const SECONDS: u64 = 4;
-const RATE_HZ: u32 = 16_000;
 const SPEC: RoomSpec = RoomSpec { rate_hz: RATE_HZ, participants_max: GUESTS, talkers_max: 6 };
 const PCMU: Payload = Payload { pt: 0, codec: Codec::Pcmu, clock_hz: 8000, events: false };
 const G722: Payload = Payload { pt: 9, codec: Codec::G722, clock_hz: 8000, events: false };
@@ -57,155 +55,18 @@ fn main() {
     recordings();
 }
 
-fn machine() {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let cpu = read("/proc/cpuinfo");
-    let model =
-        cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("?").trim_matches([' ', '\t', ':']);
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    println!(
-        "{cores} x {model}, Linux {}, load {}",
-        read("/proc/sys/kernel/osrelease").trim(),
-        read("/proc/loadavg").trim()
-    );
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-/// CPU time that a thread of this process has used, by its name; of the calling thread without one.
-fn cpu(name: Option<&str>) -> Duration {
-    let used = |path: String| -> Option<u64> { std::fs::read_to_string(path).ok()?.split(' ').next()?.parse().ok() };
-    let Some(name) = name else {
-        return Duration::from_nanos(used("/proc/thread-self/schedstat".into()).unwrap_or(0));
-    };
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
-    let of = |path: std::path::PathBuf| {
-        let comm = std::fs::read_to_string(path.join("comm")).unwrap_or_default();
-        (comm.trim() == name).then(|| used(path.join("schedstat").display().to_string())).flatten()
-    };
-    Duration::from_nanos(tasks.filter_map(|task| of(task.path())).sum())
-}
-
-/// Sockets that send a packet each every 20 ms on one thread, and throw away what comes.
-struct Crowd {
-    stop: Arc<AtomicBool>,
-    thread: Option<std::thread::JoinHandle<()>>,
-    pub received: Arc<AtomicU64>,
-}
-
-impl Crowd {
-    fn new(sockets: Vec<(UdpSocket, SocketAddr)>, payload: Payload, sending: usize) -> Crowd {
-        let (stop, received) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&received));
-        let thread = std::thread::spawn(move || {
-            // A second of sound for each, made before.
-            let packets: Vec<Vec<Vec<u8>>> = (0..sending).map(|at| packets(payload, at)).collect();
-            let began = Instant::now();
-            let mut buffer = [0; 2048];
-            for beat in 0u32.. {
-                if stopped.load(Relaxed) {
-                    return;
-                }
-                for (at, (socket, to)) in sockets.iter().enumerate() {
-                    while socket.recv(&mut buffer).is_ok() {
-                        counted.fetch_add(1, Relaxed);
-                    }
-                    if let Some(mut packet) = packets.get(at).map(|of| of[beat as usize % of.len()].clone()) {
-                        packet[2..4].copy_from_slice(&(beat as u16).to_be_bytes());
-                        packet[4..8].copy_from_slice(&(beat * 160).to_be_bytes());
-                        let _full = socket.send_to(&packet, to);
-                    }
-                }
-                let next = Duration::from_millis(20) * (beat + 1);
-                std::thread::sleep(next.saturating_sub(began.elapsed()));
-            }
-        });
-        Crowd { stop, thread: Some(thread), received }
-    }
-}
-
-impl Drop for Crowd {
-    fn drop(&mut self) {
-        self.stop.store(true, Relaxed);
-        let _ = self.thread.take().map(std::thread::JoinHandle::join);
-    }
-}
-
-fn packets(payload: Payload, at: usize) -> Vec<Vec<u8>> {
-    let mut sine = Sine::new(300.0 + 10.0 * at as f64, -20.0, RATE_HZ);
-    let mut mouth = Mouth::new(&payload, RATE_HZ, 20).unwrap();
-    let mut all = Vec::new();
-    for _ in 0..50 {
-        let mut frame = [0; 320];
-        sine.fill(&mut frame);
-        mouth.speak(&frame, |spoken| {
-            let mut head = [0; 12];
-            let header = Header {
-                payload_type: payload.pt,
-                marker: false,
-                sequence: 0,
-                timestamp: 0,
-                ssrc: 1000 + at as u32,
-                payload_start: 12,
-                payload_end: 12 + spoken.payload.len(),
-            };
-            header.write(&mut head);
-            all.push([&head[..], spoken.payload].concat());
-        });
-    }
-    all
-}
-
-fn pool() -> (Pool, media::WorkerThread) {
-    let config = PoolConfig {
-        workers: 1,
-        ports: 0..=0,
-        warm_pairs: 2 * GUESTS,
-        media_timeout: Duration::ZERO,
-        ..PoolConfig::default()
-    };
-    let pool = Pool::new(config).unwrap();
-    let thread = pool.start_worker(0).unwrap();
-    (pool, thread)
-}
-
-fn caller(pool: &Pool, payload: Payload) -> (Flow, UdpSocket) {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_nonblocking(true).unwrap();
-    let flow = pool.open(Owner { key: 0, events: Arc::new(|_, _| ()) }, FlowSpec::default()).unwrap();
-    let remote = Remote {
-        rtp: socket.local_addr().unwrap(),
-        rtcp: None,
-        rtcp_mux: true,
-        behind_nat: false,
-        receive: true,
-        send: true,
-        payloads: [payload].into_iter().collect(),
-        ptime_ms: 20,
-        told_keys: false,
-        secure: None,
-        dtls: None,
-        ice: None,
-    };
-    flow.connect(Side::A, remote).unwrap();
-    (flow, socket)
-}
-
 /// A room in the pool: µs a participant and turn, and the share of the due packets that came.
 fn in_the_pool(payload: Payload, sending: usize) -> (f64, f64) {
-    let (pool, thread) = pool();
+    let (pool, thread) = pool(2 * GUESTS);
     let room = Room::new(0, SPEC, RoomSounds::default());
     let mut sockets = Vec::new();
     for _ in 0..GUESTS {
-        let (flow, socket) = caller(&pool, payload);
+        let flow = flow(&pool);
+        sockets.push(caller(&flow, Side::A, payload));
         flow.hear(Side::A, Source::Room(room.member())).unwrap();
         flow.wake();
-        sockets.push((socket, flow.local(Side::A)));
     }
-    let crowd = Crowd::new(sockets, payload, sending);
+    let crowd = Crowd::new(sockets, sending);
     std::thread::sleep(Duration::from_secs(1));
     let (before, heard, turns) = (cpu(Some("rtp-0")), crowd.received.load(Relaxed), room.figures().turns);
     std::thread::sleep(Duration::from_secs(SECONDS));
@@ -270,7 +131,7 @@ impl Ear {
 }
 
 fn recordings() {
-    let (pool, thread) = pool();
+    let (pool, thread) = pool(2 * GUESTS);
     let recorder = Recorder::default();
     let writer = recorder.start_writer_watched(|_| ()).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -278,7 +139,8 @@ fn recordings() {
     let mut sockets = Vec::new();
     let mut tapes = Vec::new();
     for at in 0..CALLS {
-        let (flow, socket) = caller(&pool, PCMU);
+        let flow = flow(&pool);
+        sockets.push(caller(&flow, Side::A, PCMU));
         let spec = RecordingSpec {
             path: folder.path().join(format!("{at}.wav")),
             encoding: media::wav::Encoding::Linear,
@@ -295,9 +157,8 @@ fn recordings() {
         flow.record(Some(Recording { of: Recorded::One(Side::A), tape: Arc::clone(&tape) })).unwrap();
         flow.wake();
         tapes.push(tape);
-        sockets.push((socket, flow.local(Side::A)));
     }
-    let crowd = Crowd::new(sockets, PCMU, CALLS);
+    let crowd = Crowd::new(sockets, CALLS);
     std::thread::sleep(Duration::from_secs(1));
     let before = (cpu(Some("rtp-0")), cpu(Some("recorder")));
     std::thread::sleep(Duration::from_secs(seconds));
