@@ -36,9 +36,9 @@ pub mod wav;
 
 pub use codec::{Codec, Payload};
 pub use pool::{
-    ConnectError, Dropped, Flow, FlowCheckpoint, FlowId, FlowSpec, FlowStats, Handshake, HandshakesHealth, Heard,
-    Insecure, MediaEvent, Member, NoPort, OpenError, Owner, Pool, PoolBusy, PoolConfig, PortMode, Press, Quality,
-    Recorded, Recording, Remote, Repeat, Room, RoomFigures, RoomSounds, Secure, Side, SideStats, Source, Whereabouts,
-    WorkerEnd, WorkerHealth, WorkerThread,
+    Carries, ConnectError, Dropped, Flow, FlowCheckpoint, FlowId, FlowSpec, FlowStats, Handshake, HandshakesHealth,
+    Heard, Insecure, MediaEvent, Member, NoPort, OpenError, Owner, Pool, PoolBusy, PoolConfig, PortMode, Press,
+    Quality, Recorded, Recording, Remote, Repeat, Room, RoomFigures, RoomSounds, Secure, Side, SideStats, Source,
+    Whereabouts, WorkerEnd, WorkerHealth, WorkerThread,
 };
 pub use prompt::Audio;

@@ -40,7 +40,7 @@ impl Decoder {
                 let rate_hz = opus::rate_for(wanted_hz);
                 (Kind::Opus(Box::new(opus::Decoder::new(rate_hz)?)), rate_hz)
             }
-            Codec::L16 | Codec::TelephoneEvent | Codec::ComfortNoise | Codec::Other => return None,
+            Codec::L16 | Codec::TelephoneEvent | Codec::ComfortNoise | Codec::Other | Codec::Passing(_) => return None,
         };
         Some(Decoder { kind, rate_hz })
     }

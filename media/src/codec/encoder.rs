@@ -36,7 +36,7 @@ impl Encoder {
                 let rate_hz = opus::rate_for(source_hz);
                 (Kind::Opus(Box::new(opus::Encoder::new(rate_hz)?)), rate_hz)
             }
-            Codec::L16 | Codec::TelephoneEvent | Codec::ComfortNoise | Codec::Other => return None,
+            Codec::L16 | Codec::TelephoneEvent | Codec::ComfortNoise | Codec::Other | Codec::Passing(_) => return None,
         };
         Some(Encoder { kind, rate_hz, clock_hz: payload.clock_hz })
     }

@@ -37,6 +37,8 @@ pub enum Codec {
     ComfortNoise,
     /// A format that is passed through untouched and matched by payload type number and clock only.
     Other,
+    /// A format that is passed through untouched whatever numbers it has; who names it says which are the same.
+    Passing(u32),
 }
 
 /// One payload type of one side, as negotiated: a row of the side's `a=rtpmap` table.
@@ -80,7 +82,7 @@ impl Codec {
         NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map_or(Codec::Other, |(_, codec)| *codec)
     }
 
-    /// The encoding name for `a=rtpmap`; `None` for [`Codec::Other`], whose name only its peer knows.
+    /// The encoding name for `a=rtpmap`; `None` where only its peer knows it.
     pub fn name(self) -> Option<&'static str> {
         match self {
             Codec::Pcmu => Some("PCMU"),
@@ -90,7 +92,7 @@ impl Codec {
             Codec::L16 => Some("L16"),
             Codec::TelephoneEvent => Some("telephone-event"),
             Codec::ComfortNoise => Some("CN"),
-            Codec::Other => None,
+            Codec::Other | Codec::Passing(_) => None,
         }
     }
 
@@ -101,7 +103,7 @@ impl Codec {
             Codec::Pcma => Some(8),
             Codec::G722 => Some(9),
             Codec::ComfortNoise => Some(13),
-            Codec::Opus | Codec::L16 | Codec::TelephoneEvent | Codec::Other => None,
+            Codec::Opus | Codec::L16 | Codec::TelephoneEvent | Codec::Other | Codec::Passing(_) => None,
         }
     }
 }
@@ -124,7 +126,7 @@ impl Payload {
             Codec::G722 => Some(g722::RATE_HZ),
             Codec::Opus => Some(opus::CLOCK_HZ),
             Codec::L16 => Some(self.clock_hz).filter(|clock| crate::sound::RATES_HZ.contains(clock)),
-            Codec::TelephoneEvent | Codec::ComfortNoise | Codec::Other => None,
+            Codec::TelephoneEvent | Codec::ComfortNoise | Codec::Other | Codec::Passing(_) => None,
         }
     }
 

@@ -3,7 +3,7 @@
 use super::counters::{SideCounters, Vitals};
 use super::port::{Port, SharedPort, Spots};
 use super::sys::Bell;
-use super::vocabulary::{FlowId, OpenError, Owner, PoolBusy, Press, Recording, Remote, Side, Sides, Source};
+use super::vocabulary::{Carries, FlowId, OpenError, Owner, PoolBusy, Press, Recording, Remote, Side, Sides, Source};
 use crate::codec::Payload;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -170,6 +170,7 @@ pub struct FlowRecord {
     pub id: FlowId,
     pub owner: Owner,
     pub media_timeout: Duration,
+    pub carries: Carries,
     /// Addresses that peers are told, RTP and RTCP.
     pub local: Mutex<Sides<(SocketAddr, SocketAddr)>>,
     /// Taken out when the flow closes.

@@ -76,7 +76,7 @@ pub use handshakes::HandshakesHealth;
 pub use quality::{Heard, Quality};
 pub use room::{Member, Room, RoomFigures, RoomSounds};
 pub use vocabulary::{
-    ConnectError, FlowCheckpoint, FlowId, FlowSpec, Handshake, Insecure, MediaEvent, NoPort, OpenError, Owner,
+    Carries, ConnectError, FlowCheckpoint, FlowId, FlowSpec, Handshake, Insecure, MediaEvent, NoPort, OpenError, Owner,
     PAYLOADS_MAX, PoolBusy, PoolConfig, PortMode, Press, Recorded, Recording, Remote, Repeat, Secure, Side, Sides,
     Source, Whereabouts,
 };
@@ -293,6 +293,7 @@ impl Pool {
             id: FlowId { worker: seat.number, slot, generation },
             owner,
             media_timeout: spec.media_timeout.unwrap_or(self.inner.config.media_timeout),
+            carries: spec.carries,
             local: Mutex::new(local),
             ports: Mutex::new(ports.take()),
             shared: seat.shared.clone(),

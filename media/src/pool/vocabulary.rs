@@ -231,6 +231,21 @@ pub struct FlowSpec {
     pub worker: Option<u16>,
     /// Another media time-out than the pool's; zero means never.
     pub media_timeout: Option<Duration>,
+    /// What goes through it.
+    pub carries: Carries,
+}
+
+/// What a flow carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Carries {
+    /// Sound, which the pool understands: it plays some of its own, makes one codec of another and watches for keys.
+    #[default]
+    Sound,
+    /// RTP that crosses as it came, with the numbers of its payloads mapped: all of its sources, and RTCP with feedback for
+    /// them. Pictures and text.
+    Rtp,
+    /// Datagrams of any kind, between the negotiated peers: fax (T.38), floor control (BFCP).
+    Datagrams,
 }
 
 /// The far end of one side, as negotiated.

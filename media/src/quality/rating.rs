@@ -57,7 +57,7 @@ impl Impairment {
             // suppression.
             Codec::Other if payload.pt == 4 => row(15.0, 16.1, 7.5),
             Codec::Other if payload.pt == 18 => row(11.0, 19.0, 5.0),
-            Codec::Other | Codec::TelephoneEvent | Codec::ComfortNoise => None,
+            Codec::Other | Codec::Passing(_) | Codec::TelephoneEvent | Codec::ComfortNoise => None,
         }
     }
 

@@ -34,7 +34,7 @@ impl Kind {
     pub fn of(codec: Codec, place: usize) -> Kind {
         match codec {
             Codec::ComfortNoise => Kind::Noise,
-            Codec::TelephoneEvent | Codec::Other => Kind::Other,
+            Codec::TelephoneEvent | Codec::Other | Codec::Passing(_) => Kind::Other,
             Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::Opus | Codec::L16 => Kind::Sound(place),
         }
     }

@@ -5,6 +5,7 @@ mod entry;
 mod house;
 mod keys;
 mod one;
+mod pass;
 mod play;
 mod record;
 mod relay;

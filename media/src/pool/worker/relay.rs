@@ -2,7 +2,7 @@
 
 use super::super::book::FlowRecord;
 use super::super::counters::{SideCounters, Vitals};
-use super::super::vocabulary::{MediaEvent, Side};
+use super::super::vocabulary::{Carries, MediaEvent, Side};
 use super::super::{Inner, sys};
 use super::entry::{Entry, SideState};
 use super::keys::{self, Turns};
@@ -168,6 +168,9 @@ impl Hands<'_> {
             Some(Ok(opened)) => opened,
             Some(Err(why)) => return self.refused(counters, why),
         };
+        if record.carries != Carries::Sound {
+            return self.pass(record, me, other, buffer, length, from);
+        }
         let Some(packet) = buffer.get_mut(..length) else { return };
         let Ok(header) = Header::parse(packet) else {
             return self.malformed(entry, from);
@@ -341,7 +344,7 @@ fn mark_if_due(state: &mut SideState, packet: &mut [u8]) {
 }
 
 /// The first packet of a side: from now on only this address counts, here and in the kernel.
-fn latch(record: &FlowRecord, side: Side, me: &mut SideState, from: SocketAddr) {
+pub fn latch(record: &FlowRecord, side: Side, me: &mut SideState, from: SocketAddr) {
     let Some(route) = &mut me.route else { return };
     if route.behind_nat && route.rtcp_mux {
         route.rtcp = from;
