@@ -9,12 +9,12 @@ use crate::conference::Plan;
 use crate::directory::{Service, User};
 use crate::gateway::Gateway;
 use crate::routing::Spec;
-use sip::sdp::{CodecSpec, RelayPolicy};
+use sip::sdp::{CodecSpec, MediaKind, RelayPolicy};
 
 /// Payload types of telephone-events where we offer them, by clock in Hz.
 const EVENTS: [(u8, u32); 3] = [(101, 8000), (102, 48_000), (103, 16_000)];
 
-/// What crosses between two parties: sound in whatever both speak, else in what the switch makes one of the other. `codecs` is
+/// What crosses between two parties: pictures, text, fax and floor control as they come, and sound in whatever both speak, else in what the switch makes one of the other. `codecs` is
 /// what it codes itself, the preferred first: its services speak that, with telephone-events at each clock of it.
 pub fn relay_policy(mut codecs: Vec<CodecSpec>) -> Arc<RelayPolicy> {
     for (payload, clock_hz) in EVENTS {
@@ -22,7 +22,8 @@ pub fn relay_policy(mut codecs: Vec<CodecSpec>) -> Arc<RelayPolicy> {
             codecs.push(CodecSpec::telephone_event(payload, clock_hz));
         }
     }
-    Arc::new(RelayPolicy { coded: codecs, ..RelayPolicy::default() })
+    let kinds = [MediaKind::Audio, MediaKind::Video, MediaKind::Text, MediaKind::Image, MediaKind::Application];
+    Arc::new(RelayPolicy { coded: codecs, kinds: kinds.into(), ..RelayPolicy::default() })
 }
 
 /// Everything that the switch needs to know to start.

@@ -258,7 +258,7 @@ fn a_codec_whose_parameters_select_another_bit_stream_is_another_codec() {
 fn an_offer_of_ours_has_every_codec_and_an_rtcp_line_when_the_port_is_unusual() {
     let mut ours = our(&[6000]);
     let other: SocketAddr = "198.51.100.1:7777".parse().expect("an address");
-    ours.ports[0] = Some(LocalPort { rtcp: other, rtcp_mux: true, ..ours.ports[0].expect("a port") });
+    ours.ports[0] = Some(LocalPort { rtcp: other, rtcp_mux: true, ..ours.ports[0].clone().expect("a port") });
     let made = offer(&[CodecSpec::g722(), CodecSpec::telephone_event(101, 8000)], &ours, Direction::SendRecv, 5);
     assert_eq!(
         lines(&made, &["m=", "a="]),

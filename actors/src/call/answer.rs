@@ -132,6 +132,7 @@ impl Work<'_> {
             if fixed {
                 self.retell_both(partner);
             }
+            self.settle_lines();
         }
     }
 
@@ -148,7 +149,7 @@ impl Work<'_> {
     /// What the caller is answered, from what the leg `from` has said: nothing when they have no codec in common.
     pub fn answer_for_caller(&mut self, from: LegId) -> Option<Session> {
         let party = self.state.leg(from)?;
-        let flow = self.state.flow.as_ref()?;
+        let paths = self.state.paths()?;
         let caller = self.state.leg(LegId::CALLER)?;
         let Some(offer) = caller.exchange.pending_offer() else {
             // Answered in a reliable 18x.
@@ -156,7 +157,7 @@ impl Work<'_> {
         };
         // Where it was to be SRTP and is not, nothing is agreed.
         let theirs = party.their_description().filter(|_| party.agrees())?;
-        let our = audio::ours(flow, caller, Some(offer));
+        let our = audio::ours(paths, caller, Some(offer));
         let answer = relay_answer(offer, theirs, &our, &self.relay_policy());
         answer.has_active_media().then_some(answer)
     }
@@ -168,10 +169,12 @@ impl Work<'_> {
             return self.refuse(Status::SERVICE_UNAVAILABLE, Some("No Media Port Free"), 34);
         }
         let offer = self.state.leg(id).and_then(|leg| leg.exchange.pending_offer().cloned());
-        let offer =
-            offer.zip(self.state.flow.as_ref()).zip(self.state.leg(LegId::CALLER)).map(|((offer, flow), caller)| {
-                relay_offer(&offer, &audio::ours(flow, caller, Some(&offer)), &self.relay_policy())
-            });
+        if let Some(offer) = &offer {
+            self.open_lines(offer);
+        }
+        let offer = offer.zip(self.state.paths()).zip(self.state.leg(LegId::CALLER)).map(|((offer, paths), caller)| {
+            relay_offer(&offer, &audio::ours(paths, caller, Some(&offer)), &self.relay_policy())
+        });
         let Some(offer) = offer.filter(Session::has_active_media) else {
             self.acknowledge_and_end(client, id, response);
             return self.refuse(Status::NOT_ACCEPTABLE_HERE, None, 88);
@@ -225,6 +228,7 @@ impl Work<'_> {
             audio::hear(flow, Side::A, Source::Peer);
             audio::hear(flow, Side::B, Source::Peer);
         }
+        self.settle_lines();
     }
 
     /// The answer to the offer of `to`, made from what `from` has said.
@@ -233,7 +237,7 @@ impl Work<'_> {
         let theirs = theirs.their_description().filter(|_| theirs.agrees())?;
         let leg = self.state.leg(to)?;
         let offer = leg.exchange.pending_offer()?;
-        let our = audio::ours(self.state.flow.as_ref()?, leg, Some(offer));
+        let our = audio::ours(self.state.paths()?, leg, Some(offer));
         let answer = relay_answer(offer, theirs, &our, &self.relay_policy());
         let answer = match leg.exchange.local() {
             Some(before) => revise(before, answer),
@@ -274,21 +278,18 @@ impl Work<'_> {
 
     /// Tells the pool where a leg's media is, from the descriptions in force or previewed.
     pub fn connect_side(&mut self, id: LegId) {
+        self.connect_lines(id);
         let Some(flow) = self.state.flow.clone() else { return };
         let Some(leg) = self.state.leg_mut(id).filter(|leg| leg.their_description().is_some()) else { return };
         let side = leg.side;
         let Some(mut agreement) = leg.agreement() else {
+            audio::silence(&flow, side);
             return self.note(Some(id), What::Media { what: "no audio in common".into() });
         };
-        let secure = agreement.keys.as_ref().and_then(|keys| leg.keys.secure(keys));
-        if agreement.keys.is_some() && secure.is_none() {
-            // Never plain where it was to be SRTP.
+        // Never plain where it was to be SRTP.
+        let Some((secure, handshake)) = leg.keys.join(&agreement) else {
             return self.note(Some(id), What::Media { what: "its keys are of no use".into() });
-        }
-        if let Some(ice) = &agreement.remote.ice {
-            leg.keys.met(&ice.remote);
-        }
-        let handshake = agreement.dtls.as_ref().map(|dtls| leg.keys.handshake(dtls));
+        };
         agreement.remote.told_keys = leg.told_keys(&agreement).is_some();
         audio::connect(&flow, side, &agreement, secure, handshake);
         // Where it turned out only now that the party cannot share a port, it must hear of the one that it has got.

@@ -1,7 +1,7 @@
 //! The INVITE that begins a call: what it asks for, who asks, where it leads.
 
 use media::{FlowSpec, Owner, Side};
-use sip::sdp::{Carrier, Meaning, OurKeys, Profile, RelayPolicy, Session, Srtp};
+use sip::sdp::{Carrier, Meaning, MediaKind, OurKeys, Profile, RelayPolicy, Session, Srtp};
 use sip::transaction::ServerId;
 use sip::{Hop, Message, Name, Status};
 
@@ -159,7 +159,8 @@ impl Work<'_> {
         let (policy, keys) = (self.relay_policy(), leg.keys.ours(Some(offer), leg.profile));
         let web = (keys.profile == Profile::Dtls).then(|| leg.keys.any_web());
         let keys = OurKeys { web, ..keys };
-        let mut carried = offer.media.iter().filter(|section| policy.carries(offer, section)).peekable();
+        let sound = offer.media.iter().filter(|section| section.kind == MediaKind::Audio);
+        let mut carried = sound.filter(|section| policy.carries(offer, section)).peekable();
         carried.peek()?;
         match carried.any(|section| keys.takes(offer, section)) {
             true => None,
@@ -270,9 +271,9 @@ pub fn description(message: &Message) -> Result<Option<Session>, &'static str> {
     Session::parse(body).map(Some).map_err(|_| "Session Description malformed")
 }
 
-/// Whether some section of an offer can be carried.
+/// Whether some sound of an offer can be carried.
 fn carried(policy: &RelayPolicy, offer: &Session) -> bool {
-    offer.media.iter().any(|section| policy.carries(offer, section))
+    offer.media.iter().any(|section| section.kind == MediaKind::Audio && policy.carries(offer, section))
 }
 
 /// Whether a meaning is an answer that puts descriptions in force or shows them.

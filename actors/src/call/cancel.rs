@@ -26,7 +26,7 @@ impl Work<'_> {
             if let Some(leg) = self.state.leg_mut(id) {
                 leg.exchange.failed();
             }
-            return;
+            return self.not_added(id);
         }
         let reason = cancel.value(Name::Reason).map(|r| String::from_utf8_lossy(r).into_owned());
         self.hang_up_rest(reason.as_deref());

@@ -11,7 +11,7 @@ use sip::{KeyForm, KeyPress, Message, Method, Name, Status};
 
 use super::Work;
 use super::leg::{Leg, LegId, LegState};
-use super::media::AudioAgreement;
+use super::media::Agreement;
 use crate::shard::RequestId;
 
 /// Keys that wait to be told in INFO at once; a further one is not told.
@@ -37,7 +37,7 @@ impl Told {
 
 impl Leg {
     /// The form in which the party is told keys by INFO, if it is.
-    pub fn told_keys(&self, agreement: &AudioAgreement) -> Option<KeyForm> {
+    pub fn told_keys(&self, agreement: &Agreement) -> Option<KeyForm> {
         let shown = self.pressed_by_info.or(self.abilities.keys);
         let has_events = agreement.remote.payloads.iter().any(|payload| payload.events);
         match self.user.as_ref().is_some_and(|user| user.keys_by_info) {

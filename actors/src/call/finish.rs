@@ -97,6 +97,8 @@ impl Work<'_> {
             flow.close();
             stats
         });
+        self.close_lines();
+        self.drop_adding();
         for passed in std::mem::take(&mut self.state.passed) {
             self.drop_passed(&passed);
         }

@@ -39,6 +39,9 @@ impl Work<'_> {
         if offer.is_some() && !self.open_media() {
             return self.refuse(Status::SERVICE_UNAVAILABLE, Some("No Media Port Free"), 34);
         }
+        if let Some(offer) = offer {
+            self.open_lines(offer);
+        }
         self.decided(
             None,
             sip::text![aor, " has ", self.state.forks as u64, " contacts of ", groups.len() as u64, " q"],
@@ -79,7 +82,7 @@ impl Work<'_> {
 
     /// What a contact is offered of what the party that waits for it has said.
     pub fn first_offer(&self, leg: &Leg, theirs: &Session) -> Option<Session> {
-        let our = audio::ours(self.state.flow.as_ref()?, leg, Some(theirs));
+        let our = audio::ours(self.state.paths()?, leg, Some(theirs));
         Some(relay_offer(theirs, &our, &self.relay_policy()))
     }
 

@@ -67,6 +67,7 @@ impl Work<'_> {
             before.close();
         }
         (self.state.partner, self.state.turned) = (None, false);
+        self.close_lines();
         self.play();
         {
             let party = self.state.leg(id).map(|leg| leg.party.clone()).unwrap_or_default();

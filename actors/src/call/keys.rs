@@ -18,6 +18,7 @@ use std::cell::{OnceCell, RefCell};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::media::Agreement;
 use crate::outside::Chance;
 use crate::settings::SrtpSettings;
 use crate::shared::Shared;
@@ -96,10 +97,9 @@ impl Keyring {
         OurKeys { srtp: self.srtp, offers, profile, keys, web: None }
     }
 
-    /// Our end of DTLS and ICE at one of our ports. `asks` is the offer of the party that is to be answered: credentials of its
+    /// Our end of DTLS and ICE at one of our ports. `theirs` is what the party has in an offer that is to be answered: credentials
     /// that are new are an ICE restart, which wants new ones of ours.
-    pub fn web(&self, at: (FlowId, Side), asks: Option<&Session>) -> OurWeb {
-        let theirs = asks.and_then(|offer| offer.media.iter().find_map(|section| offer.ice_of(section)));
+    pub fn web(&self, at: (FlowId, Side), theirs: Option<IceCredentials>) -> OurWeb {
         let mut place = self.ice.borrow_mut();
         let stays = place
             .as_ref()
@@ -147,11 +147,56 @@ impl Keyring {
         Handshake(association)
     }
 
+    /// What the pool is told of the keys of a stream, and of the handshake that comes to them; `None` where it was to be SRTP and
+    /// its keys are of no use.
+    pub fn join(&mut self, agreement: &Agreement) -> Option<(Option<Secure>, Option<Handshake>)> {
+        let secure = match &agreement.keys {
+            Some(keys) => Some(self.secure(keys)?),
+            None => None,
+        };
+        if let Some(ice) = &agreement.remote.ice {
+            self.met(&ice.remote);
+        }
+        Some((secure, agreement.dtls.as_ref().map(|dtls| self.handshake(dtls))))
+    }
+
+    /// Keys for another stream of the same party.
+    fn sibling(&self) -> Self {
+        Self {
+            srtp: self.srtp,
+            private: self.private,
+            ours: OnceCell::new(),
+            sealing: Vec::new(),
+            opening: Vec::new(),
+            identity: Arc::clone(&self.identity),
+            association: None,
+            ice: RefCell::new(None),
+        }
+    }
+
     /// What the pool is told about what two descriptions have agreed on; `None` where a key is none, which their types exclude.
     pub fn secure(&mut self, agreed: &AgreedKeys) -> Option<Secure> {
         let open = kept(&mut self.opening, OPENING_MAX, &agreed.remote)?;
         let seal = kept(&mut self.sealing, CryptoSuite::ALL.len(), &agreed.local)?;
         Some(Secure { open, seal })
+    }
+}
+
+/// The keys of the lines of a leg beside its sound, by their places: no key protects two streams.
+#[derive(Default)]
+pub struct LineKeys(RefCell<Vec<(usize, Keyring)>>);
+
+impl LineKeys {
+    /// Does something with the keys of a line, which are made when it first has some; `of` are those of the sound.
+    pub fn with<T>(&self, of: &Keyring, at: usize, work: impl FnOnce(&mut Keyring) -> T) -> T {
+        let mut lines = self.0.borrow_mut();
+        if let Some((_, known)) = lines.iter_mut().find(|(known, _)| *known == at) {
+            return work(known);
+        }
+        let mut fresh = of.sibling();
+        let done = work(&mut fresh);
+        lines.push((at, fresh));
+        done
     }
 }
 
@@ -230,19 +275,20 @@ mod tests {
                 "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\nc=IN IP4 192.0.2.1\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\n\
                  a=ice-ufrag:{ufrag}\r\na=ice-pwd:0123456789012345678901\r\n"
             );
-            Session::parse(text.as_bytes()).unwrap()
+            let offer = Session::parse(text.as_bytes()).unwrap();
+            offer.ice_of(&offer.media[0]).unwrap()
         };
-        let first = leg.web(at(1), Some(&offer("one1"))).ice;
+        let first = leg.web(at(1), Some(offer("one1"))).ice;
         assert_eq!(leg.web(at(1), None).ice, first);
-        assert_eq!(leg.web(at(1), Some(&offer("one1"))).ice, first);
-        let restarted = leg.web(at(1), Some(&offer("two2"))).ice;
+        assert_eq!(leg.web(at(1), Some(offer("one1"))).ice, first);
+        let restarted = leg.web(at(1), Some(offer("two2"))).ice;
         assert!(restarted.ufrag != first.ufrag && restarted.password != first.password);
         let moved = leg.web(at(2), None).ice;
         assert_ne!(moved, restarted);
         // Where we offered first, what the party has is known from its answer.
         leg.met(&Credentials { ufrag: "six6".into(), password: "0123456789012345678901".into() });
-        assert_eq!(leg.web(at(2), Some(&offer("six6"))).ice, moved);
-        assert_ne!(leg.web(at(2), Some(&offer("ten0"))).ice, moved);
+        assert_eq!(leg.web(at(2), Some(offer("six6"))).ice, moved);
+        assert_ne!(leg.web(at(2), Some(offer("ten0"))).ice, moved);
     }
 
     #[test]

@@ -13,8 +13,8 @@ use smol_str::{SmolStr, SmolStrBuilder};
 use std::sync::Arc;
 
 use super::begin::description;
-use super::keys::{Keyring, is_private};
-use super::media::{self as audio, AudioAgreement};
+use super::keys::{Keyring, LineKeys, is_private};
+use super::media::{self as audio, Agreement};
 use super::outward::{Heard, Outward};
 use super::record::{Said, What};
 use super::{CallKey, Work};
@@ -120,6 +120,8 @@ pub struct Leg {
     pub exchange: OfferAnswer,
     /// Keys of its media.
     pub keys: Keyring,
+    /// The keys of its lines beside the sound.
+    pub line_keys: LineKeys,
     /// What our offers name, until it has said something itself: the next of [`Leg::profiles`] when it has refused one.
     pub profile: Profile,
     /// Session id of our descriptions (RFC 8866 section 5.2).
@@ -250,6 +252,7 @@ impl Leg {
             server: None,
             exchange: OfferAnswer::new(),
             keys,
+            line_keys: LineKeys::default(),
             profile: Profile::Avp,
             session_id: u64::from(outside::random::<u32>()),
             holds: false,
@@ -353,7 +356,7 @@ impl Leg {
     }
 
     /// What its audio comes to by the descriptions in force or previewed.
-    pub fn agreement(&self) -> Option<AudioAgreement> {
+    pub fn agreement(&self) -> Option<Agreement> {
         audio::agreement(audio::sound(self.exchange.agreed())?, self.hop.remote)
     }
 

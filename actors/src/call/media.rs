@@ -4,15 +4,17 @@ use media::codec::{Codec, Payload};
 use media::ice::{Credentials, Ice};
 use media::{Flow, Handshake, Remote, Secure, Side, Source, Whereabouts};
 use sip::sdp::{
-    AgreedDtls, AgreedKeys, AgreedMedia, CodecSpec, IceCredentials, LocalPort, MediaKind, OurKeys, OurMedia, Profile,
-    RelayPolicy, Session, State,
+    AgreedDtls, AgreedKeys, AgreedMedia, AgreedPayload, CodecSpec, IceCredentials, LocalPort, Media, MediaKind,
+    OurKeys, OurMedia, Profile, RelayPolicy, Session, State,
 };
 use smallvec::SmallVec;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Work;
+use super::keys::Keyring;
 use super::leg::Leg;
+use super::lines::{Paths, sound_at};
 
 impl Work<'_> {
     /// The policy of a relayed call.
@@ -21,37 +23,63 @@ impl Work<'_> {
     }
 }
 
-/// Our side of a description for the party of a leg: its port of `flow` for the first audio section of `shape`, and its keys.
-pub fn ours(flow: &Flow, leg: &Leg, shape: Option<&Session>) -> OurMedia {
+/// Our side of a description for the party of a leg: its ports for the lines of `shape`, and its keys.
+pub fn ours(paths: Paths<'_>, leg: &Leg, shape: Option<&Session>) -> OurMedia {
     // Its offer that waits for this, else what it has said last.
     let theirs = leg.exchange.pending_offer().or_else(|| leg.their_description());
     // An offer of the party with new ICE credentials wants new ones of ours (RFC 8839 section 4.4.1.1.1).
     let asks = leg.exchange.pending_offer().filter(|_| leg.exchange.state() == State::OfferReceived);
-    let keys = leg.keys.ours(theirs, leg.profile);
-    let web = (keys.profile == Profile::Dtls).then(|| leg.keys.web((flow.id(), leg.side), asks));
-    let keys = OurKeys { web, ..keys };
+    let asks_at = |at: usize| asks.and_then(|offer| offer.ice_of(offer.media.get(at)?));
+    let keys = |keyring: &Keyring, flow: &Flow, at: usize| {
+        let keys = keyring.ours(theirs, leg.profile);
+        let web = (keys.profile == Profile::Dtls).then(|| keyring.web((flow.id(), leg.side), asks_at(at)));
+        OurKeys { web, ..keys }
+    };
     // A party that cannot be told from others on a shared port is told one of its own, while there is one.
-    let placed = flow.choose_port(leg.side, whereabouts(leg)).is_ok();
-    let mut ours = ours_at(flow, leg.side, leg.session_id, keys, shape);
-    if !placed {
-        ours.ports.clear();
+    let placed = |flow: &Flow, whereabouts| flow.choose_port(leg.side, whereabouts).is_ok();
+    let sound_placed = placed(paths.sound, whereabouts(leg));
+    let first = shape.map_or(Some(0), sound_at);
+    let of_sound = keys(&leg.keys, paths.sound, first.unwrap_or(0));
+    let mut our = ours_at(paths.sound, leg.side, leg.session_id, of_sound, shape);
+    if !sound_placed {
+        our.ports.clear();
     }
-    ours
+    let active = |at: usize| shape.and_then(|shape| shape.media.get(at)).is_some_and(|section| section.port != 0);
+    for line in paths.lines.iter().filter(|line| Some(line.at) != first && active(line.at)) {
+        let section = theirs.and_then(|theirs| theirs.media.get(line.at)).filter(|section| section.port != 0);
+        // Datagrams say nothing of what they are, so they have no place among others.
+        let found = if line.datagrams { Whereabouts::BehindNat } else { whereabouts_of(leg, section) };
+        if !placed(&line.flow, found) {
+            continue;
+        }
+        let keys = leg.line_keys.with(&leg.keys, line.at, |keyring| keys(keyring, &line.flow, line.at));
+        if our.ports.len() <= line.at {
+            our.ports.resize(line.at + 1, None);
+        }
+        if let Some(place) = our.ports.get_mut(line.at) {
+            *place = Some(LocalPort { keys: Some(Box::new(keys)), ..port(&line.flow, leg.side) });
+        }
+    }
+    our
 }
 
-/// What is known of where the media of a leg's party is.
+/// What is known of where the sound of a leg's party is.
 pub fn whereabouts(leg: &Leg) -> Whereabouts {
     let theirs = leg.exchange.pending_offer().or_else(|| leg.their_description());
+    whereabouts_of(leg, theirs.and_then(|theirs| theirs.media.get(sound_at(theirs)?)))
+}
+
+/// What is known of where the media of a section of a leg's party is, if it has said one.
+fn whereabouts_of(leg: &Leg, section: Option<&Media>) -> Whereabouts {
+    let theirs = leg.exchange.pending_offer().or_else(|| leg.their_description());
     let keys = leg.keys.ours(theirs, leg.profile);
-    let Some(theirs) = theirs else {
-        return match (keys.profile, leg.bound) {
-            (Profile::Dtls, _) => Whereabouts::Checked,
-            (_, true) => Whereabouts::BehindNat,
-            (_, false) => Whereabouts::Unknown,
+    let Some((theirs, section)) = theirs.zip(section) else {
+        return match (theirs, keys.profile, leg.bound) {
+            (Some(_), ..) => Whereabouts::Unknown,
+            (None, Profile::Dtls, _) => Whereabouts::Checked,
+            (None, _, true) => Whereabouts::BehindNat,
+            (None, _, false) => Whereabouts::Unknown,
         };
-    };
-    let Some(section) = theirs.media.iter().find(|m| m.kind == MediaKind::Audio && m.port != 0) else {
-        return Whereabouts::Unknown;
     };
     if keys.profile == Profile::Dtls && theirs.is_found_by_ice(section) {
         return Whereabouts::Checked;
@@ -63,18 +91,19 @@ pub fn whereabouts(leg: &Leg) -> Whereabouts {
     }
 }
 
-/// As [`ours`], for a party that has no leg yet.
+/// As [`ours`], for the sound of a party that has no leg yet.
 pub fn ours_at(flow: &Flow, side: Side, session_id: u64, keys: OurKeys, shape: Option<&Session>) -> OurMedia {
-    let rtp = flow.local(side);
-    let port = LocalPort { rtp, rtcp: flow.local_rtcp(side), rtcp_mux: true };
-    let audio_at =
-        shape.and_then(|s| s.media.iter().position(|m| m.kind == MediaKind::Audio && m.port != 0)).unwrap_or(0);
-    let ports = (0..=audio_at).map(|line| (line == audio_at).then_some(port)).collect();
-    OurMedia { username: "strowger".into(), session_id, version: 1, address: rtp.ip(), ports, keys }
+    let at = shape.map_or(Some(0), sound_at);
+    let ports = at.map_or_else(Vec::new, |at| (0..=at).map(|line| (line == at).then(|| port(flow, side))).collect());
+    OurMedia { username: "strowger".into(), session_id, version: 1, address: flow.local(side).ip(), ports, keys }
 }
 
-/// What a leg's audio came to.
-pub struct AudioAgreement {
+fn port(flow: &Flow, side: Side) -> LocalPort {
+    LocalPort { rtp: flow.local(side), rtcp: flow.local_rtcp(side), rtcp_mux: true, keys: None }
+}
+
+/// What a stream of a leg came to.
+pub struct Agreement {
     /// For the pool.
     pub remote: Remote,
     /// The keys, where the party's media is SRTP.
@@ -96,8 +125,12 @@ pub fn sound(streams: &[AgreedMedia]) -> Option<&AgreedMedia> {
 
 /// What a stream comes to. `seen` is where the leg's signalling comes from: a media address that differs from it tells of a
 /// NAT between us.
-pub fn agreement(stream: &AgreedMedia, seen: SocketAddr) -> Option<AudioAgreement> {
-    let codec = stream.codec()?.encoding.to_string();
+pub fn agreement(stream: &AgreedMedia, seen: SocketAddr) -> Option<Agreement> {
+    let codec = match stream.codec() {
+        Some(codec) => codec.encoding.to_string(),
+        None if stream.datagrams => "datagrams".to_owned(),
+        None => return None,
+    };
     let credentials =
         |ours: &IceCredentials| Credentials { ufrag: ours.ufrag.to_string(), password: ours.password.to_string() };
     let ice = stream.ice.as_ref().map(|ice| Ice { local: credentials(&ice.local), remote: credentials(&ice.remote) });
@@ -109,7 +142,7 @@ pub fn agreement(stream: &AgreedMedia, seen: SocketAddr) -> Option<AudioAgreemen
     } else {
         stream.remote_rtp
     };
-    Some(AudioAgreement {
+    Some(Agreement {
         remote: Remote {
             rtp,
             rtcp: stream.remote_rtcp,
@@ -133,7 +166,7 @@ pub fn agreement(stream: &AgreedMedia, seen: SocketAddr) -> Option<AudioAgreemen
 }
 
 /// Whether some codec of the one is a codec of the other, or can be made of it by who codes `coded`.
-pub fn passes(one: &AudioAgreement, other: &AudioAgreement, coded: &[CodecSpec]) -> bool {
+pub fn passes(one: &Agreement, other: &Agreement, coded: &[CodecSpec]) -> bool {
     let (mine, theirs) = (&one.remote.payloads, &other.remote.payloads);
     let known = |payload: &Payload| {
         let same = |spec: &CodecSpec| {
@@ -158,10 +191,11 @@ fn is_private(address: SocketAddr) -> bool {
 }
 
 fn payloads(stream: &AgreedMedia) -> SmallVec<[Payload; 4]> {
-    let of = |p: &sip::sdp::AgreedPayload, events: bool| Payload {
+    let of = |p: &AgreedPayload, events: bool| Payload {
         pt: p.remote_pt,
         codec: match (events, Codec::from_name(&p.encoding)) {
             (true, _) => Codec::TelephoneEvent,
+            _ if stream.kind != MediaKind::Audio => passing(stream, p),
             // Of two channels, which nobody here takes apart.
             (false, Codec::L16) if p.channels != 1 => Codec::Other,
             (false, codec) => codec,
@@ -172,11 +206,27 @@ fn payloads(stream: &AgreedMedia) -> SmallVec<[Payload; 4]> {
     stream.payloads.iter().map(|p| of(p, false)).chain(stream.telephone_event.iter().map(|p| of(p, true))).collect()
 }
 
+/// A format that passes: the same on both sides where it is called the same and its bits are. A retransmission is that of what it
+/// repairs.
+fn passing(stream: &AgreedMedia, payload: &AgreedPayload) -> Codec {
+    let repairs = payload.repairs().and_then(|of| stream.payloads.iter().find(|other| other.remote_pt == of));
+    Codec::Passing(payload.likeness().rotate_left(1) ^ repairs.map_or(0, AgreedPayload::likeness))
+}
+
 /// Tells the pool where the party on `side` is. A refusal (the worker's queue is full, or no port for a party that cannot share
 /// one) is logged: the pool's counters show it, and the next change repeats it.
-pub fn connect(flow: &Flow, side: Side, agreement: &AudioAgreement, secure: Option<Secure>, dtls: Option<Handshake>) {
+pub fn connect(flow: &Flow, side: Side, agreement: &Agreement, secure: Option<Secure>, dtls: Option<Handshake>) {
     if let Err(error) = flow.connect(side, Remote { secure, dtls, ..agreement.remote.clone() }) {
         tracing::warn!(flow = ?flow.id(), ?side, %error, "a side is not connected");
+    }
+}
+
+/// Tells the pool that the party on `side` has no sound any more.
+pub fn silence(flow: &Flow, side: Side) {
+    let before = flow.checkpoint().remote.get(side).clone();
+    let Some(before) = before.filter(|remote| remote.send || remote.receive) else { return };
+    if flow.connect(side, Remote { send: false, receive: false, ..before }).is_err() {
+        tracing::warn!(flow = ?flow.id(), "the media worker is too busy to silence a side");
     }
 }
 

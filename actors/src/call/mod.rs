@@ -19,6 +19,8 @@
 //! | `answer` | the callee has answered: media connected, 200 to the caller |
 //! | `service` | numbers that the switch answers itself |
 //! | `keys` | SRTP: our keys for a leg, and those of its party |
+//! | `lines` | what a call carries beside its sound: pictures, fax
+//! | `adding` | a party adds a line to a call that is up
 //! | `inside` | requests inside the dialogs: BYE, INFO, PRACK, OPTIONS … |
 //! | `modify` | re-INVITE and UPDATE: hold, resume, moves, session timers |
 //! | `retell` | a party is offered anew what the other has come to speak |
@@ -28,6 +30,7 @@
 //! | `rebuild` | the actor has died, and the call goes on |
 //! | `finish` | the end, and the call detail record |
 
+mod adding;
 mod again;
 mod answer;
 mod begin;
@@ -42,6 +45,7 @@ mod groups;
 mod inside;
 mod keys;
 mod leg;
+mod lines;
 mod media;
 mod modify;
 mod outward;

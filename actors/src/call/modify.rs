@@ -49,16 +49,25 @@ impl Work<'_> {
         if is_invite && leg.client.is_some() {
             return self.answer_plain(id, server, &request, Status::REQUEST_PENDING, None);
         }
-        let timer = match self.session_answer(id, &request) {
-            Ok(timer) => timer,
-            Err(small) => return self.too_brief(id, server, &request, small),
-        };
-        let Some((meaning, ours)) = self.negotiate(server, id, &request) else { return };
-        if is_invite && let Some(leg) = self.state.leg_mut(id) {
+        if let Err(small) = self.session_answer(id, &request) {
+            return self.too_brief(id, server, &request, small);
+        }
+        if !self.ask_about_lines(server, id, &request) {
+            self.answer_change(server, id, &request);
+        }
+    }
+
+    /// Answers a re-INVITE or UPDATE that may stand.
+    pub fn answer_change(&mut self, server: ServerId, id: LegId, request: &Message) {
+        let Ok(timer) = self.session_answer(id, request) else { return };
+        let Some((meaning, ours)) = self.negotiate(server, id, request) else { return };
+        if *request.method() == Method::Invite
+            && let Some(leg) = self.state.leg_mut(id)
+        {
             leg.ack_due = true;
         }
-        let mut writer = self.reply_inside(id, &request, Status::OK, None);
-        self.session_agreed(id, &timer, &mut writer, &request);
+        let mut writer = self.reply_inside(id, request, Status::OK, None);
+        self.session_agreed(id, &timer, &mut writer, request);
         let bytes = match &ours {
             Some(ours) => writer.body("application/sdp", ours.print().as_bytes()),
             None => writer.finish(),
@@ -134,6 +143,7 @@ impl Work<'_> {
             self.state.heard = Some(id);
         }
         self.retell_deaf(id);
+        self.settle_lines();
     }
 
     /// RFC 3261 section 14.2, RFC 3311 section 5.2: 500 with a Retry-After of 0 to 10 s.
@@ -150,7 +160,7 @@ impl Work<'_> {
         let offer = leg.exchange.pending_offer()?;
         let answer = match self.opposite(id) {
             Some(theirs) => {
-                let our = audio::ours(self.state.flow.as_ref()?, leg, Some(offer));
+                let our = audio::ours(self.state.paths()?, leg, Some(offer));
                 relay_answer(offer, &theirs, &our, &self.relay_policy())
             }
             None if self.state.service.is_some() => self.own_description(id)?,
@@ -271,15 +281,18 @@ impl Work<'_> {
             }
             let agreed = self.state.leg(id).is_some_and(|leg| leg.agrees());
             self.transfer_reinvited(id, met.is_ok() && agreed);
-            return self.retold(id, met.is_ok());
+            self.retold(id, met.is_ok());
+            return self.added(id);
         }
         leg.exchange.failed();
         match status.code() {
-            491 => self.retry_later(id),
+            // A line that cannot be added now is not added.
+            491 if self.state.adding.is_none() => self.retry_later(id),
             408 | 481 => self.party_gone(id, "the party no longer knows the dialog"),
             _ => {
                 self.transfer_reinvited(id, false);
                 self.retold(id, false);
+                self.added(id);
             }
         }
     }

@@ -42,6 +42,9 @@ impl Work<'_> {
         if offer.is_some() && !self.open_media() {
             return self.refuse(Status::SERVICE_UNAVAILABLE, Some("No Media Port Free"), 34);
         }
+        if let Some(offer) = offer {
+            self.open_lines(offer);
+        }
         if !self.ring_turns(exits.into_iter().map(Turn::Exit).collect()) {
             let (status, _) = self.state.best.clone().unwrap_or((Status::SERVICE_UNAVAILABLE, "".into()));
             return self.all_refused(status);

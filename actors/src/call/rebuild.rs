@@ -36,6 +36,7 @@ impl Work<'_> {
                 leg.client = None;
                 leg.exchange.failed();
                 self.transfer_reinvited(id, false);
+                self.added(id);
             }
             _ => {}
         }

@@ -46,9 +46,9 @@ impl Work<'_> {
         let body = description(&invite).ok().flatten();
         let mut stands = newcomer.exchange.received(Carrier::Invite, body.clone()).is_ok();
         let theirs = other.and_then(|o| self.state.leg(o)).and_then(|l| l.their_description().cloned());
-        let answer = body.as_ref().zip(theirs).zip(self.state.flow.as_ref()).map(|((offer, theirs), flow)| {
+        let answer = body.as_ref().zip(theirs).zip(self.state.paths()).map(|((offer, theirs), paths)| {
             let theirs = redirect(&theirs, |_| Direction::SendRecv);
-            relay_answer(offer, &theirs, &audio::ours(flow, &newcomer, Some(offer)), &self.relay_policy())
+            relay_answer(offer, &theirs, &audio::ours(paths, &newcomer, Some(offer)), &self.relay_policy())
         });
         let Some(answer) = answer.filter(Session::has_active_media) else {
             return refuse(self, Status::NOT_ACCEPTABLE_HERE);
@@ -90,5 +90,6 @@ impl Work<'_> {
         }
         self.decided(Some(id), "has taken the place of another leg");
         self.hang_up(old, Some("SIP;cause=200;text=\"Replaced\""));
+        self.settle_lines();
     }
 }

@@ -125,8 +125,8 @@ impl Work<'_> {
         let leg = self.state.leg(id)?;
         let (local, remote) = (leg.exchange.local()?, leg.exchange.remote()?);
         let theirs = resumed(self.state.leg(self.state.other(id)?)?.exchange.remote()?);
-        let flow = self.state.flow.as_ref()?;
-        let our = |shape| audio::ours(flow, leg, Some(shape));
+        let paths = self.state.paths()?;
+        let our = |shape| audio::ours(paths, leg, Some(shape));
         let mut now = relay_answer(remote, &theirs, &our(remote), &self.relay_policy());
         if !now.has_active_media() {
             now = relay_offer(&theirs, &our(&theirs), &self.relay_policy());
@@ -134,7 +134,7 @@ impl Work<'_> {
         now.has_active_media().then(|| revise(local, now))
     }
 
-    fn agreed(&self, id: LegId) -> Option<audio::AudioAgreement> {
+    fn agreed(&self, id: LegId) -> Option<audio::Agreement> {
         let leg = self.state.leg(id)?;
         leg.exchange.remote()?;
         leg.agreement()

@@ -61,7 +61,7 @@ impl Work<'_> {
 
     /// Our description as the end point of a leg: the answer to its offer, or an offer where it made none.
     pub fn own_description(&self, id: LegId) -> Option<Session> {
-        let (leg, flow) = (self.state.leg(id)?, self.state.flow.as_ref()?);
+        let (leg, paths) = (self.state.leg(id)?, self.state.paths()?);
         let mut spoken = self.relay_policy().coded.clone();
         if self.state.service == Some(ServiceKind::Conference) {
             // Wide band where the phone does it too.
@@ -73,11 +73,11 @@ impl Work<'_> {
         }
         match leg.exchange.pending_offer() {
             Some(theirs) => {
-                let our = audio::ours(flow, leg, Some(theirs));
+                let our = audio::ours(paths, leg, Some(theirs));
                 answer(theirs, &spoken, &our, Direction::SendRecv).ok().map(|answered| answered.session)
             }
             None => {
-                let our = audio::ours(flow, leg, None);
+                let our = audio::ours(paths, leg, None);
                 Some(offer(&spoken, &our, Direction::SendRecv, PTIME_MS))
             }
         }

@@ -6,8 +6,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::CallTimer;
+use super::adding::Adding;
 use super::groups::Turn;
 use super::leg::{Leg, LegId, LegState};
+use super::lines::{Line, Paths};
 use super::transfer::Transfer;
 use crate::directory::ServiceKind;
 
@@ -24,8 +26,12 @@ pub struct State {
     pub partner: Option<LegId>,
     /// The leg whose early media the caller hears.
     pub heard: Option<LegId>,
-    /// The media path.
+    /// The media path of its sound.
     pub flow: Option<::media::Flow>,
+    /// The media paths of what is beside it.
+    pub lines_beside: Vec<Line>,
+    /// A line that a party wants to add, and that the other one is asked about.
+    pub adding: Option<Adding>,
     /// The service that answers, if one does.
     pub service: Option<ServiceKind>,
     /// Its place in a conference; given back when it is dropped.
@@ -69,6 +75,11 @@ impl State {
     /// The leg called `id`, to change it.
     pub fn leg_mut(&mut self, id: LegId) -> Option<&mut Leg> {
         self.legs.iter_mut().find(|leg| leg.id == id)
+    }
+
+    /// The media paths, once there are any.
+    pub fn paths(&self) -> Option<Paths<'_>> {
+        Some(Paths { sound: self.flow.as_ref()?, lines: &self.lines_beside })
     }
 
     /// The number of a leg to come; `None` when a call has had all that there are.

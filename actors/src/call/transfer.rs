@@ -171,10 +171,10 @@ impl Work<'_> {
     fn offer_for(&self, side: Side, leg: Option<&Leg>) -> Option<Session> {
         let stays = self.state.leg(self.state.transfer.as_ref()?.stays)?;
         let theirs = resumed(stays.their_description()?);
-        let flow = self.state.flow.as_ref()?;
+        let paths = self.state.paths()?;
         let our = match leg {
-            Some(leg) => audio::ours(flow, leg, Some(&theirs)),
-            None => audio::ours_at(flow, side, 0, OurKeys::default(), Some(&theirs)),
+            Some(leg) => audio::ours(paths, leg, Some(&theirs)),
+            None => audio::ours_at(paths.sound, side, 0, OurKeys::default(), Some(&theirs)),
         };
         let offer = relay_offer(&theirs, &our, &self.relay_policy());
         offer.has_active_media().then_some(offer)
@@ -370,6 +370,7 @@ impl Work<'_> {
         self.report(Status::OK);
         self.arm(CallTimer::TransferDone, LEAVE);
         self.retell_deaf(id);
+        self.settle_lines();
     }
 
     /// Nobody came: the transferor is back with the party that stayed.

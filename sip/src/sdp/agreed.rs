@@ -3,7 +3,7 @@
 use smol_str::SmolStr;
 use std::net::SocketAddr;
 
-use super::codec::{formats, pairs};
+use super::codec::{formats, pairs, selected};
 use super::crypto::{AgreedKeys, agreed_keys};
 use super::rtpmap::is_codec;
 use super::session::{Media, MediaKind, Session};
@@ -16,6 +16,8 @@ pub struct AgreedMedia {
     pub line: usize,
     /// Its kind.
     pub kind: MediaKind,
+    /// It is no RTP: any datagram passes.
+    pub datagrams: bool,
     /// Where the remote takes RTP. Unspecified under the hold of RFC 2543; then `send` is false.
     pub remote_rtp: SocketAddr,
     /// Where the remote takes RTCP when it has a port of its own; `None` when it shares RTP's or has none.
@@ -65,6 +67,21 @@ impl AgreedMedia {
 }
 
 impl AgreedPayload {
+    /// The same for payloads of the same encoding with the same bit stream, whatever their numbers; for others hardly ever.
+    pub fn likeness(&self) -> u32 {
+        // FNV-1a, of texts that are apart.
+        let add = |hash: u32, byte: u8| (hash ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0193);
+        let clock = self.clock_hz.to_be_bytes();
+        let named = self.encoding.bytes().chain(clock).chain([self.channels]).fold(0x811c_9dc5, add);
+        selected(&self.encoding, self.fmtp.as_deref()).flat_map(|value| value.bytes().chain([b';'])).fold(named, add)
+    }
+
+    /// The payload type that this one repairs (RFC 4588 section 8.1).
+    pub fn repairs(&self) -> Option<u8> {
+        let fmtp = self.fmtp.as_deref().filter(|_| self.encoding.eq_ignore_ascii_case("rtx"))?;
+        fmtp.split(';').find_map(|pair| pair.trim().strip_prefix("apt=")?.parse().ok())
+    }
+
     fn is_codec(&self) -> bool {
         is_codec(&self.encoding)
     }
@@ -102,6 +119,9 @@ fn wants<'a>(local: &'a Session, stream: &AgreedMedia) -> (Option<u16>, Vec<(u8,
 
 fn agreed_section(line: usize, local: &Session, ours: &Media, remote: &Session, theirs: &Media) -> Option<AgreedMedia> {
     let wanted = ours.port != 0 && theirs.port != 0 && ours.kind == theirs.kind;
+    if wanted && ours.is_datagrams() && ours.protocol.eq_ignore_ascii_case(&theirs.protocol) {
+        return datagrams(line, local, ours, remote, theirs);
+    }
     if !wanted || !local.is_rtp(ours) || !remote.is_rtp(theirs) || ours.is_dtls() != theirs.is_dtls() {
         return None;
     }
@@ -136,6 +156,7 @@ fn agreed_section(line: usize, local: &Session, ours: &Media, remote: &Session, 
     Some(AgreedMedia {
         line,
         kind: theirs.kind.clone(),
+        datagrams: false,
         remote_rtp: remote.rtp_target(theirs).or(nowhere)?,
         remote_rtcp: if rtcp_mux { None } else { remote.rtcp_target(theirs) },
         rtcp_mux,
@@ -146,6 +167,26 @@ fn agreed_section(line: usize, local: &Session, ours: &Media, remote: &Session, 
         receive: mine.receives() && their.sends(),
         payloads,
         telephone_event,
+        ptime_ms: theirs.ptime_ms(),
+    })
+}
+
+fn datagrams(line: usize, local: &Session, ours: &Media, remote: &Session, theirs: &Media) -> Option<AgreedMedia> {
+    let (mine, their) = (local.direction_of(ours), remote.direction_of(theirs));
+    Some(AgreedMedia {
+        line,
+        kind: theirs.kind.clone(),
+        datagrams: true,
+        remote_rtp: remote.rtp_target(theirs)?,
+        remote_rtcp: None,
+        rtcp_mux: false,
+        keys: None,
+        dtls: None,
+        ice: None,
+        send: mine.sends() && their.receives(),
+        receive: mine.receives() && their.sends(),
+        payloads: Vec::new(),
+        telephone_event: Vec::new(),
         ptime_ms: theirs.ptime_ms(),
     })
 }

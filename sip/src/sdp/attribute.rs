@@ -282,6 +282,7 @@ pub(super) mod names {
         CANDIDATE = "candidate",
         CRYPTO = "crypto",
         END_OF_CANDIDATES = "end-of-candidates",
+        EXTMAP = "extmap",
         FINGERPRINT = "fingerprint",
         FMTP = "fmtp",
         GROUP = "group",
@@ -301,6 +302,7 @@ pub(super) mod names {
         SENDONLY = "sendonly",
         SENDRECV = "sendrecv",
         SETUP = "setup",
+        SSRC = "ssrc",
     }
 }
 

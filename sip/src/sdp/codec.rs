@@ -199,10 +199,14 @@ impl CodecSpec {
 /// Whether the parameters that select a different bit stream are equal. All others are preferences of the receiver,
 /// which the two ends may state differently.
 fn parameters_agree(encoding: &str, one: Option<&str>, two: Option<&str>) -> bool {
-    SELECTORS
-        .iter()
-        .filter(|(name, _, _)| name.eq_ignore_ascii_case(encoding))
-        .all(|(_, key, default)| selector(one, key, default).eq_ignore_ascii_case(selector(two, key, default)))
+    let (one, two) = (selected(encoding, one), selected(encoding, two));
+    one.zip(two).all(|(one, two)| one.eq_ignore_ascii_case(two))
+}
+
+/// The values of the parameters that select a bit stream.
+pub(super) fn selected<'a>(encoding: &str, fmtp: Option<&'a str>) -> impl Iterator<Item = &'a str> {
+    let known = SELECTORS.iter().filter(move |(name, _, _)| name.eq_ignore_ascii_case(encoding));
+    known.map(move |(_, key, default)| selecting(key, selector(fmtp, key, default)))
 }
 
 fn selector<'a>(fmtp: Option<&'a str>, key: &str, default: &'a str) -> &'a str {
@@ -213,12 +217,19 @@ fn selector<'a>(fmtp: Option<&'a str>, key: &str, default: &'a str) -> &'a str {
         .map_or(default, |(_, value)| value.trim())
 }
 
+/// The part of a parameter's value that selects: of `profile-level-id` the profile, since levels may differ (RFC 6184 section
+/// 8.2.2).
+fn selecting<'a>(key: &str, value: &'a str) -> &'a str {
+    if key == "profile-level-id" { value.get(..2).unwrap_or(value) } else { value }
+}
+
 /// Encoding, `fmtp` key, value when absent.
 const SELECTORS: &[(&str, &str, &str)] = &[
     ("AMR", "octet-align", "0"),         // RFC 4867 section 8.1
     ("AMR-WB", "octet-align", "0"),      // RFC 4867 section 8.2
     ("G7221", "bitrate", ""),            // RFC 5577 section 6.2
     ("H264", "packetization-mode", "0"), // RFC 6184 section 8.2.2
+    ("H264", "profile-level-id", "42"),  // RFC 6184 section 8.1: Baseline
     ("VP9", "profile-id", "0"),          // RFC 9628 section 7.2
 ];
 

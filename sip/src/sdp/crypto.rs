@@ -320,11 +320,11 @@ impl OurKeys {
             web.write_ice(ours, port);
             return write_mid(ours, None, index);
         }
-        // A browser has no other name for any stream; phones that know no feedback refuse an audio stream for it.
-        let only_named = ours.is_dtls() && ours.kind == MediaKind::Audio;
+        // A browser has no other name for any stream; phones that know no feedback refuse a stream for it.
+        let only_named = ours.is_dtls();
         let named = ours.protocol.to_ascii_uppercase().ends_with("AVPF") && !only_named;
         let feedback = named || self.profile == Profile::Savpf;
-        if only_named {
+        if only_named && ours.kind == MediaKind::Audio {
             ours.attributes.retain(|attribute| !attribute.is(RTCP_FB));
         }
         let demanded = matches!(self.profile, Profile::Savp | Profile::Savpf);

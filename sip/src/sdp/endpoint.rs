@@ -45,7 +45,7 @@ pub fn answer(
         let port = our.port(line)?;
         let carried = offered.port != 0
             && offered.kind == MediaKind::Audio
-            && our.keys.takes(offer, offered)
+            && our.keys_at(line).takes(offer, offered)
             && !offered.is_bundle_only()
             && has_place(offer, offered);
         if !carried {
@@ -62,7 +62,7 @@ pub fn answer(
     let codec = CodecSpec { map: map.clone(), fmtp: spec.fmtp.clone() };
     let ptime_ms = offered.ptime_ms();
     let mut ours = stream(&offered.protocol, std::iter::once(&codec).chain(events.as_ref()), ptime_ms);
-    let _taken = our.keys.write_answer(offer, offered, &mut ours, port);
+    let _taken = our.keys_at(line).write_answer(offer, offered, &mut ours, port);
     let direction = offer.direction_of(offered).answered_with(wanted);
     port.write(&mut ours, direction, offered.rtcp_mux());
     let mut media: Vec<Media> = offer.media.iter().map(Media::rejected).collect();
@@ -86,7 +86,7 @@ pub fn offer(capabilities: &[CodecSpec], our: &OurMedia, direction: Direction, p
     let mut media = stream("RTP/AVP", capabilities.iter(), ptime_ms.clamp(PTIME_MIN_MS, PTIME_MAX_MS));
     match our.port(0) {
         Some(port) => {
-            our.keys.write_offer(&mut media, port, 0);
+            our.keys_at(0).write_offer(&mut media, port, 0);
             port.write(&mut media, direction, true);
         }
         None => media = media.rejected(),

@@ -27,7 +27,7 @@ pub struct OurMedia {
 }
 
 /// Where we take the media of one section.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalPort {
     /// Our RTP address and port.
     pub rtp: SocketAddr,
@@ -35,12 +35,14 @@ pub struct LocalPort {
     pub rtcp: SocketAddr,
     /// Whether we can take RTCP on the RTP port (RFC 5761).
     pub rtcp_mux: bool,
+    /// What we do about SRTP in this section, where it has keys of its own: each is another stream (RFC 4568 section 6.1).
+    pub keys: Option<Box<OurKeys>>,
 }
 
 impl LocalPort {
     /// RTP at `rtp`, RTCP at the next port (RFC 3550 section 11), no multiplexing.
     pub fn pair(rtp: SocketAddr) -> LocalPort {
-        LocalPort { rtp, rtcp: SocketAddr::new(rtp.ip(), rtp.port().saturating_add(1)), rtcp_mux: false }
+        LocalPort { rtp, rtcp: SocketAddr::new(rtp.ip(), rtp.port().saturating_add(1)), rtcp_mux: false, keys: None }
     }
 }
 
@@ -48,6 +50,11 @@ impl OurMedia {
     /// Our port for the section at `index`; a port of 0 is none.
     pub(super) fn port(&self, index: usize) -> Option<&LocalPort> {
         self.ports.get(index)?.as_ref().filter(|port| port.rtp.port() != 0)
+    }
+
+    /// What we do about SRTP in the section at `index`.
+    pub(super) fn keys_at(&self, index: usize) -> &OurKeys {
+        self.ports.get(index).and_then(Option::as_ref).and_then(|port| port.keys.as_deref()).unwrap_or(&self.keys)
     }
 
     /// A description of ours around `media`. `c=` stands in each active section, so that sections may differ; a session

@@ -10,7 +10,7 @@
 use smallvec::SmallVec;
 use smol_str::format_smolstr;
 
-use super::attribute::names::{FMTP, RTCP_FB, RTPMAP};
+use super::attribute::names::{EXTMAP, FMTP, RTCP_FB, RTPMAP, SSRC};
 use super::attribute::{Attribute, Direction};
 use super::codec::{CodecPattern, CodecSpec, Format, Formats, describe, format_of, formats, pairs};
 use super::ours::OurMedia;
@@ -49,13 +49,13 @@ impl Default for RelayPolicy {
 }
 
 impl RelayPolicy {
-    /// Whether a section can be carried at all: a kind that we carry, RTP or SRTP with keys in the description, an
-    /// address literal to send to.
+    /// Whether a section can be carried at all: a kind that we carry, RTP, SRTP with keys in the description or datagrams
+    /// that need none, an address literal to send to.
     pub fn carries(&self, session: &Session, media: &Media) -> bool {
         !media.is_bundle_only()
             && media.port != 0
             && self.kinds.contains(&media.kind)
-            && session.is_rtp(media)
+            && (session.is_rtp(media) || media.is_datagrams())
             && has_place(session, media)
     }
 
@@ -70,6 +70,7 @@ impl RelayPolicy {
         if !kept.iter().any(|(_, map)| map.is_codec()) {
             kept.clear();
         }
+        kept.truncate(PASSED_MAX);
         kept
     }
 
@@ -127,6 +128,9 @@ pub(super) fn has_place(session: &Session, media: &Media) -> bool {
     session.rtp_target(media).is_some() || session.is_found_by_ice(media)
 }
 
+/// Formats of a section that cross; the preferred ones are those.
+const PASSED_MAX: usize = 16;
+
 /// Payload types for whatever has none of its own (RFC 3551 section 6).
 const DYNAMIC: std::ops::RangeInclusive<u8> = 96..=127;
 
@@ -141,6 +145,12 @@ const DYNAMIC: std::ops::RangeInclusive<u8> = 96..=127;
 pub fn relay_offer<'a>(received: &'a Session, our: &OurMedia, policy: &'a RelayPolicy) -> Session {
     let media = received.media.iter().enumerate().map(|(index, theirs)| {
         let port = our.port(index).filter(|_| policy.carries(received, theirs));
+        if let Some(port) = port.filter(|_| theirs.is_datagrams()) {
+            let mut ours = crossing(theirs, &[], policy);
+            ours.formats.clone_from(&theirs.formats);
+            port.write(&mut ours, policy.direction.unwrap_or(received.direction_of(theirs)), false);
+            return ours;
+        }
         let kept = policy.filter(theirs);
         let Some(port) = port.filter(|_| !kept.is_empty()) else {
             return theirs.rejected();
@@ -160,7 +170,7 @@ pub fn relay_offer<'a>(received: &'a Session, our: &OurMedia, policy: &'a RelayP
         };
         let theirs_and_ours: SmallVec<[Kept<'_>; 8]> = kept.iter().map(crosses).chain(added.iter().map(ours)).collect();
         let mut ours = crossing(theirs, &theirs_and_ours, policy);
-        our.keys.write_offer(&mut ours, port, index);
+        our.keys_at(index).write_offer(&mut ours, port, index);
         let direction = received.direction_of(theirs);
         port.write(&mut ours, policy.direction.unwrap_or(direction), true);
         ours
@@ -195,6 +205,15 @@ fn answered_section(
         return None;
     }
     let port = our.port(index)?;
+    let wanted = answer.direction_of(answered).and(policy.direction.unwrap_or_default());
+    let direction = offer.direction_of(offered).answered_with(wanted);
+    if offered.is_datagrams() || answered.is_datagrams() {
+        let mut ours = crossing(answered, &[], policy);
+        ours.protocol.clone_from(&offered.protocol);
+        ours.formats.clone_from(&answered.formats);
+        port.write(&mut ours, direction, false);
+        return offered.protocol.eq_ignore_ascii_case(&answered.protocol).then_some(ours);
+    }
     let allowed = policy.filter(offered);
     let chosen = formats(answered);
     let mut kept: SmallVec<[Kept<'_>; 8]> = pairs(&chosen, &allowed)
@@ -213,11 +232,10 @@ fn answered_section(
         return None;
     }
     let mut ours = crossing(answered, &kept, policy);
-    if !our.keys.write_answer(offer, offered, &mut ours, port) {
+    if !our.keys_at(index).write_answer(offer, offered, &mut ours, port) {
         return None;
     }
-    let wanted = answer.direction_of(answered).and(policy.direction.unwrap_or_default());
-    port.write(&mut ours, offer.direction_of(offered).answered_with(wanted), offered.rtcp_mux());
+    port.write(&mut ours, direction, offered.rtcp_mux());
     Some(ours)
 }
 
@@ -243,15 +261,24 @@ impl<'a> Kept<'a> {
 /// `source` reduced to what may cross, without port, address and direction.
 fn crossing(source: &Media, kept: &[Kept<'_>], policy: &RelayPolicy) -> Media {
     let mut attributes = Vec::with_capacity(2 * kept.len() + source.attributes.len() + OURS);
-    kept.iter().for_each(|format| describe(format.map, format.payload, format.fmtp, &mut attributes));
+    for format in kept {
+        let repaired = repaired(format, kept);
+        describe(format.map, format.payload, repaired.as_deref().or(format.fmtp), &mut attributes);
+    }
+    let is_sound = source.kind == MediaKind::Audio;
     for attribute in &source.attributes {
         match attribute.rule(&policy.pass_attributes) {
             Rule::Pass => attributes.push(attribute.clone()),
+            Rule::Beside if !is_sound => attributes.extend(beside(attribute)),
             Rule::PerFormat if !attribute.is(RTPMAP) && !attribute.is(FMTP) => {
                 attributes.extend(renumbered(attribute, kept));
             }
-            Rule::PerFormat | Rule::Own | Rule::Drop => {}
+            Rule::PerFormat | Rule::Beside | Rule::Own | Rule::Drop => {}
         }
+    }
+    if is_sound {
+        // It counts packets by a header extension, and none crosses.
+        attributes.retain(|attribute| !attribute.is(RTCP_FB) || !is_transport_cc(attribute));
     }
     Media {
         kind: source.kind.clone(),
@@ -271,16 +298,65 @@ const OURS: usize = 4;
 /// `attribute`, which starts with a payload type or `*`, under the numbers that we write.
 fn renumbered(attribute: &Attribute, kept: &[Kept<'_>]) -> Option<Attribute> {
     let (payload, rest) = attribute.payload_and_rest()?;
-    if attribute.is(RTCP_FB) && rest.split_ascii_whitespace().next() == Some("transport-cc") {
-        // It counts packets by a header extension, and none crosses.
-        return None;
-    }
     if payload == "*" {
         return Some(attribute.clone());
     }
     let format = kept.iter().find(|format| format.theirs.is_some_and(|theirs| theirs.text == payload))?;
     Some(Attribute::new(attribute.name(), format_smolstr!("{} {rest}", format.payload)))
 }
+
+fn is_transport_cc(feedback: &Attribute) -> bool {
+    feedback.payload_and_rest().is_some_and(|(_, rest)| rest.split_ascii_whitespace().next() == Some("transport-cc"))
+}
+
+/// The parameters of a retransmission format, which name what it repairs by its number (RFC 4588 section 8.1): by the number
+/// that we write. `None` where they stay as they are.
+fn repaired(format: &Kept<'_>, kept: &[Kept<'_>]) -> Option<String> {
+    let (fmtp, _) = format.fmtp.zip(format.theirs)?;
+    if !format.map.encoding.eq_ignore_ascii_case("rtx") {
+        return None;
+    }
+    let parameters = fmtp.split(';').map(|pair| {
+        let number = pair.trim().strip_prefix("apt=")?;
+        let of = kept.iter().find(|kept| kept.theirs.is_some_and(|theirs| theirs.text == number))?;
+        Some(format!("apt={}", of.payload))
+    });
+    Some(
+        parameters
+            .zip(fmtp.split(';'))
+            .map(|(ours, theirs)| ours.unwrap_or_else(|| theirs.to_owned()))
+            .collect::<Vec<_>>()
+            .join(";"),
+    )
+}
+
+/// What crosses of an attribute of a section whose packets pass as they came.
+fn beside(attribute: &Attribute) -> Option<Attribute> {
+    let Some(value) = attribute.text() else { return Some(attribute.clone()) };
+    let mut words = value.split_ascii_whitespace();
+    if attribute.is(EXTMAP) {
+        // Of each leg are the names of its streams and layers, and what only its own keys open (RFC 6904).
+        let of_a_leg = |uri: &str| OF_A_LEG.iter().any(|known| uri.starts_with(known));
+        return words.nth(1).is_some_and(|uri| !of_a_leg(uri)).then(|| attribute.clone());
+    }
+    if attribute.is(SSRC) {
+        // A source has a name (RFC 5576 section 6.1), which may tell of its host; its other attributes name streams of the leg.
+        let (source, says) = (words.next()?, words.next()?);
+        return says
+            .starts_with("cname:")
+            .then(|| Attribute::known(SSRC, format_smolstr!("{source} cname:{OUR_CNAME}")));
+    }
+    Some(attribute.clone())
+}
+
+/// Header extensions that are agreed on with each leg by itself (RFC 9143 section 15, RFC 8852 section 3, RFC 6904 section 4).
+const OF_A_LEG: [&str; 3] = [
+    "urn:ietf:params:rtp-hdrext:sdes:",
+    "urn:ietf:params:rtp-hdrext:encrypt",
+    "urn:ietf:params:rtp-hdrext:csrc-audio-level",
+];
+
+const OUR_CNAME: &str = "strowger";
 
 /// Bandwidth that a receiver asks for: of the stream (RFC 8866 section 5.8, RFC 3890) and of its RTCP (RFC 3556).
 fn is_stream_bandwidth(line: &Line) -> bool {

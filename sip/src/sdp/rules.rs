@@ -8,6 +8,9 @@
 pub enum Rule {
     /// Crosses as it stands.
     Pass,
+    /// Crosses as it stands in sections that are no sound: their packets pass as they came. Sound is made anew at times, and
+    /// by others than who wrote this.
+    Beside,
     /// Starts with a payload type: crosses if that type does, with its number mapped.
     PerFormat,
     /// Does not cross; where we have our own value, that is written instead.
@@ -102,14 +105,32 @@ const fn same(one: &[u8], two: &[u8]) -> bool {
 
 /// Attribute, rule, reason. What is listed here cannot be overruled by a policy.
 pub const RULES: &[(&str, Rule, &str)] = &[
+    ("T38FaxFillBitRemoval", Rule::Pass, "what a fax can do (ITU-T T.38 annex D)"),
+    ("T38FaxMaxBuffer", Rule::Pass, "what a fax can do (ITU-T T.38 annex D)"),
+    ("T38FaxMaxDatagram", Rule::Pass, "what a fax can do (ITU-T T.38 annex D)"),
+    ("T38FaxRateManagement", Rule::Pass, "what a fax can do (ITU-T T.38 annex D)"),
+    ("T38FaxTranscodingJBIG", Rule::Pass, "what a fax can do (ITU-T T.38 annex D)"),
+    ("T38FaxTranscodingMMR", Rule::Pass, "what a fax can do (ITU-T T.38 annex D)"),
+    ("T38FaxUdpEC", Rule::Pass, "what a fax can do (ITU-T T.38 annex D)"),
+    ("T38FaxVersion", Rule::Pass, "what a fax can do (ITU-T T.38 annex D)"),
+    ("T38MaxBitRate", Rule::Pass, "what a fax can do (ITU-T T.38 annex D)"),
+    ("T38VendorInfo", Rule::Pass, "what a fax can do (ITU-T T.38 annex D)"),
+    ("bfcpver", Rule::Pass, "floor control (RFC 8856)"),
     ("bundle-only", Rule::Drop, "bundles transports of one leg (RFC 9143)"),
     ("candidate", Rule::Drop, "addresses of the other leg; media goes to us (RFC 8839)"),
+    ("confid", Rule::Pass, "floor control (RFC 8856)"),
     ("content", Rule::Pass, "what the stream shows (RFC 4796)"),
     ("crypto", Rule::Drop, "keys of the other leg (RFC 4568)"),
     ("end-of-candidates", Rule::Drop, "ICE of the other leg (RFC 8840)"),
-    ("extmap", Rule::Drop, "header extensions are agreed with us, who know none here (RFC 8285)"),
-    ("extmap-allow-mixed", Rule::Drop, "header extensions are agreed with us, who know none here (RFC 8285)"),
+    ("extmap", Rule::Beside, "header extensions pass with their packets; of sound none is known here (RFC 8285)"),
+    (
+        "extmap-allow-mixed",
+        Rule::Beside,
+        "header extensions pass with their packets; of sound none is known here (RFC 8285)",
+    ),
     ("fingerprint", Rule::Drop, "certificate of the other leg (RFC 8122)"),
+    ("floorctrl", Rule::Pass, "floor control (RFC 8856)"),
+    ("floorid", Rule::Pass, "floor control (RFC 8856)"),
     ("fmtp", Rule::PerFormat, "parameters of a codec (RFC 8866)"),
     ("framerate", Rule::Pass, "what the receiver wants (RFC 8866)"),
     ("group", Rule::Drop, "groups identification tags, which do not cross (RFC 5888)"),
@@ -147,9 +168,10 @@ pub const RULES: &[(&str, Rule, &str)] = &[
     ("sendrecv", Rule::Own, "written from the direction of each stream (RFC 3264)"),
     ("setup", Rule::Drop, "connection set-up of the other leg (RFC 4145)"),
     ("simulcast", Rule::Drop, "layers are tied to header extensions, which do not cross (RFC 8853)"),
-    ("ssrc", Rule::Drop, "names sources of the other leg (RFC 5576)"),
-    ("ssrc-group", Rule::Drop, "names sources of the other leg (RFC 5576)"),
+    ("ssrc", Rule::Beside, "names sources, which pass as they came; those of sound are ours at times (RFC 5576)"),
+    ("ssrc-group", Rule::Beside, "names sources, which pass as they came; those of sound are ours at times (RFC 5576)"),
     ("tls-id", Rule::Drop, "connection of the other leg (RFC 8842)"),
     ("tool", Rule::Drop, "tells the other party's software (topology hiding)"),
+    ("userid", Rule::Pass, "floor control (RFC 8856)"),
     ("zrtp-hash", Rule::Drop, "keys of the other leg (RFC 6189)"),
 ];

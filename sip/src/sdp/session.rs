@@ -112,6 +112,9 @@ pub enum MediaKind {
     Other(SmolStr),
 }
 
+/// Transports of which the pool passes each datagram as it came.
+const DATAGRAMS: [&str; 3] = ["udptl", "UDP/BFCP", "UDP/UDPTL"];
+
 /// Bytes that a description usually takes.
 const USUAL_BYTES: usize = 768;
 
@@ -149,6 +152,12 @@ impl Media {
     /// Whether the transport is RTP without keys (`RTP/AVP`, `RTP/AVPF`).
     pub fn is_plain_rtp(&self) -> bool {
         self.protocol.eq_ignore_ascii_case("RTP/AVP") || self.protocol.eq_ignore_ascii_case("RTP/AVPF")
+    }
+
+    /// Whether the transport is datagrams that nobody looks into, keyed by nothing: fax (ITU-T T.38), floor control (RFC 8856).
+    pub fn is_datagrams(&self) -> bool {
+        matches!(self.kind, MediaKind::Image | MediaKind::Application)
+            && DATAGRAMS.iter().any(|known| self.protocol.eq_ignore_ascii_case(known))
     }
 
     /// This section refused: same kind, transport and formats, port 0, nothing else (RFC 3264 section 6).
