@@ -8,6 +8,7 @@
 #![allow(dead_code)]
 
 pub mod agent;
+pub mod aiortc;
 pub mod baresip;
 pub mod browser;
 pub mod carrier;

@@ -66,6 +66,10 @@ impl Work<'_> {
         {
             leg.ack_due = true;
         }
+        if meaning == Meaning::Offer {
+            // The party sends as soon as it has read this: its way is open before.
+            self.connect_lines(id);
+        }
         let mut writer = self.reply_inside(id, request, Status::OK, None);
         self.session_agreed(id, &timer, &mut writer, request);
         let bytes = match &ours {

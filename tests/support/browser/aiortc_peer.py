@@ -1,5 +1,5 @@
 """A WebRTC end that is no browser: aiortc, driven over JSON lines. It offers, takes the answer, plays a tone and tells what it
-hears."""
+hears; and it may draw a picture, and tells what it sees."""
 
 import asyncio
 import fractions
@@ -7,9 +7,9 @@ import json
 import math
 import sys
 
-from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
-from av import AudioFrame
+from av import AudioFrame, VideoFrame
 
 RATE_HZ = 48000
 FRAME = 960
@@ -37,6 +37,44 @@ class Tone(MediaStreamTrack):
         return frame
 
 
+class Picture(MediaStreamTrack):
+    """A field of one lightness, with a spot that moves."""
+
+    kind = "video"
+    WIDTH, HEIGHT, RATE_HZ = 320, 240, 15
+
+    def __init__(self, light):
+        super().__init__()
+        self.light, self.at = light, 0
+        self.start = asyncio.get_event_loop().time()
+
+    async def recv(self):
+        due = self.start + self.at / self.RATE_HZ - asyncio.get_event_loop().time()
+        if due > 0:
+            await asyncio.sleep(due)
+        frame = VideoFrame(width=self.WIDTH, height=self.HEIGHT, format="yuv420p")
+        field = bytearray([self.light]) * (frame.planes[0].line_size * self.HEIGHT)
+        spot = self.at * 8 % (self.WIDTH - 16)
+        for line in range(16):
+            place = (self.HEIGHT // 2 + line) * frame.planes[0].line_size + spot
+            field[place : place + 16] = bytes([16]) * 16
+        frame.planes[0].update(bytes(field))
+        for plane in frame.planes[1:]:
+            plane.update(bytes([128]) * (plane.line_size * self.HEIGHT // 2))
+        frame.pts, frame.time_base = self.at * 90000 // self.RATE_HZ, fractions.Fraction(1, 90000)
+        self.at += 1
+        return frame
+
+
+def offer_picture(connection, codec, light):
+    """Adds a picture in one codec; the track, to draw on."""
+    picture = Picture(light)
+    transceiver = connection.addTransceiver(picture, direction="sendrecv")
+    known = RTCRtpSender.getCapabilities("video").codecs
+    transceiver.setCodecPreferences([c for c in known if c.mimeType.lower() == f"video/{codec.lower()}"])
+    return picture
+
+
 def power_at(samples, rate, hz):
     """Share of a tone in all power, by Goertzel."""
     step = 2 * math.cos(2 * math.pi * hz / rate)
@@ -51,6 +89,20 @@ def power_at(samples, rate, hz):
 async def main():
     connection = RTCPeerConnection()
     heard = []
+    seen = {"frames": 0, "light": None}
+    picture = None
+
+    async def watch(track):
+        try:
+            while True:
+                frame = (await track.recv()).reformat(format="yuv420p")
+                plane = frame.planes[0]
+                # The first line of the field, where no spot is.
+                sample = bytes(plane)[: frame.width]
+                seen["frames"] += 1
+                seen["light"] = sum(sample) / len(sample)
+        except MediaStreamError:
+            pass
 
     async def listen(track):
         try:
@@ -64,7 +116,8 @@ async def main():
         except MediaStreamError:
             pass
 
-    connection.on("track", lambda track: asyncio.ensure_future(listen(track)))
+    follow = {"audio": listen, "video": watch}
+    connection.on("track", lambda track: asyncio.ensure_future(follow[track.kind](track)))
     reader = asyncio.StreamReader()
     await asyncio.get_event_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     print(json.dumps({"ready": True}), flush=True)
@@ -73,6 +126,8 @@ async def main():
         answer = {}
         if command["do"] == "offer":
             connection.addTrack(Tone(command["hz"]))
+            if "video" in command:
+                picture = offer_picture(connection, command["video"], command["light"])
             await connection.setLocalDescription(await connection.createOffer())
             answer = {"sdp": connection.localDescription.sdp}
         elif command["do"] == "take":
@@ -82,6 +137,10 @@ async def main():
             connection.addTrack(Tone(command["hz"]))
             await connection.setLocalDescription(await connection.createAnswer())
             answer = {"sdp": connection.localDescription.sdp}
+        elif command["do"] == "draw":
+            picture.light = command["light"]
+        elif command["do"] == "see":
+            answer = {**seen, "state": connection.connectionState}
         elif command["do"] == "hear":
             samples = [sample for _, new in heard for sample in new]
             rate = heard[-1][0] if heard else 8000
