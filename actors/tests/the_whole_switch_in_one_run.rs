@@ -4,7 +4,6 @@
 mod simulated;
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,32 +11,11 @@ use futures_util::future::join_all;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use simulated::phone::{Dialog, Phone, T1, header, status};
+use simulated::calls::{ALICE_AT, BOB_AT, alice_and_bob, talk};
+use simulated::phone::{Phone, T1, header, status};
 use simulated::{SESSION_EXPIRES, World, both, run, seeds, switch_address};
 use sip::net::sim::{Sent, Weather};
 use tokio::time::{Instant, sleep};
-
-const ALICE_AT: &str = "192.0.2.11:5060";
-const BOB_AT: &str = "192.0.2.12:5060";
-
-async fn alice_and_bob(world: &World) -> (Phone, Phone) {
-    let alice = Phone::at(&world.net, "alice", ALICE_AT);
-    let bob = Phone::at(&world.net, "bob", BOB_AT);
-    both(alice.register(), bob.register()).await;
-    (alice, bob)
-}
-
-/// A standing call, answered after a second of ringing.
-async fn talk(alice: &Phone, bob: &Phone) -> (Rc<Dialog>, Rc<Dialog>) {
-    let answering = async {
-        let invite = bob.incoming().await;
-        bob.ring(&invite);
-        sleep(Duration::from_secs(1)).await;
-        bob.pick_up(&invite).expect("the caller waits")
-    };
-    let (from, at) = both(alice.call("1002"), answering).await;
-    (from.expect("answered"), at)
-}
 
 #[test]
 fn in_any_weather_a_call_ends_on_both_sides_and_leaves_one_record() {

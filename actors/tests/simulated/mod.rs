@@ -6,6 +6,7 @@
 //! ([`Turns`]); the workers say nothing, for no packet of media is sent.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod calls;
 pub mod phone;
 
 use std::cell::Cell;

@@ -15,6 +15,9 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::{DOMAIN, switch_address};
 
+mod answers;
+mod asks;
+
 /// RFC 3261 section 17.1.1.1.
 pub const T1: Duration = Duration::from_millis(500);
 const T2: Duration = Duration::from_secs(4);
@@ -33,6 +36,8 @@ struct Inner {
     changed: Notify,
     /// It takes the refreshes of sessions upon itself, and makes none.
     promises: Cell<bool>,
+    /// It takes a picture where one is offered in a call.
+    eyes: Cell<bool>,
     state: RefCell<State>,
 }
 
@@ -92,6 +97,7 @@ impl Phone {
             socket: net.bind(address),
             changed: Notify::new(),
             promises: Cell::new(false),
+            eyes: Cell::new(false),
             state: RefCell::default(),
         };
         let phone = Self(Rc::new(inner));
@@ -223,6 +229,26 @@ impl Phone {
         self.0.promises.set(true);
     }
 
+    /// From now on it takes pictures that are offered in a call.
+    pub fn opens_its_eyes(&self) {
+        self.0.eyes.set(true);
+    }
+
+    /// Offers a picture in a call; whether the other side has taken it, or the status of its refusal.
+    pub async fn shows(&self, dialog: &Dialog) -> Result<bool, u16> {
+        let body = description("sendrecv") + PICTURE;
+        let request = self.inside(dialog, "INVITE", &format!("{SDP_TYPE}{SUPPORTED}"), &body);
+        let mut calling = self.invite(request);
+        let answer = self.final_answer(&mut calling).await.ok_or(408_u16)?;
+        if status(&answer) != Some(200) {
+            return Err(status(&answer).unwrap_or(408));
+        }
+        let ack = self.text_inside(dialog, "ACK", sequence(&calling.request), "", "");
+        self.0.state.borrow_mut().acks.insert(success_key(&answer), ack.clone());
+        self.send(&ack);
+        Ok(!answer.contains("m=video 0 "))
+    }
+
     /// Hangs up, unless the other side has done so already. Answers the status of the BYE: 481 where both did at once.
     pub async fn hang_up(&self, dialog: &Dialog) -> Option<u16> {
         if dialog.ended.replace(true) {
@@ -248,269 +274,6 @@ impl Phone {
     pub fn was_acknowledged(&self, invite: &str) -> bool {
         let key = (header(invite, "Call-ID").expect("a Call-ID").to_owned(), sequence(invite));
         self.0.state.borrow().acknowledged.contains(&key)
-    }
-
-    // ---- transactions of a client
-
-    fn invite(&self, request: String) -> Calling {
-        let (sender, responses) = mpsc::unbounded_channel();
-        let key = (branch(&request).to_owned(), "INVITE".to_owned());
-        self.0.state.borrow_mut().clients.insert(key, sender);
-        self.send(&request);
-        let heard = Rc::new(Cell::new(false));
-        let calling = Calling { request: request.clone(), responses, answer: None };
-        // Timers A and B.
-        let (phone, begun) = (Rc::downgrade(&self.0), Instant::now());
-        tokio::task::spawn_local(async move {
-            let mut wait = T1;
-            loop {
-                sleep(wait).await;
-                wait *= 2;
-                let Some(inner) = phone.upgrade() else { return };
-                let phone = Self(inner);
-                heard.set(heard.get() || phone.has_heard(branch(&request)));
-                if heard.get() || begun.elapsed() >= GIVE_UP {
-                    return;
-                }
-                phone.send(&request);
-            }
-        });
-        calling
-    }
-
-    async fn final_answer(&self, calling: &mut Calling) -> Option<String> {
-        if let Some(answer) = calling.answer.take() {
-            return Some(answer);
-        }
-        let mut until = Instant::now() + GIVE_UP;
-        loop {
-            let answer = timeout_at(until, calling.responses.recv()).await.ok()??;
-            if status(&answer)? >= 200 {
-                return Some(answer);
-            }
-            until = Instant::now() + RINGING;
-        }
-    }
-
-    fn has_heard(&self, branch: &str) -> bool {
-        self.0.state.borrow().acks.contains_key(&format!("heard {branch}"))
-    }
-
-    async fn ask_as_user(&self, request: &str) -> Option<String> {
-        let answer = self.ask(request).await?;
-        if status(&answer) != Some(401) {
-            return Some(answer);
-        }
-        self.ask(&self.signed(request, &answer)).await
-    }
-
-    /// A request other than INVITE: timers E and F. Its final answer, if one came.
-    async fn ask(&self, request: &str) -> Option<String> {
-        let method = request.split(' ').next().expect("a method").to_owned();
-        let (sender, mut responses) = mpsc::unbounded_channel();
-        let key = (branch(request).to_owned(), method);
-        self.0.state.borrow_mut().clients.insert(key.clone(), sender);
-        let end = Instant::now() + GIVE_UP;
-        let mut wait = T1;
-        let answer = loop {
-            self.send(request);
-            let next = end.min(Instant::now() + wait);
-            match timeout_at(next, responses.recv()).await {
-                Ok(Some(answer)) if status(&answer).is_some_and(|code| code >= 200) => break Some(answer),
-                Ok(Some(_)) => sleep_until(next).await,
-                Ok(None) => break None,
-                Err(_) => {}
-            }
-            if Instant::now() >= end {
-                break None;
-            }
-            wait = (wait * 2).min(T2);
-        };
-        self.0.state.borrow_mut().clients.remove(&key);
-        answer
-    }
-
-    fn take_response(&self, response: &str) {
-        let method = header(response, "CSeq").and_then(|v| v.split(' ').nth(1)).unwrap_or_default().to_owned();
-        let (branch, code) = (branch(response).to_owned(), status(response).unwrap_or_default());
-        let mut again = None;
-        {
-            let mut state = self.0.state.borrow_mut();
-            if method == "INVITE" {
-                state.acks.entry(format!("heard {branch}")).or_default();
-                if code >= 300 {
-                    again = state.acks.get(&branch).cloned();
-                } else if code >= 200 {
-                    again = state.acks.get(&success_key(response)).cloned();
-                }
-            }
-            if let Some(client) = state.clients.get(&(branch.clone(), method.clone())) {
-                // Nobody waits any more: it was answered already.
-                let _ = client.send(response.to_owned());
-            }
-        }
-        if let Some(ack) = again {
-            self.send(&ack);
-        } else if method == "INVITE" && code >= 300 {
-            self.acknowledge_refusal(response);
-        }
-    }
-
-    /// RFC 3261 section 17.1.1.3.
-    fn acknowledge_refusal(&self, response: &str) {
-        let of = |name| header(response, name).unwrap_or_default();
-        let ack = format!(
-            "ACK sip:{DOMAIN} SIP/2.0\r\nVia: {}\r\nMax-Forwards: 70\r\nFrom: {}\r\nTo: {}\r\nCall-ID: {}\r\n\
-             CSeq: {} ACK\r\nContent-Length: 0\r\n\r\n",
-            of("Via"),
-            of("From"),
-            of("To"),
-            of("Call-ID"),
-            sequence(response),
-        );
-        self.0.state.borrow_mut().acks.insert(branch(response).to_owned(), ack.clone());
-        self.send(&ack);
-    }
-
-    fn dialog_of(&self, request: &str, answer: &str) -> Rc<Dialog> {
-        let dialog = Rc::new(Dialog {
-            call_id: header(answer, "Call-ID").expect("a Call-ID").to_owned(),
-            local: header(answer, "From").expect("From").to_owned(),
-            remote: RefCell::new(header(answer, "To").expect("To").to_owned()),
-            target: RefCell::new(target(answer)),
-            cseq: Cell::new(sequence(request)),
-            ended: Cell::new(false),
-        });
-        let ack = self.text_inside(&dialog, "ACK", sequence(request), "", "");
-        let mut state = self.0.state.borrow_mut();
-        state.acks.insert(success_key(answer), ack.clone());
-        state.dialogs.push(Rc::clone(&dialog));
-        drop(state);
-        self.send(&ack);
-        dialog
-    }
-
-    // ---- transactions of a server
-
-    fn take(&self, text: &str) {
-        if text.starts_with("SIP/2.0") {
-            self.take_response(text);
-        } else if header(text, "CSeq").is_some() {
-            self.take_request(text);
-        }
-        self.0.changed.notify_waiters();
-    }
-
-    fn take_request(&self, request: &str) {
-        let method = request.split(' ').next().unwrap_or_default().to_owned();
-        let call_id = header(request, "Call-ID").unwrap_or_default().to_owned();
-        if method == "ACK" {
-            self.0.state.borrow_mut().acknowledged.insert((call_id, sequence(request)));
-            return;
-        }
-        let key = (branch(request).to_owned(), method.clone());
-        let known = {
-            let mut state = self.0.state.borrow_mut();
-            match state.servers.get(&key) {
-                Some(answer) => Some(answer.clone()),
-                None => {
-                    state.servers.insert(key, String::new());
-                    *state.came.entry(method.clone()).or_default() += 1;
-                    None
-                }
-            }
-        };
-        if let Some(answer) = known {
-            // Empty: a person is still thinking.
-            if !answer.is_empty() {
-                self.send(&answer);
-            }
-            return;
-        }
-        let is_inside = header(request, "To").is_some_and(|to| to.contains("tag="));
-        let dialog = self.0.state.borrow().dialogs.iter().find(|dialog| dialog.call_id == call_id).cloned();
-        match (method.as_str(), dialog) {
-            ("INVITE", _) if !is_inside => self.0.state.borrow_mut().invites.push_back(request.to_owned()),
-            ("CANCEL", _) => self.take_cancel(request),
-            // A dialog that has ended knows nothing any more, but that the other side hangs up too.
-            (method, Some(dialog)) if dialog.ended.get() && method != "BYE" => {
-                self.respond(request, "481 Call/Transaction Does Not Exist", "", "");
-            }
-            (_, None) if is_inside => self.respond(request, "481 Call/Transaction Does Not Exist", "", ""),
-            ("INVITE", Some(dialog)) => {
-                *dialog.target.borrow_mut() = target(request);
-                let session = self.session_of(request);
-                self.respond(request, "200 OK", &format!("{SDP_TYPE}{SUPPORTED}{session}"), &description("sendrecv"));
-                self.repeat_until_acknowledged(request);
-            }
-            ("BYE", Some(dialog)) => {
-                dialog.ended.set(true);
-                self.respond(request, "200 OK", "", "");
-            }
-            ("UPDATE", Some(_)) => {
-                self.respond(request, "200 OK", &format!("{SUPPORTED}{}", self.session_of(request)), "")
-            }
-            _ => self.respond(request, "200 OK", "", ""),
-        }
-    }
-
-    fn take_cancel(&self, cancel: &str) {
-        self.respond(cancel, "200 OK", "", "");
-        let mut refused = None;
-        {
-            let mut state = self.0.state.borrow_mut();
-            let branch = branch(cancel).to_owned();
-            let answer = state.servers.get(&(branch.clone(), "INVITE".to_owned())).cloned();
-            if answer.is_some_and(|answer| status(&answer).is_none_or(|code| code < 200)) {
-                state.cancelled.insert(branch.clone());
-                // Not taken yet, or with whoever took it.
-                state.invites.retain(|invite| self::branch(invite) != branch);
-                refused = Some(cancel.replacen("CANCEL", "INVITE", 1).replace("CANCEL", "INVITE"));
-            }
-        }
-        if let Some(invite) = refused {
-            self.refuse(&invite, "487 Request Terminated");
-        }
-    }
-
-    fn respond(&self, request: &str, status: &str, extra: &str, body: &str) {
-        let mut text = format!("SIP/2.0 {status}\r\n");
-        for line in request.lines().take_while(|line| !line.is_empty()) {
-            match line.split(':').next().unwrap_or_default() {
-                "Via" | "From" | "Call-ID" | "CSeq" | "Record-Route" => text += &format!("{line}\r\n"),
-                "To" if line.contains("tag=") => text += &format!("{line}\r\n"),
-                "To" => text += &format!("{line};tag={}\r\n", self.tag(request)),
-                _ => {}
-            }
-        }
-        text += &format!("Contact: {}\r\n{extra}Content-Length: {}\r\n\r\n{body}", self.contact(), body.len());
-        let key = (branch(request).to_owned(), request.split(' ').next().unwrap_or_default().to_owned());
-        self.0.state.borrow_mut().servers.insert(key, text.clone());
-        self.send(&text);
-    }
-
-    /// Our final answer to an INVITE (timers G and H; RFC 3261 section 13.3.1.4).
-    fn repeat_until_acknowledged(&self, invite: &str) {
-        let key = (branch(invite).to_owned(), "INVITE".to_owned());
-        let acknowledged = (header(invite, "Call-ID").unwrap_or_default().to_owned(), sequence(invite));
-        let (phone, begun) = (Rc::downgrade(&self.0), Instant::now());
-        tokio::task::spawn_local(async move {
-            let mut wait = T1;
-            loop {
-                sleep(wait).await;
-                wait = (wait * 2).min(T2);
-                let Some(inner) = phone.upgrade() else { return };
-                let phone = Self(inner);
-                let answer = {
-                    let state = phone.0.state.borrow();
-                    if state.acknowledged.contains(&acknowledged) || begun.elapsed() >= GIVE_UP {
-                        return;
-                    }
-                    state.servers.get(&key).cloned().unwrap_or_default()
-                };
-                phone.send(&answer);
-            }
-        });
     }
 
     // ---- text
@@ -611,6 +374,9 @@ fn description(direction: &str) -> String {
          a=rtpmap:0 PCMU/8000\r\na={direction}\r\n"
     )
 }
+
+/// A picture behind the sound, which leads nowhere either.
+const PICTURE: &str = "m=video 9 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n";
 
 fn success_key(response: &str) -> String {
     let of = |name| header(response, name).unwrap_or_default();
