@@ -112,6 +112,36 @@ fn a_browser_is_called_by_a_phone_holds_it_restarts_ice_and_outlives_its_media_w
 }
 
 #[test]
+fn two_browsers_see_and_hear_each_other_and_a_phone_without_eyes_talks_with_one() {
+    let switch = Switch::start(lab());
+    let mut alice = Browser::registered(&switch, "alice");
+    let mut bob = Browser::registered(&switch, "bob");
+    alice.play_tone(ALICE_HZ);
+    bob.play_tone(BOB_HZ);
+    alice.draw(200);
+    bob.draw(60);
+    alice.call("1002");
+    bob.pick_up();
+    alice.expect_state("confirmed");
+    alice.sees(60);
+    bob.sees(200);
+    bob.draw(120);
+    alice.sees(120);
+    alice.hears_tone(f64::from(BOB_HZ));
+    bob.hears_tone(f64::from(ALICE_HZ));
+    alice.does("hangup");
+    bob.expect_state("disconnected");
+
+    let mut carol = Phone::registered(&switch, "carol", "udp");
+    alice.call("1003");
+    let at = carol.pick_up();
+    alice.expect_state("confirmed");
+    carol.play_tone(at, CAROL_HZ);
+    alice.hears_tone(f64::from(CAROL_HZ));
+    carol.hears_tone(at, f64::from(ALICE_HZ));
+}
+
+#[test]
 fn a_browser_comes_into_anothers_call_by_transfer_with_its_association() {
     let switch = Switch::start(lab());
     let mut alice = Browser::registered(&switch, "alice");

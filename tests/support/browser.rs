@@ -95,6 +95,25 @@ impl Browser {
         self.ask("tone", json!({ "hz": hz }));
     }
 
+    /// Shows a picture of this lightness, from its next call on, or in place of the one before.
+    pub fn draw(&mut self, light: u8) {
+        self.ask("draw", json!({ "light": light }));
+    }
+
+    /// Waits until it sees a picture of this lightness, and one that moves.
+    pub fn sees(&mut self, light: u8) {
+        let mut last = Value::Null;
+        let seen = until(PATIENCE, || {
+            last = self.ask("see", json!({}));
+            let near = last["light"].as_f64().is_some_and(|seen| (seen - f64::from(light)).abs() < 16.0);
+            (near && last["frames"].as_u64() > Some(5)).then_some(())
+        });
+        if seen.is_none() {
+            let facts = self.facts();
+            self.fail(&format!("saw {last} for {light}; {facts}"));
+        }
+    }
+
     /// Presses keys (RFC 4733).
     pub fn press(&mut self, digits: &str) {
         self.ask("dtmf", json!({ "digits": digits }));

@@ -1,5 +1,6 @@
 // A phone that is a page in a real Chromium: JsSIP over a WebSocket, sound by WebRTC, driven over JSON lines like phone.py.
-// What it plays is an oscillator, what it hears goes to an analyser.
+// What it plays is an oscillator, what it hears goes to an analyser. It may show a field of one lightness with a spot that moves, and
+// tells the lightness of what it sees.
 import { createRequire } from 'node:module';
 import { readFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -59,13 +60,32 @@ function phone() {
   oscillator.start();
   const analyser = new AnalyserNode(sound, { fftSize: 8192, smoothingTimeConstant: 0 });
   analyser.connect(sound.destination);
-  let agent, session, source, seen = 0;
+  let agent, session, source, seen = 0, light = 0, picture;
+  const eye = Object.assign(document.createElement('video'), { muted: true, autoplay: true });
+  const look = Object.assign(document.createElement('canvas'), { width: 32, height: 32 }).getContext('2d', { willReadFrequently: true });
+  const draw = () => {
+    const field = Object.assign(document.createElement('canvas'), { width: 320, height: 240 });
+    const pen = field.getContext('2d');
+    let at = 0;
+    setInterval(() => {
+      pen.fillStyle = `rgb(${light}, ${light}, ${light})`;
+      pen.fillRect(0, 0, 320, 240);
+      pen.fillStyle = 'black';
+      pen.fillRect(at = (at + 8) % 304, 180, 16, 16);
+    }, 66);
+    return field.captureStream(15).getVideoTracks()[0];
+  };
   const options = () => ({
-    mediaStream: microphone.stream,
+    mediaStream: new MediaStream([...microphone.stream.getTracks(), ...(picture ? [picture] : [])]),
     pcConfig: { iceServers: [] },
-    rtcOfferConstraints: { offerToReceiveAudio: true, offerToReceiveVideo: false },
+    rtcOfferConstraints: { offerToReceiveAudio: true, offerToReceiveVideo: Boolean(picture) },
   });
   const listen = (connection) => connection.addEventListener('track', (event) => {
+    if (event.track.kind === 'video') {
+      eye.srcObject = new MediaStream([event.track]);
+      eye.play();
+      return;
+    }
     // Chromium decodes a remote stream only where an element plays it.
     const player = new Audio();
     player.srcObject = new MediaStream([event.track]);
@@ -109,6 +129,15 @@ function phone() {
     reinvite() { session.renegotiate({ useUpdate: false, rtcOfferConstraints: { iceRestart: true } }, () => report({ event: 'call', call: seen, state: 'renegotiated' })); },
     dtmf({ digits }) { session.sendDTMF(digits, { transportType: 'RFC2833' }); },
     tone({ hz }) { oscillator.frequency.value = hz; },
+    draw(how) {
+      light = how.light;
+      picture ??= draw();
+    },
+    see() {
+      look.drawImage(eye, 0, 0, 32, 32);
+      const top = look.getImageData(0, 0, 32, 8).data;
+      return { light: top.reduce((sum, one, at) => at % 4 === 1 ? sum + one : sum, 0) / (32 * 8), frames: eye.getVideoPlaybackQuality().totalVideoFrames };
+    },
     async hear() {
       const bins = new Float32Array(analyser.frequencyBinCount);
       analyser.getFloatFrequencyData(bins);
