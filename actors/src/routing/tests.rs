@@ -23,6 +23,7 @@ fn user(name: &str, extension: &str, tel: &[&str]) -> User {
         max_calls: None,
         srtp: None,
         routing: Assigned::default(),
+        keys_by_info: false,
     }
 }
 
