@@ -118,6 +118,36 @@ pub struct Participant {
     pub gain_db: f64,
 }
 
+/// One gateway, as `GET /api/gateways` says.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Gateway {
+    /// Its name.
+    pub name: String,
+    /// `host:port`.
+    pub address: String,
+    /// `udp`, `tcp` or `tls`.
+    pub transport: String,
+    /// `in-service`, `draining`, `failed`, `busy` or `disabled`.
+    pub state: String,
+    /// Whether we are registered with it; `None` where we do not register.
+    pub registered: Option<bool>,
+    /// Calls that are up.
+    pub channels: usize,
+    /// Calls that it may have.
+    pub channels_max: usize,
+    /// How long its last answer to OPTIONS took, ms.
+    pub round_trip_ms: Option<f64>,
+    /// What was wrong last.
+    pub trouble: Option<String>,
+    /// Calls that were tried by it.
+    pub tried: u64,
+    /// Of these, those that it answered.
+    pub answered: u64,
+    /// Of these, those that went on to the next gateway, or found none.
+    pub failed: u64,
+}
+
 /// One binding, as `GET /api/registrations` says.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -328,6 +358,24 @@ impl AdminClient {
     /// See [`Self::tree`].
     pub fn roll_back(&self, wanted: &Value) -> anyhow::Result<Value> {
         self.post("/api/config/rollback", wanted)
+    }
+
+    /// The gateways: `{"gateways": [Gateway]}`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`].
+    pub fn gateways(&self) -> anyhow::Result<Value> {
+        self.get("/api/gateways")
+    }
+
+    /// Has a gateway enabled, drained or disabled: `{"gateway": Gateway}`; docs/http.md says what can be ordered.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`].
+    pub fn order_gateway(&self, name: &str, order: &Value) -> anyhow::Result<Value> {
+        self.post(&format!("/api/gateways/{}", path_segment(name)), order)
     }
 
     /// The bindings: `{"registrations": [Registration]}`.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use actors::directory as to;
-use actors::gateway::{Gateway, Host};
+use actors::gateway::{Account, Gateway, Host, Probing};
 use actors::settings::{
     AdmissionSettings, AuthSettings, MessageSettings, RegistrarSettings, Settings, SipSettings, SrtpSettings,
 };
@@ -201,10 +201,36 @@ fn gateway(gateway: &from::Gateway) -> Gateway {
             from::GatewayTransport::Tls => Protocol::Tls,
         },
         certificate: gateway.certificate.clone(),
+        domain: gateway.domain.clone(),
+        enabled: gateway.enabled,
+        outbound: gateway.outbound,
         silence: gateway.silence,
         failover: gateway.failover,
+        channels_max: gateway.channels_max,
+        calls_per_second: gateway.calls_per_second,
+        srtp: gateway.srtp.map(srtp),
+        session_timer: gateway.session_timer,
+        probing: Probing {
+            every: Some(gateway.probe).filter(|every| !every.is_zero()),
+            patience: gateway.probe_patience,
+            down_after: gateway.probe_down,
+            up_after: gateway.probe_up,
+            rest_max: gateway.probe_rest,
+        },
+        account: account(gateway),
         trunk: routing::trunk(gateway),
     }
+}
+
+/// The check lets both of user name and password through, or none.
+fn account(gateway: &from::Gateway) -> Option<Account> {
+    Some(Account {
+        username: gateway.username.clone()?,
+        secret: sip::auth::Secret::Password(gateway.password.as_ref()?.expose().to_owned()),
+        realm: gateway.realm.clone(),
+        registers: gateway.register,
+        expires: gateway.register_expires,
+    })
 }
 
 fn service(service: &from::Service) -> to::Service {

@@ -2,12 +2,11 @@
 
 use ahash::AHashMap;
 use serde::Serialize;
-use sip::Hop;
 use sip::value::{Scheme, Uri};
 use std::sync::Arc;
 
 use crate::conference::Plan;
-use crate::gateway::{Exit, Gateway, Host};
+use crate::gateway::{Exit, Gateway};
 use crate::outside;
 use crate::routing::number::bare;
 use crate::routing::{Assigned, By, Decision, Kind, Question, Refusal, Routing, Spec};
@@ -175,12 +174,6 @@ impl Directory {
     /// The canonical address of record of a user.
     pub fn aor(&self, user: &User) -> String {
         sip::text![&user.name, "@", self.domain()]
-    }
-
-    /// The gateway that a request which came this way belongs to: by address and transport, from any port.
-    pub fn gateway_of(&self, hop: &Hop) -> Option<&Arc<Gateway>> {
-        let here = hop.remote.ip();
-        self.gateways.iter().find(|g| g.protocol == hop.protocol && matches!(g.host, Host::Ip(ip) if ip == here))
     }
 
     /// A gateway by its name.

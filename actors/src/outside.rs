@@ -65,6 +65,11 @@ pub fn unix_ms() -> i64 {
     })
 }
 
+/// The time since 1970.
+pub fn unix_now() -> std::time::Duration {
+    std::time::Duration::from_millis(u64::try_from(unix_ms()).unwrap_or(0))
+}
+
 /// Lets this thread's day begin at `unix_ms`, and its chance follow from `seed`, until the guard is dropped. Within the
 /// runtime whose clock the day is to follow.
 #[must_use]

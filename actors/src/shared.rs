@@ -11,9 +11,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use crate::conference::Conferences;
 use crate::counters::Counters;
 use crate::directory::Directory;
+use crate::gateway::Gateways;
 use crate::location::{Contact, Location};
 use crate::outside;
-pub use crate::outside::unix_ms;
+pub use crate::outside::{unix_ms, unix_now};
 use crate::records::Records;
 use crate::registrar::gruu::TemporaryGruus;
 use crate::settings::Settings;
@@ -38,6 +39,8 @@ pub struct Shared {
     pub recorder: media::recorder::Recorder,
     /// Conferences that somebody is in.
     pub conferences: Conferences,
+    /// How the gateways stand.
+    pub gateways: Gateways,
     /// The network.
     pub network: sip::net::Network,
     /// The tree.
@@ -80,6 +83,7 @@ impl Shared {
             tracing::warn!(%error, "the node's secret cannot be read: temporary addresses of before are not valid any more");
             outside::random()
         });
+        let gateways = Gateways::new(&settings.gateways);
         let own = network.listening().iter().map(|bind| bind.address).collect();
         Arc::new(Self {
             directory: ArcSwap::from_pointee(directory),
@@ -91,6 +95,7 @@ impl Shared {
             prompts,
             recorder: media::recorder::Recorder::default(),
             conferences: Conferences::default(),
+            gateways,
             network,
             tree,
             counters: Counters::default(),

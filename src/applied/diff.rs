@@ -15,6 +15,11 @@ const LIVE: [(&str, &[&str]); 5] = [
 ];
 /// The section of where calls go is live as a whole.
 const PLAN: &str = "routing";
+/// Of the entries of this section the actors that look after them hold the rest.
+const KEPT: &str = "gateway";
+/// What of them a running switch reads anew each time.
+const KEPT_LIVE: [&str; 8] =
+    ["dial_plan", "usages", "called_out", "caller_out", "silence", "failover", "session_timer", "srtp"];
 
 /// A difference.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,10 +64,10 @@ fn once(section: &str, was: &Map<String, Value>, is: &Map<String, Value>, all: &
 /// Entries are told apart by their names; where order decides, a new order is a difference too.
 fn listed(section: &str, was: &[Value], is: &[Value], all: &mut Vec<Change>) {
     let change = |what: String, before: &Value, after: &Value| Change {
-        what,
         before: before.clone(),
         after: after.clone(),
-        live: true,
+        live: section != KEPT || KEPT_LIVE.iter().any(|key| what.ends_with(&format!(": {key}"))),
+        what,
     };
     let (old, new) = (named(section, was), named(section, is));
     for (name, before) in &old {

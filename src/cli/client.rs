@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{apply, conferences, humane, route, say, table, tree};
+use super::{apply, conferences, gateways, humane, route, say, table, tree};
 use crate::admin_client::{AdminClient, Call, Kill, Media, Registration, TreeNode};
 use crate::config::units;
 use crate::ladder::{self, Ladder, Party, Record};
@@ -67,6 +67,17 @@ pub enum Command {
     /// Put a configuration that was in force before in force again
     #[command(after_help = "Examples: strowger rollback\n          strowger rollback 3")]
     Rollback(apply::RollbackArgs),
+    /// List the gateways and how they stand, drain, enable and disable them
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples: strowger gateways\n          strowger gateways drain carrier\n          strowger gateways enable carrier"
+    )]
+    Gateways {
+        #[command(subcommand)]
+        order: Option<gateways::Order>,
+        #[command(flatten)]
+        switch: Switch,
+    },
     /// Watch the switch: calls, rates, shards, RTP workers, restarts, drawn anew every second
     #[command(
         after_help = "Examples: strowger top\n          strowger top --once        one picture, as text\n\nWith --json what the \
@@ -155,6 +166,8 @@ impl Command {
             Self::Conferences { order: Some(order), .. } => order.run(is_json),
             Self::Conferences { order: None, switch } => conferences::list(&switch, is_json),
             Self::Ladder { call, svg, switch } => ladder(is_json, &switch.client()?.record(&call)?, svg.as_deref()),
+            Self::Gateways { order: Some(order), .. } => order.run(is_json),
+            Self::Gateways { order: None, switch } => gateways::list(&switch, is_json),
             Self::Kill { path, panic, switch } => {
                 let how = if panic { Kill::Panic } else { Kill::Kill };
                 let answer = switch.client()?.kill(&path, how)?;

@@ -6,6 +6,7 @@
 mod apply;
 mod client;
 mod conferences;
+mod gateways;
 pub mod humane;
 mod route;
 mod table;

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::error::{Finding, quoted};
-use super::model::{Algorithm, Conference, Config, PortMode, VerifyClient};
+use super::model::{Algorithm, Conference, Config, GatewayTransport, PortMode, VerifyClient};
 use super::units::duration_words;
 
 /// Where each setting that was given stands, by its full name.
@@ -26,6 +26,7 @@ pub(super) fn relations(config: &Config, places: &Places, unsound: &BTreeSet<Str
     checker.certificates(config);
     checker.bounds(config);
     checker.conferences(config);
+    checker.gateways(config);
     checker.prompts(config);
     checker.plan(config);
     checker.unique(
@@ -80,6 +81,41 @@ impl Checker<'_> {
             (format!("{} over {:?}", gateway.address.host, gateway.transport), format!("gateway[{index}].address"))
         });
         self.unique("a gateway's address", "its requests could not be told apart: keep one", addresses);
+    }
+
+    /// A carrier is told who we are by name and password, or not at all; a certificate is of TLS, and its name needs TLS too.
+    fn gateways(&mut self, config: &Config) {
+        for (at, gateway) in config.gateways.iter().enumerate() {
+            let path = |key: &str| format!("gateway[{at}].{key}");
+            let (username, password) = (path("username"), path("password"));
+            if self.is_sound(&[&username, &password]) {
+                match (&gateway.username, &gateway.password) {
+                    (Some(_), None) => {
+                        self.wrong(&username, "a user name without a password".to_owned(), "add `password = …`");
+                    }
+                    (None, Some(_)) => {
+                        self.wrong(&password, "a password without a user name".to_owned(), "add `username = …`");
+                    }
+                    (None, None) if gateway.register => {
+                        let remedy = "add `username = …` and `password = …`, or take `register` out";
+                        self.wrong(&path("register"), "nothing to register with".to_owned(), remedy);
+                    }
+                    _ => {}
+                }
+            }
+            if gateway.certificate.is_some() && gateway.transport != GatewayTransport::Tls {
+                let remedy = "write `transport = \"tls\"`, or take `certificate` out";
+                let what = "a certificate is asked for, and shown over TLS alone".to_owned();
+                self.wrong(&path("transport"), what, remedy);
+            }
+            if gateway.transport == GatewayTransport::Tls
+                && config.tls.server_ca.is_none()
+                && self.is_sound(&["tls.server_ca"])
+            {
+                let what = "its certificate would be verified against nothing, so no call would leave by it".to_owned();
+                self.wrong(&path("transport"), what, "add `server_ca = …` to [tls]");
+            }
+        }
     }
 
     /// A number leads to one place: no conference has a number of another, of a user or of a service.

@@ -543,6 +543,41 @@ section! {
         silence: Duration = Period(Duration::from_millis(100)..=MINUTE), default "\"4s\"";
         /// How long it may neither ring nor answer before the next gateway is tried.
         failover: Duration = Period(Duration::from_millis(100)..=MINUTE * 2), default "\"10s\"";
+        /// The domain of its addresses and of the account there, where that is not its host.
+        domain: Option<String> = Optional(HOST), optional "\"carrier.example\"";
+        /// Whether it takes calls when the switch starts; `strowger gateways` changes it while it runs.
+        enabled: bool = Flag, default "true";
+        /// Whether calls leave by it.
+        outbound: bool = Flag, default "true";
+        /// How many calls it may have at once, both ways; past it the next gateway is tried, and a call of its own gets
+        /// 503.
+        channels_max: usize = Count::new(1, 1_000_000), default "1000";
+        /// How many new calls a second it may have, both ways, with as many at once; without it as many as come.
+        calls_per_second: Option<u32> = Optional(Count::new(1, 100_000)), optional "20";
+        /// Whether its media is encrypted, where `[media]` does not fit.
+        srtp: Option<Srtp> = Optional(SRTP), optional "\"require\"";
+        /// Whether it is asked for a session timer (RFC 4028); one that it asks for is kept to in any case.
+        session_timer: bool = Flag, default "false";
+        /// How often it is asked by OPTIONS whether it is there; "0s" asks nothing, and it counts as there.
+        probe: Duration = Period(Duration::ZERO..=DAY), default "\"10s\"";
+        /// How long an answer may take before it counts as missed.
+        probe_patience: Duration = Period(Duration::from_millis(100)..=MINUTE), default "\"4s\"";
+        /// How many misses in a row make it count as gone; then it is tried after all others.
+        probe_down: u32 = Count::new(1, 1_000), default "3";
+        /// How many answers in a row make it count as back.
+        probe_up: u32 = Count::new(1, 1_000), default "2";
+        /// The longest rest between two tries of one that is gone; the rests double up to it.
+        probe_rest: Duration = Period(SECOND..=DAY), default "\"60s\"";
+        /// Who we are to it, where it asks (digest).
+        username: Option<String> = Optional(LABEL), optional "\"0391234567\"";
+        /// The password of that.
+        password: Option<Secret> = Optional(PASSWORD), optional "\"at-least-8-characters\"";
+        /// The realm that it must ask for; without it whatever it calls itself.
+        realm: Option<String> = Optional(LABEL), optional "\"carrier.example\"";
+        /// Whether the switch registers with it.
+        register: bool = Flag, default "false";
+        /// How long a registration is to last.
+        register_expires: Duration = Period(MINUTE..=DAY * 7), default "\"1h\"";
         /// The dial plan of its calls that are for no hunt group.
         dial_plan: Option<String> = Optional(NAME), optional "\"office\"";
         /// The usages by which its calls may leave through another gateway; none lets none out.

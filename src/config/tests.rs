@@ -236,6 +236,31 @@ fn numbers_that_two_have_are_told_with_both_places() {
 }
 
 #[test]
+fn gateways_that_cannot_work_are_told() {
+    let gateway = |more: &str| format!("[[gateway]]\nname = \"g\"\naddress = \"carrier.example:5070\"\n{more}");
+    adding_gives(
+        &gateway("certificate = \"carrier.example\"\ntransport = \"udp\"\n"),
+        &[
+            "t.toml:13:13: a certificate is asked for, and shown over TLS alone; write `transport = \"tls\"`, or take `certificate` out",
+        ],
+    );
+    adding_gives(
+        &gateway("transport = \"tls\"\n"),
+        &[
+            "t.toml:12:13: its certificate would be verified against nothing, so no call would leave by it; add `server_ca = …` to [tls]",
+        ],
+    );
+    adding_gives(
+        &gateway("register = true\n"),
+        &["t.toml:12:12: nothing to register with; add `username = …` and `password = …`, or take `register` out"],
+    );
+    adding_gives(
+        &gateway("username = \"us\"\n"),
+        &["t.toml:12:12: a user name without a password; add `password = …`"],
+    );
+}
+
+#[test]
 fn listeners_that_collide_are_told() {
     replacing_gives(
         "udp = [\"127.0.0.1:5060\"]\n",

@@ -15,6 +15,7 @@ pub async fn render(web: Data<Web>) -> HttpResponse {
     wires(&web);
     media(&web.shared);
     conferences(&web.shared);
+    gateways(&web.shared);
     store(&web.shared);
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(web.metrics.render())
 }
@@ -116,6 +117,31 @@ fn conferences(shared: &Shared) {
     counter!("strowger_recordings_begun_total").absolute(recorder.begun);
     counter!("strowger_recordings_failed_total").absolute(recorder.failed);
     counter!("strowger_recording_lost_samples_total").absolute(recorder.lost_samples);
+}
+
+fn gateways(shared: &Shared) {
+    use std::sync::atomic::Ordering::Relaxed;
+    for standing in shared.gateways.all() {
+        let name = || standing.gateway.name.clone();
+        gauge!("strowger_gateway_up", "gateway" => name()).set(f64::from(u8::from(standing.is_up())));
+        gauge!("strowger_gateway_registered", "gateway" => name()).set(f64::from(u8::from(standing.is_registered())));
+        gauge!("strowger_gateway_channels", "gateway" => name()).set(count(standing.channels()));
+        let tally = &standing.tally;
+        for (what, figure) in [
+            ("tried", &tally.tried),
+            ("answered", &tally.answered),
+            ("failed", &tally.failed),
+            ("came", &tally.came),
+            ("refused", &tally.refused),
+        ] {
+            let counted = figure.load(Relaxed);
+            counter!("strowger_gateway_calls_total", "gateway" => name(), "what" => what).absolute(counted);
+        }
+        for (what, figure) in [("sent", &tally.probes), ("missed", &tally.missed)] {
+            let counted = figure.load(Relaxed);
+            counter!("strowger_gateway_probes_total", "gateway" => name(), "what" => what).absolute(counted);
+        }
+    }
 }
 
 fn store(shared: &Shared) {

@@ -36,9 +36,10 @@ impl Place {
     }
 }
 
-/// The entry of a gateway in a configuration.
+/// The entry of a gateway in a configuration; it is asked by OPTIONS only where the settings say so.
 pub fn entry(name: &str, address: SocketAddr, more: &str) -> String {
-    format!("[[gateway]]\nname = {name:?}\naddress = \"{address}\"\n{more}\n")
+    let probe = if more.contains("probe =") { "" } else { "probe = \"0s\"\n" };
+    format!("[[gateway]]\nname = {name:?}\naddress = \"{address}\"\n{probe}{more}\n")
 }
 
 /// A carrier that is a SIPp, at 127.0.0.`last`. It is started before the switch.

@@ -71,7 +71,7 @@ impl Work<'_> {
     }
 
     /// Sends the INVITE of a leg once more, with what the leg says now.
-    fn invite_again(&mut self, id: LegId, invite: &Message, offer: Option<Session>, session: Option<Policy>) {
+    pub fn invite_again(&mut self, id: LegId, invite: &Message, offer: Option<Session>, session: Option<Policy>) {
         let path: Vec<Box<str>> =
             invite.values(Name::Route).filter_map(Result::ok).map(|r| String::from_utf8_lossy(r).into()).collect();
         self.send_invite(id, invite.request_uri(), &path, offer, session);

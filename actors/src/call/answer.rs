@@ -37,6 +37,11 @@ impl Work<'_> {
             }
         };
         self.state.partner = Some(id);
+        if let Some(channel) =
+            self.state.leg(id).filter(|leg| leg.outward.is_some()).and_then(|leg| leg.channel.as_ref())
+        {
+            channel.standing().tally.answered.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
         self.cancel_losers(id);
         if meaning == Meaning::Offer {
             // The INVITE had no offer: the callee's goes to the caller, whose answer comes in its ACK and goes back in ours.

@@ -4,6 +4,7 @@ use media::{FlowSpec, Owner, Side};
 use sip::sdp::{Carrier, Meaning, MediaKind, OurKeys, Profile, RelayPolicy, Session, Srtp};
 use sip::transaction::ServerId;
 use sip::{Hop, Message, Name, Status};
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::diverted::diverted;
 use super::keys::is_private;
@@ -11,9 +12,11 @@ use super::leg::{Leg, LegId, LegState};
 use super::record::{Said, What};
 use super::{Work, media as audio};
 use crate::directory::{Destination, User};
+use crate::gateway::Direction;
 use crate::registrar::gruu;
 use crate::routing::{self, By, Inbound};
 use crate::shard::Identity;
+use crate::shared::unix_now;
 
 impl Work<'_> {
     /// Takes the INVITE.
@@ -51,6 +54,24 @@ impl Work<'_> {
             if !self.take_line(user, &aor) {
                 self.decided(Some(LegId::CALLER), "the caller has as many calls as it may have");
                 return self.refuse(Status::SERVICE_UNAVAILABLE, Some("Too Many Calls Of This User"), 34);
+            }
+        }
+        if let Identity::Gateway(gateway) = &identity
+            && let Some(standing) = self.core.shared.gateways.get(&gateway.name)
+        {
+            match standing.take(Direction::In, unix_now()) {
+                Ok(channel) => {
+                    standing.tally.came.fetch_add(1, Relaxed);
+                    if let Some(leg) = self.state.caller() {
+                        leg.channel = Some(channel);
+                    }
+                }
+                Err(why) => {
+                    self.decided(Some(LegId::CALLER), format!("a call of gateway {} is refused: {why}", gateway.name));
+                    return self.refuse_with(Status::SERVICE_UNAVAILABLE, Some("No Channel Free"), 34, |writer| {
+                        writer.header(Name::Reason, format!("Q.850;cause=34;text=\"{why}\""));
+                    });
+                }
             }
         }
         let directory = self.core.shared.directory();

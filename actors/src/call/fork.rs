@@ -1,6 +1,7 @@
 //! Ringing a user: one INVITE to every contact, and the best of their refusals (RFC 3261 sections 13, 16.7).
 
 use media::Side;
+use sip::auth::ChallengedBy;
 use sip::dialog::session_timer::Policy;
 use sip::sdp::{Carrier, Session, relay_offer};
 use sip::{Message, Method, Name, Status, Writer};
@@ -116,8 +117,11 @@ impl Work<'_> {
             ),
         };
         let policy = self.session_policy();
+        let (credentials, asks_for_timer) = (self.credentials(id), self.asks_for_timer(id) || session.is_some());
         let Some(leg) = self.state.leg_mut(id) else { return };
         let branch = new_branch();
+        // An INVITE that is sent once more in the same would-be dialog counts on (RFC 3261 section 22.2).
+        let cseq = leg.invite.as_ref().map_or(1, |before| before.cseq() + 1);
         let from = sip::text![&from, ";tag=", &leg.tag];
         let (interval, min_se) = session.unwrap_or(policy).offer();
         let body = offer.as_ref().map(Session::print);
@@ -130,7 +134,7 @@ impl Work<'_> {
                 from: from.as_bytes(),
                 to: to.as_bytes(),
                 call_id: leg.call_id.as_bytes(),
-                cseq: 1,
+                cseq,
                 max_forwards: forwards,
             });
             for hop in path {
@@ -140,9 +144,15 @@ impl Work<'_> {
                 .header(Name::Contact, leg.contact(core, key, &leg.hop))
                 .header(Name::Allow, ALLOW)
                 .header(Name::Supported, if body.is_some() { SUPPORTED } else { SUPPORTED_WITHOUT_OFFER })
-                .header(Name::SessionExpires, &interval)
-                .header(Name::MinSe, &min_se)
                 .header(Name::UserAgent, &settings.sip.user_agent);
+            if asks_for_timer {
+                writer.header(Name::SessionExpires, &interval).header(Name::MinSe, &min_se);
+            }
+            match &credentials {
+                Some((ChallengedBy::Server, value)) => drop(writer.header(Name::Authorization, value)),
+                Some((ChallengedBy::Proxy, value)) => drop(writer.header(Name::ProxyAuthorization, value)),
+                None => {}
+            }
             match &body {
                 Some(body) => writer.body("application/sdp", body.as_bytes()),
                 None => writer.finish(),
@@ -245,11 +255,13 @@ impl Work<'_> {
         // What a callee says about credentials or routes is between it and us.
         let status = match status.code() {
             401 | 407 | 300..=399 | 482 | 483 => Status::TEMPORARILY_UNAVAILABLE,
+            // That a gateway has no channel left we say ourselves.
+            503 if self.state.limited => status,
             503 => Status::SERVER_INTERNAL_ERROR,
             _ => status,
         };
         let reason = if reason.is_empty() { None } else { Some(&*reason) };
-        let q850 = q850_of(status);
+        let q850 = if status == Status::SERVICE_UNAVAILABLE { 34 } else { q850_of(status) };
         self.refuse_by("callee", status, reason, q850, |writer| {
             writer.header(Name::Reason, format!("Q.850;cause={q850}"));
         });

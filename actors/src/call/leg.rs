@@ -19,7 +19,7 @@ use super::outward::{Heard, Outward};
 use super::record::{Said, What};
 use super::{CallKey, Work};
 use crate::directory::User;
-use crate::gateway::Exit;
+use crate::gateway::{Channel, Exit};
 use crate::location::Contact;
 use crate::outgoing::{self, Found};
 use crate::outside;
@@ -152,6 +152,8 @@ pub struct Leg {
     pub told: Option<(Status, bool)>,
     /// It leads out of the switch.
     pub outward: Option<Box<Outward>>,
+    /// Its channel of a gateway.
+    pub channel: Option<Channel>,
 }
 
 /// What waits for its PRACK.
@@ -210,7 +212,11 @@ impl Leg {
             Identity::User(user) => Some(Arc::clone(user)),
             Identity::Gateway(_) | Identity::Anybody => None,
         };
-        let keys = Keyring::new(&core.shared, user.as_ref().and_then(|user| user.srtp), is_private(&hop));
+        let srtp = match identity {
+            Identity::Gateway(gateway) => gateway.srtp,
+            Identity::User(_) | Identity::Anybody => user.as_ref().and_then(|user| user.srtp),
+        };
+        let keys = Keyring::new(&core.shared, srtp, is_private(&hop));
         let abilities = Abilities::of(&invite);
         let reliable_sent = Sent::new(invite.cseq(), outside::random());
         let secure = invite.request_uri().starts_with(b"sips:");
@@ -268,6 +274,7 @@ impl Leg {
             retell: false,
             told: None,
             outward: None,
+            channel: None,
         }
     }
 
@@ -305,7 +312,7 @@ impl Leg {
     pub fn outward(core: &Core, id: LegId, side: Side, exit: Exit) -> Self {
         let gateway = &exit.gateway;
         let way = outgoing::to_gateway(core, gateway);
-        let keys = Keyring::new(&core.shared, None, gateway.protocol == Protocol::Tls);
+        let keys = Keyring::new(&core.shared, gateway.srtp, gateway.protocol == Protocol::Tls);
         let party = sip::text![&exit.number, "@", gateway.authority()];
         let hop = *way.hop();
         let named = match way {
@@ -316,7 +323,7 @@ impl Leg {
             outgoing: true,
             named,
             too_long: TooLong::ByStream,
-            outward: Some(Box::new(Outward { exit, heard: Heard::Nothing })),
+            outward: Some(Box::new(Outward { exit, heard: Heard::Nothing, proof: None })),
             ..Self::bare(id, side, (party, core.new_call_id()), hop, keys)
         }
     }
@@ -501,6 +508,7 @@ impl Work<'_> {
             leg.state = LegState::Ended;
             leg.client = None;
             leg.server = None;
+            leg.channel = None;
             core.remove_dialog(leg.call_id.as_bytes(), leg.tag.as_bytes());
             core.shared.unmove_dialog(leg.call_id.as_bytes());
         }

@@ -9,13 +9,18 @@
 //! | says 3xx, 4xx or 6xx | that is the answer: it has looked at the number, and another would say the same |
 //! | picks up after its turn is over, because its answer crosses the CANCEL | has the call |
 
+use sip::auth::{Answerer, Attempt, ChallengedBy};
 use sip::sdp::Session;
-use sip::{Status, value::escape_user};
+use sip::value::escape_user;
+use sip::{Message, Status};
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::groups::Turn;
 use super::leg::{Leg, LegId, LegState};
 use super::{CallTimer, Work};
-use crate::gateway::Exit;
+use crate::gateway::{Channel, Direction, Exit, KeeperMsg, NoChannel, State, answerer, challenge};
+use crate::shared::unix_now;
 
 /// What a leg that leads out of the switch has beside the others.
 pub struct Outward {
@@ -23,6 +28,16 @@ pub struct Outward {
     pub exit: Exit,
     /// What has come of it.
     pub heard: Heard,
+    /// Our answers to its challenges, once it has asked who we are.
+    pub proof: Option<Proof>,
+}
+
+/// Who we are, as a gateway was told for one INVITE.
+pub struct Proof {
+    answerer: Answerer,
+    attempt: Attempt,
+    /// For the INVITE that goes next.
+    pub credentials: Option<(ChallengedBy, String)>,
 }
 
 /// What has come of a gateway.
@@ -45,21 +60,102 @@ impl Work<'_> {
         if let Some(offer) = offer {
             self.open_lines(offer);
         }
-        if !self.ring_turns(exits.into_iter().map(Turn::Exit).collect()) {
+        if !self.ring_turns(self.in_order(exits)) {
             let (status, _) = self.state.best.clone().unwrap_or((Status::SERVICE_UNAVAILABLE, "".into()));
             return self.all_refused(status);
         }
         self.time_ringing();
     }
 
+    /// Ways out, in the order in which they are tried: those whose gateway is known to be gone come last. Where all are, they
+    /// are tried all the same (reference, mobility and voice, 6.8: who is alone is tried on).
+    pub fn in_order(&self, exits: Vec<Exit>) -> VecDeque<Turn> {
+        let gateways = &self.core.shared.gateways;
+        let gone = |exit: &Exit| gateways.get(&exit.gateway.name).is_some_and(|s| s.state() == State::Failed);
+        let (last, first): (Vec<Exit>, Vec<Exit>) = exits.into_iter().partition(gone);
+        first.into_iter().chain(last).map(Turn::Exit).collect()
+    }
+
+    /// A channel of the gateway that an exit leads over, or why there is none.
+    fn channel_of(&mut self, exit: &Exit) -> Option<Channel> {
+        let standing = self.core.shared.gateways.get(&exit.gateway.name)?;
+        match standing.take(Direction::Out, unix_now()) {
+            Ok(channel) => Some(channel),
+            Err(why) => {
+                self.decided(None, format!("gateway {} is passed over: {why}", exit.gateway.name));
+                let reason = match why {
+                    NoChannel::Full | NoChannel::TooFast => "No Channel Free",
+                    NoChannel::Disabled | NoChannel::Draining | NoChannel::NotOutbound => "No Gateway In Service",
+                };
+                self.state.limited = true;
+                self.weigh(Status::SERVICE_UNAVAILABLE, reason.into());
+                None
+            }
+        }
+    }
+
+    /// The gateway that a leg leads over did not take the call.
+    fn gateway_failed(&self, id: LegId, silent: bool) {
+        let Some(channel) = self.state.leg(id).and_then(|leg| leg.channel.as_ref()) else { return };
+        channel.standing().tally.failed.fetch_add(1, Relaxed);
+        if silent {
+            // One that has enough to do learns it from its own OPTIONS.
+            let _ = channel.standing().seat.try_send(KeeperMsg::CallFailed);
+        }
+    }
+
+    /// A gateway asks who we are: the INVITE goes once more with the answer (RFC 3261 section 22.2). False where we have none.
+    pub fn prove(&mut self, id: LegId, response: &Message, status: Status) -> bool {
+        let Some(leg) = self.state.leg_mut(id) else { return false };
+        let Some(invite) = leg.invite.clone() else { return false };
+        let uri = String::from_utf8_lossy(invite.request_uri()).into_owned();
+        let Some(outward) = &mut leg.outward else { return false };
+        let Some(account) = &outward.exit.gateway.account else { return false };
+        let proof = outward.proof.get_or_insert_with(|| Proof {
+            answerer: answerer(account),
+            attempt: Attempt::default(),
+            credentials: None,
+        });
+        match challenge(response, status, &mut proof.answerer, &mut proof.attempt, "INVITE", &uri) {
+            Ok(credentials) => proof.credentials = Some(credentials),
+            Err(why) => {
+                self.decided(Some(id), format!("the gateway does not take our credentials: {why}"));
+                return false;
+            }
+        }
+        let offer = leg.exchange.pending_offer().cloned();
+        leg.exchange.failed();
+        if let Some(outward) = &mut leg.outward {
+            outward.heard = Heard::Nothing;
+        }
+        self.decided(Some(id), "the gateway asks who we are, and is told");
+        self.invite_again(id, &invite, offer, None);
+        self.time_gateway(id);
+        self.state.leg(id).is_some_and(|leg| leg.state == LegState::Early)
+    }
+
+    /// Credentials of the INVITE that goes next.
+    pub fn credentials(&mut self, id: LegId) -> Option<(ChallengedBy, String)> {
+        self.state.leg_mut(id)?.outward.as_mut()?.proof.as_mut()?.credentials.take()
+    }
+
+    /// Whether a party is asked for a session timer.
+    pub fn asks_for_timer(&self, id: LegId) -> bool {
+        let outward = self.state.leg(id).and_then(|leg| leg.outward.as_ref());
+        outward.is_none_or(|outward| outward.exit.gateway.session_timer)
+    }
+
     /// Sends an INVITE to a gateway, as a new leg.
     pub fn leave_by(&mut self, exit: Exit) {
         let (side, theirs) = self.place();
+        let Some(channel) = self.channel_of(&exit) else { return };
         let Some(id) = self.state.new_leg() else { return };
+        channel.standing().tally.tried.fetch_add(1, Relaxed);
         let gateway = std::sync::Arc::clone(&exit.gateway);
         self.decided(Some(id), sip::text!["gateway ", &gateway.name, " is tried with ", &exit.number, ": ", &exit.why]);
         let target = gateway.uri(&exit.number);
-        let leg = Leg::outward(self.core, id, side, exit);
+        let mut leg = Leg::outward(self.core, id, side, exit);
+        leg.channel = Some(channel);
         if leg.keys.exposed() {
             self.decided(Some(id), "it is not tried: its SRTP keys would travel in plain SIP");
             return self.weigh(Status::NOT_ACCEPTABLE_HERE, super::fork::NEEDS_TLS.into());
@@ -90,6 +186,7 @@ impl Work<'_> {
         self.decided(Some(id), why);
         self.disarm(CallTimer::Silence(id));
         self.disarm(CallTimer::Failover(id));
+        self.gateway_failed(id, true);
         self.cancel_leg(id, LegState::Late, Some("SIP;cause=408;text=\"the next gateway is tried\""));
         self.weigh(Status::REQUEST_TIMEOUT, "".into());
         if !self.state.ringing() && !self.ring_next() {
@@ -100,8 +197,18 @@ impl Work<'_> {
     /// A gateway has refused: where it has judged the number, no other one is asked.
     pub fn gateway_refused(&mut self, id: LegId, status: Status) {
         let outward = self.state.leg(id).is_some_and(|leg| leg.outward.is_some());
+        if outward && matches!(status.code(), 500..=599) {
+            self.gateway_failed(id, false);
+        }
         if outward && !matches!(status.code(), 500..=599) {
             self.state.turns.retain(|turn| !matches!(turn, Turn::Exit(_)));
+        }
+    }
+
+    /// A gateway cannot be reached, or has said nothing to the end of the transaction.
+    pub fn gateway_unreached(&self, id: LegId) {
+        if self.state.leg(id).is_some_and(|leg| leg.state == LegState::Early) {
+            self.gateway_failed(id, true);
         }
     }
 

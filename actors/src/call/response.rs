@@ -88,6 +88,9 @@ impl Work<'_> {
         if status == Status::SESSION_INTERVAL_TOO_SMALL && in_turn && self.retry_with_longer_session(id, response) {
             return;
         }
+        if matches!(status.code(), 401 | 407) && in_turn && self.prove(id, response, status) {
+            return;
+        }
         self.gateway_refused(id, status);
         let outward = self.state.leg(id).is_some_and(|leg| leg.outward.is_some());
         if matches!(status.code(), 300..=399) && in_turn && !outward && self.redirected(id, response) {
@@ -117,7 +120,10 @@ impl Work<'_> {
             // A PRACK without answer: the callee, which has not seen it either, ends its INVITE (RFC 3262 section 3).
             LegState::Early if waiting != Some(client) => {}
             LegState::Early if why == Unanswered::TransportFailed && self.retry_by_datagram(id) => {}
-            LegState::Early | LegState::Late => self.fork_over(id, status, why.phrase().into()),
+            LegState::Early | LegState::Late => {
+                self.gateway_unreached(id);
+                self.fork_over(id, status, why.phrase().into());
+            }
             LegState::Confirmed => self.party_gone(id, "the party does not answer"),
             LegState::Ending => self.untie(id),
             LegState::Ended => {}

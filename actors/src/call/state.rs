@@ -48,6 +48,8 @@ pub struct State {
     pub lines: Vec<String>,
     /// The caller has set its INVITE a time that is shorter than ours (Expires).
     pub expires: bool,
+    /// A gateway was passed over because of its limits or its operator.
+    pub limited: bool,
     /// How often a party was offered anew what the other speaks.
     pub retold: u8,
     /// The legs have each other's sides, while one of them is on its way into a conference.

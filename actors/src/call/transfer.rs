@@ -15,7 +15,6 @@ use sip::{Message, Method, Name, Status};
 use std::time::Duration;
 
 use super::begin::description;
-use super::groups::Turn;
 use super::leg::{Leg, LegId, LegState};
 use super::modify::resumed;
 use super::record::What;
@@ -137,9 +136,7 @@ impl Work<'_> {
             Some(gruu::Route { destination: Destination::Conference { plan, number }, .. }) => {
                 return self.gather(&plan, &number);
             }
-            Some(gruu::Route { destination: Destination::Outside(exits), .. }) => {
-                exits.into_iter().map(Turn::Exit).collect()
-            }
+            Some(gruu::Route { destination: Destination::Outside(exits), .. }) => self.in_order(exits),
             Some(gruu::Route { destination: Destination::Nowhere(refusal), .. }) => {
                 return self.transfer_failed(refusal.kind.status());
             }

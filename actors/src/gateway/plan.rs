@@ -1,11 +1,14 @@
 //! What is configured of a gateway, and the ways out of the switch that lead over them.
 
 use sip::Protocol;
+use sip::auth::Secret;
+use sip::sdp::Srtp;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::health::Probing;
 use crate::routing::TrunkRules;
 
 /// Where a gateway is.
@@ -28,6 +31,21 @@ impl fmt::Display for Host {
     }
 }
 
+/// Who we are to a carrier.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// User name.
+    pub username: String,
+    /// Its secret.
+    pub secret: Secret,
+    /// The realm that must be asked for; `None` takes whatever the carrier calls itself.
+    pub realm: Option<String>,
+    /// Whether we register with the carrier.
+    pub registers: bool,
+    /// How long a registration of ours is to last.
+    pub expires: Duration,
+}
+
 /// A neighbour that calls leave by and come from.
 #[derive(Clone, Debug)]
 pub struct Gateway {
@@ -41,10 +59,28 @@ pub struct Gateway {
     pub protocol: Protocol,
     /// What the certificate of a TLS peer must be of, where that is not its host.
     pub certificate: Option<String>,
+    /// The domain of its addresses and of the account; `None` is its host.
+    pub domain: Option<String>,
+    /// Whether it takes calls when the switch starts.
+    pub enabled: bool,
+    /// Whether calls leave by it.
+    pub outbound: bool,
     /// How long it may say nothing at all of an INVITE before the next gateway is tried.
     pub silence: Duration,
     /// How long it may neither ring nor answer before the next gateway is tried.
     pub failover: Duration,
+    /// Calls at once, both ways.
+    pub channels_max: usize,
+    /// New calls a second, both ways; `None` is as many as come.
+    pub calls_per_second: Option<u32>,
+    /// Whether its media is encrypted; `None` is the default of all.
+    pub srtp: Option<Srtp>,
+    /// Whether we ask it for a session timer (RFC 4028); one that it asks for is kept to in any case.
+    pub session_timer: bool,
+    /// How it is asked whether it is there.
+    pub probing: Probing,
+    /// Who we are to it, where it asks.
+    pub account: Option<Account>,
     /// How routing uses it.
     pub trunk: TrunkRules,
 }
@@ -58,8 +94,23 @@ impl Gateway {
             port: None,
             protocol: Protocol::Udp,
             certificate: None,
+            domain: None,
+            enabled: true,
+            outbound: true,
             silence: Duration::from_secs(4),
             failover: Duration::from_secs(10),
+            channels_max: 1_000,
+            calls_per_second: None,
+            srtp: None,
+            session_timer: false,
+            probing: Probing {
+                every: Some(Duration::from_secs(10)),
+                patience: Duration::from_secs(4),
+                down_after: 3,
+                up_after: 2,
+                rest_max: Duration::from_secs(60),
+            },
+            account: None,
             trunk: TrunkRules::default(),
         }
     }
@@ -75,6 +126,36 @@ impl Gateway {
     /// The URI of a number at the gateway. The transport is that of the way to it, and not said again.
     pub fn uri(&self, number: &str) -> String {
         sip::text!["sip:", sip::value::escape_user(number), "@", self.authority()]
+    }
+
+    /// Its own URI.
+    pub fn own_uri(&self) -> String {
+        sip::text!["sip:", self.authority()]
+    }
+
+    /// Whom a REGISTER is for (RFC 3261 section 10.2: the domain, without a user).
+    pub fn registrar_uri(&self) -> String {
+        match &self.domain {
+            Some(domain) => sip::text!["sip:", domain],
+            None => self.own_uri(),
+        }
+    }
+
+    /// Our address towards it: the account's, else the switch itself.
+    pub fn own_address(&self, domain: &str) -> String {
+        match &self.account {
+            Some(account) => {
+                let host = self.domain.clone().unwrap_or_else(|| self.host.to_string());
+                sip::text!["sip:", sip::value::escape_user(&account.username), "@", host]
+            }
+            None => sip::text!["sip:", domain],
+        }
+    }
+
+    /// The user part of our Contact towards it.
+    pub fn contact_user(&self) -> String {
+        let user = self.account.as_ref().map_or("strowger", |account| account.username.as_str());
+        sip::value::escape_user(user)
     }
 
     /// What is looked up to find it.

@@ -21,6 +21,7 @@ use super::gate::Gate;
 use super::request::RequestId;
 use crate::admission::Buckets;
 use crate::call::{Call, CallFile, CallKey, CallMsg, EndedRecord, LegId, Mail, RecordView, What};
+use crate::gateway::KeeperMsg;
 use crate::messages::MessageRelay;
 use crate::outside;
 use crate::records::{EndedCall, RecordsMsg};
@@ -39,6 +40,8 @@ pub enum Owner {
     Relay(u64),
     /// The notifier.
     Subscription(u64),
+    /// The keeper of a gateway.
+    Gateway(u32),
     /// A request to a name, on whoever's behalf.
     Errand(u64),
     /// Nobody any more: a last word whose answer changes nothing.
@@ -54,6 +57,8 @@ pub enum TimerKind {
     Registrar,
     /// A subscription's expiry.
     Subscription(u64),
+    /// Something that the keeper of a gateway has to do.
+    Gateway(u32),
     /// Records of ended calls wait to be handed over.
     Records,
 }
@@ -271,6 +276,7 @@ impl Core {
                 TimerKind::Subscription(number) => {
                     self.subscriptions.send_reply(SubscriptionMsg::Expire(number));
                 }
+                TimerKind::Gateway(number) => self.tell_keeper(number, KeeperMsg::Due),
                 TimerKind::Records => self.hand_over_records(),
             }
         }
@@ -452,6 +458,13 @@ impl Core {
     }
 
     // ---- calls and dialogs
+
+    /// Tells the keeper of a gateway something that is bounded by construction: it has two requests at once and one timer.
+    pub(super) fn tell_keeper(&self, number: u32, msg: KeeperMsg) {
+        if let Some(standing) = self.shared.gateways.at(number) {
+            standing.seat.send_reply(msg);
+        }
+    }
 
     /// Tells a call something that is bounded by construction; a call that is gone needs it no more.
     pub fn tell_call(&self, key: CallKey, msg: CallMsg) {

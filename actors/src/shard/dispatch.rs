@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::core::{Core, Owner};
 use super::gate::{ALLOW, Identity, SUPPORTED};
 use crate::call::{CallMsg, LegId};
+use crate::gateway::KeeperMsg;
 use crate::messages::RelayMsg;
 use crate::registrar::RegistrarMsg;
 use crate::subscriptions::SubscriptionMsg;
@@ -42,6 +43,7 @@ impl Core {
             }
             Method::Subscribe => self.subscribe(server, message, hop, identity),
             Method::Options => {
+                self.asked_by(&hop);
                 let mut writer = self.response(&message, Status::OK, None);
                 writer
                     .header(Name::Allow, ALLOW)
@@ -51,6 +53,14 @@ impl Core {
                 self.respond(server, Status::OK, writer.finish());
             }
             _ => self.answer(server, &message, Status::METHOD_NOT_ALLOWED, None),
+        }
+    }
+
+    /// Somebody asks whether we are there. A gateway that does is there itself.
+    fn asked_by(&self, hop: &Hop) {
+        if let Some(standing) = self.gateway_of(hop) {
+            // One that asks too much is heard again with its next.
+            let _ = standing.seat.try_send(KeeperMsg::Asks);
         }
     }
 

@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use super::core::{Core, Owner, new_branch};
 use super::request::{Named, RequestId, Unanswered, Way};
 use crate::call::{CallMsg, Said, What};
+use crate::gateway::KeeperMsg;
 use crate::messages::RelayMsg;
 use crate::outgoing;
 use crate::subscriptions::SubscriptionMsg;
@@ -378,7 +379,7 @@ impl Core {
             Owner::Subscription(number) => {
                 self.subscriptions.send_reply(SubscriptionMsg::Reached { number, place, hop });
             }
-            Owner::Relay(_) | Owner::Errand(_) | Owner::Nobody => {}
+            Owner::Relay(_) | Owner::Gateway(_) | Owner::Errand(_) | Owner::Nobody => {}
         }
     }
 
@@ -416,6 +417,7 @@ impl Core {
             Owner::Subscription(number) => {
                 self.subscriptions.send_reply(SubscriptionMsg::Response { number, message });
             }
+            Owner::Gateway(number) => self.tell_keeper(number, KeeperMsg::Answer { message }),
             Owner::Errand(_) | Owner::Nobody => {}
         }
     }
@@ -430,6 +432,7 @@ impl Core {
             Owner::Subscription(number) => {
                 self.subscriptions.send_reply(SubscriptionMsg::Ended { number });
             }
+            Owner::Gateway(number) => self.tell_keeper(number, KeeperMsg::Unanswered { request, why }),
             Owner::Errand(_) | Owner::Nobody => {}
         }
     }

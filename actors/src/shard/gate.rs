@@ -6,14 +6,14 @@
 use bytes::Bytes;
 use sip::auth::{self, Challenger};
 use sip::value::Scheme;
-use sip::{Hop, Message, Method, Name, Status, Writer};
+use sip::{Hop, Message, Method, Name, Protocol, Status, Writer};
 use smallvec::SmallVec;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::core::{Core, random_token};
 use crate::directory::User;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Standing};
 use crate::outside;
 use crate::routing::{By, Inbound};
 use crate::settings::Settings;
@@ -176,6 +176,15 @@ impl Core {
         self.shared.directory().is_ours(host, |host| self.shared.is_own_host(host))
     }
 
+    /// The gateway that a request which came this way belongs to: by transport, and address or the name that its TLS
+    /// certificate has proved.
+    pub(crate) fn gateway_of(&self, hop: &Hop) -> Option<&Arc<Standing>> {
+        let facts = hop.connection.filter(|_| hop.protocol == Protocol::Tls);
+        let facts = facts.and_then(|connection| self.shared.network.facts(connection));
+        let names: &[String] = facts.as_ref().map_or(&[], |facts| &facts.certificate_names);
+        self.shared.gateways.of(hop, names)
+    }
+
     /// Who sent it, or the answer that asks for proof.
     fn identify(&self, message: &Message, hop: &Hop) -> Result<Identity, Bytes> {
         let method = message.method();
@@ -183,7 +192,9 @@ impl Core {
             return Ok(Identity::Anybody);
         }
         if *method != Method::Register
-            && let Some(gateway) = self.shared.directory().gateway_of(hop)
+            && let Some(standing) = self.gateway_of(hop)
+            // As it is configured now.
+            && let Some(gateway) = self.shared.directory().gateway(&standing.gateway.name)
         {
             return Ok(Identity::Gateway(Arc::clone(gateway)));
         }

@@ -135,9 +135,7 @@ impl Core {
             return;
         }
         // A neighbour that is trusted by its address has bounds of its own (calls at once); strangers have tokens.
-        if self.shared.directory().gateway_of(&hop).is_none()
-            && !self.buckets.borrow_mut().admit(hop.remote.ip(), self.now())
-        {
+        if self.gateway_of(&hop).is_none() && !self.buckets.borrow_mut().admit(hop.remote.ip(), self.now()) {
             self.refuse_overload(&message, &hop);
             return;
         }
