@@ -151,6 +151,7 @@ pub fn caller(flow: &Flow, side: Side, payload: Payload) -> Caller {
         send: true,
         payloads: [payload].into_iter().collect(),
         ptime_ms: 20,
+        max_ptime_ms: 0,
         told_keys: false,
         secure: None,
         dtls: None,

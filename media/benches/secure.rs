@@ -134,6 +134,7 @@ fn remote(socket: &UdpSocket, suite: Option<Suite>) -> Remote {
         send: true,
         payloads: [Payload::new(0, Codec::Pcmu, 8000)].into_iter().collect(),
         ptime_ms: 20,
+        max_ptime_ms: 0,
         told_keys: false,
         secure: suite.map(|suite| Secure { open: key(suite, 1), seal: key(suite, 2) }),
         dtls: None,

@@ -129,6 +129,42 @@ fn a_codec_that_both_sides_have_passes_untouched_and_another_is_made_anew() {
 }
 
 #[test]
+fn packets_that_are_longer_than_a_side_can_take_are_made_anew_in_its_length_and_others_pass() {
+    let mut bed = Bed::new(&[PCMU], &[PCMU]);
+    let remote = media::Remote { ptime_ms: 20, max_ptime_ms: 30, ..bed.callee.remote(&[PCMU]) };
+    bed.flow.connect(Side::B, remote).unwrap();
+    settle(&bed.pool, &bed.flow);
+    let short = bed.exchange(5);
+    assert!(short.iter().all(|packet| packet.header.ssrc == bed.caller.ssrc));
+    for _ in 0..20 {
+        let mut heard = Vec::new();
+        for _ in 0..40 {
+            let payload = [bed.ear.receive().payload, bed.ear.receive().payload].concat();
+            bed.caller.send(bed.flow.local(Side::A), PCMU.pt, &payload);
+            bed.caller.timestamp = bed.caller.timestamp.wrapping_add(160);
+            bed.callee.rtp.set_nonblocking(true).unwrap();
+            let mut buffer = [0; 2048];
+            while let Ok(length) = bed.callee.rtp.recv(&mut buffer) {
+                let bytes = buffer[..length].to_vec();
+                let header = media::rtp::Header::parse(&bytes).unwrap();
+                heard.push(Received { header, payload: header.payload(&bytes).to_vec(), bytes });
+            }
+            bed.callee.rtp.set_nonblocking(false).unwrap();
+        }
+        let made = heard.split_off(heard.len() / 2);
+        assert!(made.iter().all(|packet| packet.payload.len() == 160 && packet.header.ssrc != bed.caller.ssrc));
+        let found = bed.measured(&made);
+        if (found.hz - 1000.0).abs() < 1.5 && (found.dbm0 + 10.0).abs() < 1.0 && found.purity > 0.9 {
+            // Towards the side that says nothing of lengths any pass as they are.
+            let sent = bed.callee.send(bed.flow.local(Side::B), PCMU.pt, &[0x77; 480]);
+            assert_eq!(bed.caller.receive().bytes[12..], sent[12..]);
+            return;
+        }
+    }
+    panic!("the tone is not heard in shorter packets");
+}
+
+#[test]
 fn keys_have_their_place_in_the_stream_that_is_made_anew_at_its_clock() {
     let mut bed = Bed::new(&[PCMU, events(101)], &[OPUS, Payload::new(96, Codec::TelephoneEvent, 48_000)]);
     let before = bed.exchange(10).pop().unwrap();

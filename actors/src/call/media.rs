@@ -152,6 +152,7 @@ pub fn agreement(stream: &AgreedMedia, seen: SocketAddr) -> Option<Agreement> {
             send: stream.receive,
             payloads: payloads(stream),
             ptime_ms: u8::try_from(stream.ptime_ms).unwrap_or(20),
+            max_ptime_ms: u8::try_from(stream.max_ptime_ms).unwrap_or(u8::MAX),
             told_keys: false,
             secure: None,
             dtls: None,

@@ -49,6 +49,7 @@ fn remote(port: u16) -> Remote {
             .into_iter()
             .collect(),
         ptime_ms: 20,
+        max_ptime_ms: 0,
         told_keys: false,
         secure: None,
         dtls: None,

@@ -130,6 +130,18 @@ impl Payload {
         }
     }
 
+    /// How long the sound of a packet is, in microseconds; `None` for what the switch does not code.
+    pub fn length_us(&self, payload: &[u8]) -> Option<u32> {
+        let bytes = u32::try_from(payload.len()).ok()?;
+        match self.codec {
+            // A byte is an eighth of a millisecond in each of them.
+            Codec::Pcmu | Codec::Pcma | Codec::G722 => Some(bytes.saturating_mul(125)),
+            Codec::L16 => Some(bytes.saturating_mul(500_000) / self.clock_hz.max(1)),
+            Codec::Opus => opus::length_us(payload),
+            Codec::TelephoneEvent | Codec::ComfortNoise | Codec::Other | Codec::Passing(_) => None,
+        }
+    }
+
     /// Whether two sides mean the same format, whatever numbers they gave it.
     pub fn same_format(&self, other: &Payload) -> bool {
         self.codec == other.codec

@@ -34,6 +34,30 @@ pub fn rate_for(hz: u32) -> u32 {
     RATES_HZ.into_iter().find(|rate| *rate >= hz).unwrap_or(CLOCK_HZ)
 }
 
+/// How long the sound of a packet is, in microseconds (RFC 6716 section 3.1); `None` where its head says nothing.
+pub fn length_us(packet: &[u8]) -> Option<u32> {
+    let (head, rest) = packet.split_first()?;
+    let configuration = head >> 3;
+    let frame_us = match (configuration, configuration % 4) {
+        (0..=11, 0) => 10_000,
+        (0..=11, 1) => 20_000,
+        (0..=11, 2) => 40_000,
+        (0..=11, _) => 60_000,
+        (12..=15, 0 | 2) => 10_000,
+        (12..=15, _) => 20_000,
+        (_, 0) => 2_500,
+        (_, 1) => 5_000,
+        (_, 2) => 10_000,
+        (_, _) => 20_000,
+    };
+    let frames = match head & 3 {
+        0 => 1,
+        1 | 2 => 2,
+        _ => u32::from(rest.first()? & 0x3f),
+    };
+    Some(frame_us * frames)
+}
+
 impl Decoder {
     /// A decoder whose sound comes at `rate_hz`; `None` if that is none of [`RATES_HZ`].
     pub fn new(rate_hz: u32) -> Option<Decoder> {

@@ -28,6 +28,31 @@ fn encode_one(law: Law, sample: i16) -> u8 {
 }
 
 #[test]
+fn a_packet_tells_how_long_it_is() {
+    for (payload, ms) in [
+        (Payload::new(0, Codec::Pcmu, 8000), 30),
+        (Payload::new(9, Codec::G722, 8000), 40),
+        (Payload::new(97, Codec::L16, 16_000), 20),
+        (Payload::new(111, Codec::Opus, 48_000), 10),
+        (Payload::new(111, Codec::Opus, 48_000), 60),
+    ] {
+        for rate_hz in [8000, 48_000] {
+            let mut encoder = Encoder::new(&payload, rate_hz).unwrap();
+            let samples = vec![0; (encoder.rate_hz() * ms / 1000) as usize];
+            let mut bytes = [0; 1440];
+            let length = encoder.encode(&samples, &mut bytes).unwrap();
+            assert_eq!(payload.length_us(&bytes[..length]), Some(1000 * ms), "{payload:?}");
+        }
+    }
+    // Two frames of 2.5 ms, and three of 20 ms.
+    let opus = Payload::new(111, Codec::Opus, 48_000);
+    assert_eq!(opus.length_us(&[16 << 3 | 1, 0, 0]), Some(5_000));
+    assert_eq!(opus.length_us(&[1 << 3 | 3, 3]), Some(60_000));
+    assert_eq!((opus.length_us(&[]), opus.length_us(&[3])), (None, None));
+    assert_eq!(Payload::new(101, Codec::TelephoneEvent, 8000).length_us(&[0; 4]), None);
+}
+
+#[test]
 fn every_g711_byte_survives_decoding_and_encoding() {
     for byte in 0..=255u8 {
         assert_eq!(encode_one(Law::A, Law::A.decode_byte(byte)), byte);

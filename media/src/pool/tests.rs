@@ -68,6 +68,7 @@ fn payloads_past_the_bound_are_not_looked_at() {
         send: true,
         payloads,
         ptime_ms: 20,
+        max_ptime_ms: 0,
         told_keys: false,
         secure: None,
         dtls: None,

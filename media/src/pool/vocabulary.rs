@@ -267,6 +267,8 @@ pub struct Remote {
     pub payloads: SmallVec<[Payload; 4]>,
     /// Packet length of what the pool generates, 10 to 60 ms.
     pub ptime_ms: u8,
+    /// The longest packets that it can take, in ms; 0 says nothing. Longer ones of the other side are made anew.
+    pub max_ptime_ms: u8,
     /// The call tells it keys by another way than its media (SIP INFO): none are sent to it there, whatever its payloads.
     pub told_keys: bool,
     /// Its keys: all of its media is SRTP then, and nothing else passes.

@@ -90,6 +90,7 @@ impl Phone {
             send: true,
             payloads: payloads.iter().copied().collect(),
             ptime_ms: 20,
+            max_ptime_ms: 0,
             told_keys: false,
             secure: None,
             dtls: None,

@@ -40,6 +40,8 @@ pub struct AgreedMedia {
     pub telephone_event: Vec<AgreedPayload>,
     /// Packet time in which the remote wants to receive, ms, 10 to 60.
     pub ptime_ms: u16,
+    /// The longest packets that the remote says it can take, ms; 0 where it says nothing.
+    pub max_ptime_ms: u16,
 }
 
 /// A payload type as both sides number it.
@@ -168,6 +170,7 @@ fn agreed_section(line: usize, local: &Session, ours: &Media, remote: &Session, 
         payloads,
         telephone_event,
         ptime_ms: theirs.ptime_ms(),
+        max_ptime_ms: theirs.max_ptime_ms(),
     })
 }
 
@@ -188,5 +191,6 @@ fn datagrams(line: usize, local: &Session, ours: &Media, remote: &Session, their
         payloads: Vec::new(),
         telephone_event: Vec::new(),
         ptime_ms: theirs.ptime_ms(),
+        max_ptime_ms: 0,
     })
 }

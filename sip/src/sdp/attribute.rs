@@ -429,14 +429,21 @@ impl Media {
     /// The packet time that the writer wants to receive, ms: `a=ptime` within what we honour, not above `a=maxptime`,
     /// 20 when nothing is said (RFC 8866 section 6.4).
     pub fn ptime_ms(&self) -> u16 {
-        let milliseconds = |name| {
-            let value = self.value_of(name)?.trim();
-            // Some write 20.0; what is after the point is below our resolution.
-            number::<u16>(value.split_once('.').map_or(value, |(whole, _)| whole)).filter(|ms| *ms > 0)
-        };
-        let wanted = milliseconds(PTIME).unwrap_or(PTIME_DEFAULT_MS);
-        let most = milliseconds(MAXPTIME).unwrap_or(PTIME_MAX_MS);
+        let wanted = self.milliseconds(PTIME).unwrap_or(PTIME_DEFAULT_MS);
+        let most = self.milliseconds(MAXPTIME).unwrap_or(PTIME_MAX_MS);
         wanted.min(most).clamp(PTIME_MIN_MS, PTIME_MAX_MS)
+    }
+
+    /// The longest packets that the writer can take, ms (`a=maxptime`, RFC 8866 section 6.5), no less than we honour; 0 when
+    /// nothing is said.
+    pub fn max_ptime_ms(&self) -> u16 {
+        self.milliseconds(MAXPTIME).map_or(0, |most| most.max(PTIME_MIN_MS))
+    }
+
+    fn milliseconds(&self, name: Known) -> Option<u16> {
+        let value = self.value_of(name)?.trim();
+        // Some write 20.0; what is after the point is below our resolution.
+        number::<u16>(value.split_once('.').map_or(value, |(whole, _)| whole)).filter(|ms| *ms > 0)
     }
 }
 

@@ -108,6 +108,8 @@ pub struct Route {
     pub receive: bool,
     pub send: bool,
     pub ptime_ms: u32,
+    /// Longer packets it cannot take; 0 says nothing.
+    pub max_ptime_ms: u32,
     /// A packet was accepted: `rtp` is where it came from, and nothing else will do.
     pub latched: bool,
     pub rtcp_latched: bool,
@@ -142,6 +144,7 @@ impl Route {
             receive: remote.receive,
             send: remote.send,
             ptime_ms: u32::from(remote.ptime_ms.clamp(*Self::PTIME_MS.start(), *Self::PTIME_MS.end())),
+            max_ptime_ms: u32::from(remote.max_ptime_ms),
             latched: seen.is_some(),
             rtcp_latched: seen_rtcp.is_some(),
             ice,

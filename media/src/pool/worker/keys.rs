@@ -10,7 +10,8 @@ use super::Worker;
 use super::entry::{Entry, Lane, SideState};
 use super::play::Playing;
 use super::transcode;
-use crate::codec::{Codec, Decoder, Payload, g711::Law};
+use crate::codec::g711::{A_SILENCE, MU_SILENCE};
+use crate::codec::{Codec, Decoder, Payload};
 use crate::dtmf::{Detector, END_TIMEOUT, RATE_HZ, Turn};
 use crate::rtp::Header;
 use crate::sound::{Heard, Resampler};
@@ -188,8 +189,8 @@ pub fn overhear(
         listener.packet(&lane.payload, header, header.payload(packet), &mut turns);
     }
     let silence = match lane.payload.codec {
-        Codec::Pcmu => Law::Mu,
-        Codec::Pcma => Law::A,
+        Codec::Pcmu => MU_SILENCE,
+        Codec::Pcma => A_SILENCE,
         // Whoever shall not hear a tone in another codec hears all made anew.
         _ => return turns,
     };
@@ -199,10 +200,8 @@ pub fn overhear(
         }
         // From the key on the ear has it, which is listened to as well: silence would end the key there.
         if !other.is_made() {
-            let mut byte = [0];
-            silence.encode(&[0], &mut byte);
             let place = packet.get_mut(header.payload_start..header.payload_end).unwrap_or_default();
-            place.fill(u8::from_be_bytes(byte));
+            place.fill(silence);
         }
     }
     turns

@@ -246,8 +246,8 @@ impl Hands<'_> {
             me.send_own(buffer, length, header.timestamp, self.now, counters, self.vitals);
         }
         if relayed {
-            if transcode::concerns(me, other, &lane) {
-                let Some(packet) = buffer.get(..length) else { return };
+            let Some(packet) = buffer.get(..length) else { return };
+            if transcode::concerns(me, other, &lane, header.payload(packet)) {
                 let came = Came { lane, header: &header, bytes: packet, turns: &turns, now: self.now };
                 match transcode::take(me, other, &came) {
                     Taken::Pass => {}

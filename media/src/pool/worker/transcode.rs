@@ -1,4 +1,4 @@
-//! Sound between two sides that share no codec, or not the form of their keys: what one sends is heard by an ear, and said again
+//! Sound between two sides that share no codec, or not the form of their keys, or not the length of packets that they can take: what one sends is heard by an ear, and said again
 //! to the other in a stream of our own, at the worker's beat.
 
 use super::super::counters::{SideCounters, Vitals};
@@ -100,8 +100,15 @@ pub enum Taken {
 /// Whether a packet of `me` needs a look of [`take`]: `other` does not understand it as it is, or hears it made anew, or shall not
 /// hear the keys in it and they cannot be muted in the packet.
 #[inline]
-pub fn concerns(me: &SideState, other: &SideState, lane: &Lane) -> bool {
-    lane.across.is_none() || other.is_made() || is_listened_through(me, lane)
+pub fn concerns(me: &SideState, other: &SideState, lane: &Lane, payload: &[u8]) -> bool {
+    lane.across.is_none() || other.is_made() || is_listened_through(me, lane) || is_too_long(other, lane, payload)
+}
+
+/// Whether a packet is longer than `other` can take.
+#[inline]
+fn is_too_long(other: &SideState, lane: &Lane, payload: &[u8]) -> bool {
+    let longest_ms = other.route.map_or(0, |route| route.max_ptime_ms);
+    longest_ms != 0 && lane.payload.length_us(payload).is_some_and(|length| length > 1000 * longest_ms)
 }
 
 fn is_listened_through(me: &SideState, lane: &Lane) -> bool {
@@ -128,7 +135,9 @@ pub fn take(me: &SideState, other: &mut SideState, came: &Came<'_>) -> Taken {
         }
         return Taken::Made;
     }
-    let lasting = other.made.as_ref().is_some_and(|made| made.lasting) || is_listened_through(me, &lane);
+    let lasting = other.made.as_ref().is_some_and(|made| made.lasting)
+        || is_listened_through(me, &lane)
+        || is_too_long(other, &lane, header.payload(bytes));
     if lane.sound && lane.across.is_some() && !lasting {
         // The side has come back to a codec that both have.
         if let Some(made) = &mut other.made {
