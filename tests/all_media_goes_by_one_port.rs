@@ -165,4 +165,12 @@ fn with_one_published_port_calls_are_carried_but_for_a_caller_that_needs_one_of_
     assert_eq!(at.port(), one);
     is_heard(&caller, at, &callee, 1);
     is_heard(&callee, at, &caller, 1);
+    // A callee of which only the answer says so is not heard, and the call's record tells why.
+    let offer = sdp(1, port(&socket()), &[0], "sendrecv");
+    call(&mut alice, &mut bob, &offer, &private(&answer));
+    let (_, calls) = switch.get("/api/calls");
+    let ids = calls["calls"].as_array().expect("a list").iter().filter_map(|call| call["id"].as_str());
+    let told =
+        |id: &str| switch.get(&format!("/api/calls/{id}")).1.to_string().contains("needs a media port of its own");
+    assert_eq!(ids.filter(|id| told(id)).count(), 1);
 }

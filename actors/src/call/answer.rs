@@ -296,7 +296,9 @@ impl Work<'_> {
             return self.note(Some(id), What::Media { what: "its keys are of no use".into() });
         };
         agreement.remote.told_keys = leg.told_keys(&agreement).is_some();
-        audio::connect(&flow, side, &agreement, secure, handshake);
+        if let Err(error) = audio::connect(&flow, side, &agreement, secure, handshake) {
+            return self.note(Some(id), What::Media { what: sip::text!["not connected: ", &error.to_string()].into() });
+        }
         // Where it turned out only now that the party cannot share a port, it must hear of the one that it has got.
         let told =
             leg.exchange.local().and_then(|ours| ours.media.iter().find(|m| m.kind == MediaKind::Audio && m.port != 0));

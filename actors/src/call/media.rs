@@ -2,7 +2,7 @@
 
 use media::codec::{Codec, Payload};
 use media::ice::{Credentials, Ice};
-use media::{Flow, Handshake, Remote, Secure, Side, Source, Whereabouts};
+use media::{ConnectError, Flow, Handshake, Remote, Secure, Side, Source, Whereabouts};
 use sip::sdp::{
     AgreedDtls, AgreedKeys, AgreedMedia, AgreedPayload, CodecSpec, IceCredentials, LocalPort, Media, MediaKind,
     OurKeys, OurMedia, Profile, RelayPolicy, Session, State,
@@ -214,12 +214,19 @@ fn passing(stream: &AgreedMedia, payload: &AgreedPayload) -> Codec {
     Codec::Passing(payload.likeness().rotate_left(1) ^ repairs.map_or(0, AgreedPayload::likeness))
 }
 
-/// Tells the pool where the party on `side` is. A refusal (the worker's queue is full, or no port for a party that cannot share
-/// one) is logged: the pool's counters show it, and the next change repeats it.
-pub fn connect(flow: &Flow, side: Side, agreement: &Agreement, secure: Option<Secure>, dtls: Option<Handshake>) {
-    if let Err(error) = flow.connect(side, Remote { secure, dtls, ..agreement.remote.clone() }) {
-        tracing::warn!(flow = ?flow.id(), ?side, %error, "a side is not connected");
-    }
+/// Tells the pool where the party on `side` is.
+///
+/// # Errors
+/// The worker's queue is full, or there is no port for a party that cannot share one; the next change repeats it.
+pub fn connect(
+    flow: &Flow,
+    side: Side,
+    agreement: &Agreement,
+    secure: Option<Secure>,
+    dtls: Option<Handshake>,
+) -> Result<(), ConnectError> {
+    flow.connect(side, Remote { secure, dtls, ..agreement.remote.clone() })
+        .inspect_err(|error| tracing::warn!(flow = ?flow.id(), ?side, %error, "a side is not connected"))
 }
 
 /// Tells the pool that the party on `side` has no sound any more.

@@ -266,7 +266,10 @@ impl Worker<'_> {
                 // Behind each of a run there is the next one: it is taken where there is room for what SRTP adds.
                 for packet in datagram.buffer.get(..datagram.length).unwrap_or_default().chunks(datagram.each.max(1)) {
                     packets += 1;
-                    let Some(place) = spare.get_mut(..packet.len()) else { break };
+                    let Some(place) = spare.get_mut(..packet.len()) else {
+                        self.seat.vitals.malformed.add(1);
+                        continue;
+                    };
                     place.copy_from_slice(packet);
                     self.take_shared(&shared, spare, packet.len(), datagram.from, now);
                 }
