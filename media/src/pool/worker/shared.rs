@@ -13,11 +13,9 @@ use super::super::port::{SharedPort, Spot, Spots};
 use super::super::ports::PortPair;
 use super::super::sys::{INBOX_MAX, Outbox};
 use super::super::vocabulary::Side;
-use super::entry::{Entry, SideState};
+use super::entry::{Entry, Route, SideState, same_place};
 use super::relay::{Datagram, Hands};
-use super::web::is_other;
 use super::{DATAGRAM_BYTES_MAX, Worker};
-use crate::rtp;
 use crate::srtp::OVERHEAD_BYTES_MAX;
 use crate::stun::Message;
 use ahash::RandomState;
@@ -289,7 +287,9 @@ impl Worker<'_> {
         let Some((at, new)) = self.peers.find(packet, from) else { return vitals.strangers.add(1) };
         self.seat.serving.store(at.slot, Relaxed);
         let Some(Some(entry)) = self.flows.get_mut(at.slot as usize) else { return };
-        let is_rtcp = !is_other(packet) && rtp::is_rtcp(packet);
+        // By the address, where RTCP has one of its own; else its bytes will tell.
+        let its_own = |route: &Route| !route.rtcp_mux && same_place(from, route.rtcp) && !same_place(from, route.rtp);
+        let is_rtcp = entry.sides.get(at.side).route.as_ref().is_some_and(its_own);
         let mut hands = Hands { pool: self.pool, vitals, side: at.side, now };
         hands.take(entry, Datagram { buffer, length, from, is_rtcp });
         let checked = |entry: &Entry| entry.sides.get(at.side).web.as_ref().is_some_and(|web| web.has_checked(from));
