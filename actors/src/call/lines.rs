@@ -116,7 +116,12 @@ impl Work<'_> {
         let what = described(stream, &agreement);
         let joined = leg.line_keys.with(&leg.keys, at, |keys| keys.join(&agreement));
         match joined {
-            Some((secure, handshake)) => audio::connect(flow, side, &agreement, secure, handshake),
+            Some((secure, handshake)) => {
+                if let Err(error) = audio::connect(flow, side, &agreement, secure, handshake) {
+                    let what = sip::text!["a line is not connected: ", &error.to_string()];
+                    return self.note(Some(id), What::Media { what: what.into() });
+                }
+            }
             // Never plain where it was to be SRTP.
             None => return self.note(Some(id), What::Media { what: "the keys of a line are of no use".into() }),
         }
