@@ -81,6 +81,7 @@ fn directory(routes: usize, pattern: fn(usize) -> String) -> Directory {
         max_calls: None,
         srtp: None,
         routing: Assigned::default(),
+        keys_by_info: false,
     };
     let gateways = ["first", "second"].map(gateway);
     let rules = (0..20).map(|n| Rewrite::new("", &format!(r"^8{n:02}(\d{{2}})$"), "+3903912$1").expect("a rule"));
