@@ -1,7 +1,7 @@
 //! Patterns of numbers: regular expressions over ASCII that are tested in linear time, whatever they say.
 //!
 //! Most patterns of a plan are a few literal digits and a run of digits behind. Those are tested without an engine
-//! ([`Shape`]), so that a hundred thousand of them cost little memory; all others by the `regex` crate, which knows neither
+//! (`Shape`), so that a hundred thousand of them cost little memory; all others by the `regex` crate, which knows neither
 //! back-references nor look-around and so no catastrophic cost.
 
 use regex::bytes::{Regex, RegexBuilder};
