@@ -35,6 +35,7 @@ impl Checker<'_> {
         }
         for (at, route) in config.routes.iter().enumerate() {
             self.route(at, route);
+            self.ways_out(config, at, route);
         }
         for (at, group) in config.hunt_groups.iter().enumerate() {
             self.hunt_group(config, at, group);
@@ -203,9 +204,28 @@ impl Checker<'_> {
         }
     }
 
+    /// A gateway that takes no calls is no way out.
+    fn ways_out(&mut self, config: &Config, at: usize, route: &Route) {
+        for (n, name) in route.gateways.iter().enumerate() {
+            let Some(gateway) = config.gateways.iter().find(|gateway| gateway.name == *name) else { continue };
+            let why = match (gateway.enabled, gateway.outbound) {
+                (false, _) => "is disabled",
+                (true, false) => "takes no calls out",
+                (true, true) => continue,
+            };
+            let what = format!("route {} leads to gateway {}, which {why}", quoted(&route.name), quoted(name));
+            self.wrong(&format!("route[{at}].gateways[{n}]"), what, "name another gateway, or let this one take calls");
+        }
+    }
+
     /// Where a hunt group leads must be somewhere, and its plan must let its calls there.
     fn hunt_group(&mut self, config: &Config, at: usize, group: &HuntGroup) {
         let Some(plan) = config.dial_plans.iter().find(|plan| plan.name == group.dial_plan) else { return };
+        if config.gateways.iter().any(|gateway| gateway.name == group.gateway && !gateway.enabled) {
+            let name = quoted(&group.name);
+            let what = format!("hunt group {name} cannot be reached: gateway {} is disabled", quoted(&group.gateway));
+            self.wrong(&format!("hunt_group[{at}].gateway"), what, "enable the gateway, or take the group away");
+        }
         for (key, to) in [("to", &group.to), ("closed_to", &group.closed_to)] {
             let Some(to) = to else { continue };
             let path = format!("hunt_group[{at}].{key}");

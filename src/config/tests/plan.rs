@@ -176,3 +176,21 @@ fn dialling_rules_must_have_the_wildcards_of_their_mask_and_groups_must_exist() 
         &["dial plan `office` has no in-country group `local`"],
     );
 }
+
+#[test]
+fn a_route_to_a_gateway_that_takes_no_calls_is_told() {
+    let with = |key: &str| format!("address = \"127.0.0.2\"\n{key} = false");
+    finds(
+        "address = \"127.0.0.2\"",
+        &with("enabled"),
+        &[
+            "route `italy` leads to gateway `carrier`, which is disabled",
+            "hunt group `reception` cannot be reached: gateway `carrier` is disabled",
+        ],
+    );
+    finds(
+        "address = \"127.0.0.2\"",
+        &with("outbound"),
+        &["route `italy` leads to gateway `carrier`, which takes no calls out"],
+    );
+}
