@@ -212,6 +212,26 @@ fn a_call_of_a_carrier_reaches_its_hunt_group_and_leaves_by_no_other_carrier() {
 }
 
 #[test]
+fn a_carrier_that_says_a_users_name_is_not_shown_as_that_user() {
+    let (first, second) = (Place::at(2), Place::at(3));
+    let switch = Switch::start(office(&first, &second, ""));
+    let mut second = second.party(&switch);
+    let mut bob = Party::registered(&switch, "bob");
+    let asked = second.request("INVITE", "sip:1002@example.com", 1, 91_900, "", SDP);
+    let own = header(&asked, "From").expect("From").to_owned();
+    let claimed = asked.replace(&own, "<sip:alice@example.com>;tag=claimed");
+
+    second.wire.send(&claimed);
+
+    let invite = bob.wire.receive("INVITE");
+    let shown = header(&invite, "From").expect("From").to_owned();
+    assert!(shown.starts_with("<sip:alice@example.com>") && !shown.contains("Alice"), "{shown}");
+    refused(&mut bob, &invite, "486 Busy Here");
+    assert_eq!(status(&heard(&mut second, &claimed)), Some(486));
+    idle(&switch);
+}
+
+#[test]
 fn a_carrier_with_usages_of_its_own_passes_calls_on_to_another() {
     let (first, second) = (Place::at(2), Place::at(3));
     let switch = Switch::start(office(&first, &second, "usages = [\"national\", \"world\"]"));

@@ -200,11 +200,12 @@ impl Work<'_> {
     /// From without tag, for requests on behalf of the caller.
     fn caller_head(&self) -> String {
         // Whom a transfer calls, it calls for the party that stays.
-        let stays = self.state.transfer.as_ref().and_then(|t| self.state.leg(t.stays())).map(|leg| leg.party.clone());
-        let from = stays.unwrap_or_else(|| self.file.facts.borrow().from.clone());
+        let stays = self.state.transfer.as_ref().and_then(|t| self.state.leg(t.stays()));
+        let leg = stays.or_else(|| self.state.leg(LegId::CALLER));
+        let from = stays.map_or_else(|| self.file.facts.borrow().from.clone(), |leg| leg.party.clone());
         let directory = self.core.shared.directory();
-        let user = from.split('@').next().unwrap_or_default();
-        let (display, address) = match directory.user(user) {
+        // Who says the name of a user from outside is not shown as that user.
+        let (display, address) = match leg.and_then(|leg| leg.user.as_deref()) {
             Some(user) => {
                 let number = user.extension.as_deref().unwrap_or(&user.name);
                 (user.display.clone(), sip::text![number, "@", directory.domain()])
