@@ -181,7 +181,9 @@ impl Decider<'_> {
         let Some((policy, scope)) = self.routing.policy_of(&user.routing) else {
             let why = format!("{number} is outside, and no voice policy holds for {}", user.name);
             self.trail.step(Topic::Policy, Verdict::Refused, "", || "none".into());
-            return self.refuse(Kind::NotAllowed, why);
+            // Where nothing leads for anybody it is no matter of permission: nobody has the number.
+            let kind = if self.routing.leads_outside(number) { Kind::NotAllowed } else { Kind::Unknown };
+            return self.refuse(kind, why);
         };
         self.trail.step(Topic::Policy, Verdict::Matched, &policy.name, || scope.to_owned());
         let caller = self.number_of(user, plan);

@@ -52,8 +52,9 @@ impl Kind {
     /// voice, 6.1).
     pub const fn status(self) -> Status {
         match self {
-            Self::NoUser | Self::Unknown | Self::NoPilot | Self::NoMailbox => Status::NOT_FOUND,
-            Self::NotAllowed | Self::Blocked | Self::NoRoute | Self::WrongForm => Status::FORBIDDEN,
+            // Cause 3, no route to destination, is 404 as well (RFC 3398 section 7.2.4.1).
+            Self::NoUser | Self::Unknown | Self::NoRoute | Self::NoPilot | Self::NoMailbox => Status::NOT_FOUND,
+            Self::NotAllowed | Self::Blocked | Self::WrongForm => Status::FORBIDDEN,
             Self::Closed => Status::TEMPORARILY_UNAVAILABLE,
             Self::Unprotected => Status::NOT_ACCEPTABLE_HERE,
         }
