@@ -72,7 +72,7 @@ impl From<SocketAddr> for Spot {
 }
 
 /// The addresses that a side has claimed.
-pub type Spots = SmallVec<[Spot; 2]>;
+pub type Spots = SmallVec<[Spot; 1]>;
 
 /// One port for all flows of a worker. It stays bound for the life of the pool: a worker that dies finds it again.
 pub struct SharedPort {
