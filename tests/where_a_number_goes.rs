@@ -210,9 +210,9 @@ fn who_may_not_call_a_number_hears_so_and_the_record_says_why() {
     let switch = Switch::start(office().entry("[[emergency]]\nnumber = \"112\"\nusage = \"national\"\n"));
     let mut alice = Party::new(&switch, "alice");
     for (dialled, code, why) in [
-        ("9003312345678", 403, "no route leads to +3312345678"),
-        ("0391234567", 403, "outside numbers begin with 9"),
-        ("112", 403, "no route of usage national leads to 112"),
+        ("9003312345678", 404, "no route leads to +3312345678"),
+        ("0391234567", 404, "outside numbers begin with 9"),
+        ("112", 404, "no route of usage national leads to 112"),
         ("nobody", 404, "no user, number or service has this address"),
     ] {
         alice.call(dialled, "");
