@@ -15,8 +15,6 @@ mod phones_talk_in_srtp;
 mod phones_talk_through_the_switch;
 #[path = "phones_without_a_common_codec_talk.rs"]
 mod phones_without_a_common_codec_talk;
-#[path = "spraying_changes_no_call.rs"]
-mod spraying_changes_no_call;
 #[path = "the_quality_of_a_call_is_told.rs"]
 mod the_quality_of_a_call_is_told;
 #[path = "webrtc_ends_of_other_makes.rs"]

@@ -6,8 +6,10 @@ use std::path::Path;
 /// The lab's users: name, extension; the password of each is `<name>-secret`.
 pub const USERS: [(&str, &str); 4] = [("alice", "1001"), ("bob", "1002"), ("carol", "1003"), ("dave", "1004")];
 
-/// Sentences are said of both port modes: `all_media_goes_by_one_port.rs` includes the files of the others.
-pub const IS_SINGLE: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"all_media_goes_by_one_port");
+/// Sentences are said of both port modes: `all_media_goes_by_one_port.rs` and `spraying_one_port_changes_no_call.rs` include
+/// the files of the others.
+pub const IS_SINGLE: bool =
+    matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"all_media_goes_by_one_port" | b"spraying_one_port_changes_no_call");
 
 /// The domain of the lab.
 pub const DOMAIN: &str = "example.com";
