@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use crate::call::CallView;
 use crate::outgoing::{self, Found};
-use crate::shard::core::{dialog_key, new_branch, random_token};
+use crate::shard::core::{new_branch, random_token};
+use crate::shard::dialog_key;
 use crate::shard::{Core, Identity, Owner, SignallingMsg, TimerKind};
 use crate::shared::unix_ms;
 use crate::supervision::{Cx, Live};

@@ -9,8 +9,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::error::{Finding, quoted};
-use super::model::{Algorithm, Conference, Config, GatewayTransport, PortMode, VerifyClient};
+use super::model::{Conference, Config};
 use super::units::duration_words;
+use super::values::{Algorithm, GatewayTransport, PortMode, VerifyClient};
 
 /// Where each setting that was given stands, by its full name.
 pub(super) type Places = BTreeMap<String, Range<usize>>;

@@ -19,9 +19,9 @@ pub use words::{
 };
 
 use super::error::quoted;
-use super::model::{Algorithm, Secret};
 use super::read::At;
 use super::units;
+use super::values::{Algorithm, Secret};
 
 /// One way to write a setting.
 pub trait Kind {

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::model::{Config, Origin};
+use super::model::Config;
+use super::values::Origin;
 use super::{ConfigError, parse};
 
 /// The lab as TOML.

@@ -16,6 +16,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 pub mod units;
+mod values;
 mod write;
 
 use std::fs::File;
@@ -29,6 +30,7 @@ pub use lab::{lab, lab_on_free_ports};
 pub use model::*;
 pub use plan::*;
 pub use schema::SectionSchema;
+pub use values::*;
 pub use write::{InitError, InitOptions, init};
 
 use error::{Finding, Source};

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use rand::Rng as _;
 use rand::distr::Alphanumeric;
 
-use super::model::Origin;
 use super::schema::{Key, Otherwise, SectionSchema};
+use super::values::Origin;
 use super::{ConfigError, SCHEMAS, parse};
 
 /// Letters and digits of a generated secret: 24 of 62 kinds are 142 bits.

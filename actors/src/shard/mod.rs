@@ -4,6 +4,7 @@
 //! `dispatch` (call, registrar, messages, subscriptions) → an actor's mailbox. Answers go back through
 //! [`core::Core`], which every actor of the shard holds.
 
+mod calls;
 pub mod core;
 mod dispatch;
 mod errands;
@@ -14,6 +15,7 @@ pub mod request;
 mod salvage;
 mod signalling;
 
+pub use calls::dialog_key;
 pub use core::{Core, Owner, TimerKind};
 pub use gate::{ALLOW, Identity, SUPPORTED, not_understood};
 pub use names::Names;

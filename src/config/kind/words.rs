@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Fault, OneOf, Words};
 use crate::config::error::quoted;
-use crate::config::model::{Algorithm, Codec, GatewayAddress, GatewayHost, Numbers, Secret};
+use crate::config::values::{Algorithm, Codec, GatewayAddress, GatewayHost, Numbers, Secret};
 
 /// A digest algorithm.
 pub const ALGORITHM: OneOf<Algorithm> = OneOf(&Algorithm::NAMES);
