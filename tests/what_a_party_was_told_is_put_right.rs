@@ -91,6 +91,8 @@ fn a_caller_that_heard_one_phone_is_offered_the_codec_of_the_one_that_picks_up()
 
     // The caller has agreed to PCMU and nothing else so far.
     say_pcma(&mouth, to_switch, 1);
+    // It may lie in the socket for a moment: the answer comes when it was judged.
+    assert!(until(PATIENCE, || (dropped(&call.switch) > 0).then_some(())).is_some(), "it is dropped");
     call.alice.reply(&again, "200 OK", "", &sdp(3, port(&ear), &[8], "sendrecv"));
     call.alice.wire.receive("ACK");
 
@@ -102,6 +104,14 @@ fn a_caller_that_heard_one_phone_is_offered_the_codec_of_the_one_that_picks_up()
     });
     assert_eq!(heard, Some((8, 2)), "PCMA, and nothing from before it was agreed");
     talks(&mut call.alice, &mut call.end, &mut call.mobile);
+}
+
+/// RTP packets that the switch has dropped, for whatever reason.
+fn dropped(switch: &Switch) -> u64 {
+    let (_, metrics) = switch.get_as_stranger("/metrics");
+    let metrics = metrics.as_str().expect("a text");
+    let lines = metrics.lines().filter(|line| line.starts_with("strowger_media_dropped_total{"));
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
 }
 
 /// A packet of PCMA with this word in it.
