@@ -7,13 +7,10 @@ use support::baresip::Baresip;
 use support::config::{Config, USERS};
 use support::phone::Phone;
 use support::switch::Switch;
+use support::talk::{ALICE_HZ, BOB_HZ, CAROL_HZ, is_held_and_resumed, talk};
 use support::{PATIENCE, until};
 
 use serde_json::json;
-
-const ALICE_HZ: u16 = 440;
-const BOB_HZ: u16 = 900;
-const CAROL_HZ: u16 = 1_300;
 
 /// Every suite that PJSIP has as it is packed for Python; baresip has AES-GCM.
 const SUITES: [&str; 4] =
@@ -32,27 +29,13 @@ fn lab(policies: &[(&str, &str)]) -> Config {
     config
 }
 
-/// Two phones in a standing call, each with its tone.
-fn talk(alice: &mut Phone, bob: &mut Phone) -> (u64, u64) {
-    let from = alice.call("1002");
-    let at = bob.pick_up();
-    alice.expect_state(from, "confirmed");
-    alice.expect_media(from, "active");
-    bob.expect_media(at, "active");
-    alice.play_tone(from, ALICE_HZ);
-    bob.play_tone(at, BOB_HZ);
-    bob.hears_tone(at, f64::from(ALICE_HZ));
-    alice.hears_tone(from, f64::from(BOB_HZ));
-    (from, at)
-}
-
 #[test]
 fn a_phone_with_srtp_and_a_phone_without_hear_each_other_whoever_calls() {
     let switch = Switch::start(lab(&[]));
     let mut alice = Phone::with_srtp(&switch, "alice", "tls", "required", &[]);
     let mut bob = Phone::registered(&switch, "bob", "udp");
 
-    let (from, at) = talk(&mut alice, &mut bob);
+    let (from, at, _) = talk(&mut alice, &mut bob);
     assert!(alice.suite(from).is_some() && bob.suite(at).is_none());
     alice.hang_up(from);
     bob.expect_state(at, "disconnected");
@@ -76,7 +59,7 @@ fn two_phones_with_other_suites_hear_each_other_by_their_own_keys() {
         let mut alice = Phone::with_srtp(&switch, "alice", "tls", "required", &[one]);
         let mut bob = Phone::with_srtp(&switch, "bob", "tls", "required", &[other]);
 
-        let (from, at) = talk(&mut alice, &mut bob);
+        let (from, at, _) = talk(&mut alice, &mut bob);
 
         assert_eq!((alice.suite(from).as_deref(), bob.suite(at).as_deref()), (Some(*one), Some(*other)));
         bob.hang_up(at);
@@ -95,7 +78,7 @@ fn phones_that_would_have_srtp_get_it_over_tls_and_plain_rtp_over_udp() {
     let mut bob = Phone::with_srtp(&switch, "bob", "tls", "optional", &[]);
     let mut carol = Phone::with_srtp(&switch, "carol", "udp", "optional", &[]);
 
-    let (from, at) = talk(&mut alice, &mut bob);
+    let (from, at, _) = talk(&mut alice, &mut bob);
     assert_eq!(alice.suite(from), bob.suite(at));
     assert!(alice.suite(from).is_some());
     bob.hang_up(at);
@@ -138,17 +121,8 @@ fn a_call_in_srtp_is_held_with_music_and_resumed() {
     let switch = Switch::start(lab(&[("alice", "require"), ("bob", "require")]));
     let mut alice = Phone::with_srtp(&switch, "alice", "tls", "required", &[]);
     let mut bob = Phone::with_srtp(&switch, "bob", "tls", "required", &[]);
-    let (from, at) = talk(&mut alice, &mut bob);
-    for _ in 0..2 {
-        alice.hold(from);
-        alice.expect_media(from, "local_hold");
-        bob.hears(at, "music", |heard| !heard.is_tone(f64::from(ALICE_HZ)) && heard.dbm0 > -40.0);
-
-        alice.unhold(from);
-        alice.expect_media(from, "active");
-        bob.hears_tone(at, f64::from(ALICE_HZ));
-        alice.hears_tone(from, f64::from(BOB_HZ));
-    }
+    let (from, at, _) = talk(&mut alice, &mut bob);
+    is_held_and_resumed(&mut alice, from, &mut bob, at);
     assert!(alice.suite(from).is_some() && bob.suite(at).is_some());
 }
 
@@ -158,7 +132,7 @@ fn a_blind_transfer_goes_from_srtp_to_rtp_and_the_two_hear_each_other() {
     let mut alice = Phone::registered(&switch, "alice", "udp");
     let mut bob = Phone::with_srtp(&switch, "bob", "tls", "required", &[]);
     let mut carol = Phone::with_srtp(&switch, "carol", "tls", "optional", &[]);
-    let (from, at) = talk(&mut alice, &mut bob);
+    let (from, at, _) = talk(&mut alice, &mut bob);
 
     alice.blind_transfer(from, "1003");
     let at_carol = carol.pick_up();
@@ -176,7 +150,7 @@ fn an_attended_transfer_takes_keys_and_counts_along() {
     let mut alice = Phone::with_srtp(&switch, "alice", "tls", "required", &["AES_CM_128_HMAC_SHA1_80"]);
     let mut bob = Phone::with_srtp(&switch, "bob", "tls", "required", &["AES_256_CM_HMAC_SHA1_80"]);
     let mut carol = Phone::with_srtp(&switch, "carol", "tls", "required", &["AES_CM_128_HMAC_SHA1_32"]);
-    let (from, at) = talk(&mut alice, &mut bob);
+    let (from, at, _) = talk(&mut alice, &mut bob);
     alice.hold(from);
     alice.expect_media(from, "local_hold");
     let asked = alice.call("1003");
@@ -234,7 +208,7 @@ fn keys_in_plain_sip_are_the_operators_to_permit() {
     let mut alice = Phone::with_srtp(&switch, "alice", "udp", "required", &[]);
     let mut bob = Phone::with_srtp(&switch, "bob", "tcp", "required", &[]);
 
-    let (from, at) = talk(&mut alice, &mut bob);
+    let (from, at, _) = talk(&mut alice, &mut bob);
 
     assert!(alice.suite(from).is_some() && bob.suite(at).is_some());
 }
@@ -245,7 +219,7 @@ fn a_call_in_srtp_is_heard_on_when_its_media_workers_die() {
     let switch = Switch::start(config);
     let mut alice = Phone::with_srtp(&switch, "alice", "tls", "required", &[]);
     let mut bob = Phone::registered(&switch, "bob", "udp");
-    let (from, at) = talk(&mut alice, &mut bob);
+    let (from, at, _) = talk(&mut alice, &mut bob);
 
     for death in 1..=3 {
         let fault = json!({ "path": "/switch/media/worker-0", "how": "panic" });

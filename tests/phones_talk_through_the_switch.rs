@@ -5,11 +5,7 @@ mod support;
 use support::config::Config;
 use support::phone::Phone;
 use support::switch::Switch;
-
-/// What the one plays, and the other must hear.
-const ALICE_HZ: u16 = 440;
-const BOB_HZ: u16 = 900;
-const CAROL_HZ: u16 = 1_300;
+use support::talk::{ALICE_HZ, BOB_HZ, CAROL_HZ};
 
 /// A standing call: the two phones, and the number that each has for it.
 struct Talk {
@@ -22,13 +18,7 @@ struct Talk {
 fn talk(switch: &Switch, alice_over: &str, bob_over: &str) -> Talk {
     let mut alice = Phone::registered(switch, "alice", alice_over);
     let mut bob = Phone::registered(switch, "bob", bob_over);
-    let from = alice.call("1002");
-    let at = bob.pick_up();
-    alice.expect_state(from, "confirmed");
-    alice.expect_media(from, "active");
-    bob.expect_media(at, "active");
-    alice.play_tone(from, ALICE_HZ);
-    bob.play_tone(at, BOB_HZ);
+    let (from, at, _) = support::talk::talk(&mut alice, &mut bob);
     Talk { alice, from, bob, at }
 }
 

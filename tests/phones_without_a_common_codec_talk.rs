@@ -5,15 +5,12 @@ mod support;
 
 use support::baresip::Baresip;
 use support::config::Config;
-use support::phone::{Heard, Phone};
+use support::phone::Phone;
 use support::switch::Switch;
+use support::talk::{ALICE_HZ, BOB_HZ, CAROL_HZ, is_held_and_resumed, talk};
 use support::{PATIENCE, until};
 
 use serde_json::json;
-
-const ALICE_HZ: u16 = 440;
-const BOB_HZ: u16 = 900;
-const CAROL_HZ: u16 = 1_300;
 
 /// What the tone of a PJSIP phone is heard at without transcoding, in dBm0.
 const TONE_DBM0: f64 = -8.7;
@@ -22,19 +19,6 @@ fn phone(switch: &Switch, user: &str, codec: &str) -> Phone {
     let mut phone = Phone::registered(switch, user, "udp");
     phone.speak(&[codec]);
     phone
-}
-
-/// Two phones in a standing call, each with its tone; how each hears the other.
-fn talk(alice: &mut Phone, bob: &mut Phone) -> (u64, u64, [Heard; 2]) {
-    let from = alice.call("1002");
-    let at = bob.pick_up();
-    alice.expect_state(from, "confirmed");
-    alice.expect_media(from, "active");
-    bob.expect_media(at, "active");
-    alice.play_tone(from, ALICE_HZ);
-    bob.play_tone(at, BOB_HZ);
-    let heard = [alice.hears_tone(from, f64::from(BOB_HZ)), bob.hears_tone(at, f64::from(ALICE_HZ))];
-    (from, at, heard)
 }
 
 #[test]
@@ -99,16 +83,7 @@ fn a_call_between_two_codecs_is_held_with_music_and_resumed() {
     let switch = Switch::start(Config::lab());
     let (mut alice, mut bob) = (phone(&switch, "alice", "G722"), phone(&switch, "bob", "PCMU"));
     let (from, at, _) = talk(&mut alice, &mut bob);
-    for _ in 0..2 {
-        alice.hold(from);
-        alice.expect_media(from, "local_hold");
-        bob.hears(at, "music", |heard| !heard.is_tone(f64::from(ALICE_HZ)) && heard.dbm0 > -40.0);
-
-        alice.unhold(from);
-        alice.expect_media(from, "active");
-        bob.hears_tone(at, f64::from(ALICE_HZ));
-        alice.hears_tone(from, f64::from(BOB_HZ));
-    }
+    is_held_and_resumed(&mut alice, from, &mut bob, at);
 }
 
 #[test]

@@ -19,6 +19,7 @@ pub mod phone;
 pub mod ports;
 pub mod sipp;
 pub mod switch;
+pub mod talk;
 pub mod tone;
 pub mod voices;
 pub mod wire;
