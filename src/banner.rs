@@ -114,7 +114,7 @@ impl Banner<'_> {
         lines.line("baresip", &format!("<sip:alice@example.com>;auth_pass=alice-secret;outbound=\"sip:{udp}\""));
         lines.line("", "as a line of ~/.baresip/accounts; then /dial 5500, and hear yourself");
         lines.line("SIPp", &format!("sipp {udp} -sf scenarios/sipp/options.xml -m 1"));
-        lines.line("look", "strowger tree · strowger registrations · strowger calls");
+        lines.line("look", "strowger top · strowger tree · strowger registrations · strowger calls --ended 5");
         lines.line("break it", "strowger kill switch/shard-0/registrar && strowger tree");
     }
 }
