@@ -150,7 +150,8 @@ END
 
 # The load generator as a neighbour that is trusted by its address, on PORT.
 load_gateway() {
-    printf '[[gateway]]\nname = "load"\naddress = "127.0.0.1:%s"\n' "$1"
+    # Not probed: SIPp answers no OPTIONS. More channels than any load has calls at a time.
+    printf '[[gateway]]\nname = "load"\naddress = "127.0.0.1:%s"\nprobe = "0s"\nchannels_max = 100000\n' "$1"
 }
 
 # COUNT users with one password, named as make_users names them.
