@@ -3,14 +3,16 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use actix_web::Either;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Data, Json, Path, Query};
+use actors::call::CallView;
 use actors::location::Contact;
 use actors::shard::SignallingMsg;
 use actors::shared::{Shared, unix_ms};
 use actors::supervision::{Asked, Reply, TreeError};
 use futures_util::future::join_all;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::CallSelect;
 
@@ -97,9 +99,9 @@ pub struct Which {
 }
 
 /// The calls that are up, or the last that have ended, the newest first.
-pub async fn calls(web: Data<Web>, which: Query<Which>) -> Answer {
+pub async fn calls(web: Data<Web>, which: Query<Which>) -> Result<Either<Json<Calls>, Json<Value>>, Refusal> {
     if let Some(count) = which.ended {
-        return ended_calls(web, count.min(ENDED_CALLS_SEARCHED)).await;
+        return ended_calls(web, count.min(ENDED_CALLS_SEARCHED)).await.map(Either::Right);
     }
     let mut calls = Vec::new();
     let (mut silent, mut cause) = (Vec::new(), None);
@@ -120,7 +122,13 @@ pub async fn calls(web: Data<Web>, which: Query<Which>) -> Answer {
         ));
     }
     calls.sort_by(|a, b| (&a.started, &a.id).cmp(&(&b.started, &b.id)));
-    Ok(Json(json!({ "calls": calls })))
+    Ok(Either::Left(Json(Calls { calls })))
+}
+
+/// Written out as it is: there may be tens of thousands.
+#[derive(Serialize)]
+pub struct Calls {
+    calls: Vec<CallView>,
 }
 
 async fn ended_calls(web: Data<Web>, count: usize) -> Answer {

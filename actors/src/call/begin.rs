@@ -31,6 +31,8 @@ impl Work<'_> {
         let from = self.caller_name(&invite, &identity);
         self.file.facts.borrow_mut().from.clone_from(&from);
         let who = (from, &identity);
+        // A leg is large, and a usual call has two.
+        self.state.legs.reserve_exact(2);
         self.state.legs.push(Leg::incoming(self.core, LegId::CALLER, Side::A, server, invite.clone(), hop, who));
         self.tie(LegId::CALLER);
 

@@ -92,8 +92,11 @@ impl AgreedPayload {
 /// The streams of a leg, given the two descriptions in force; it does not matter which was the offer. Sections that
 /// either side refused, whose kinds differ, that are no RTP, that demand keys and have none in common, or that share no codec are left out.
 pub fn agreed(local: &Session, remote: &Session) -> Vec<AgreedMedia> {
+    // Kept as long as the call: no more room than there are sections.
+    let mut streams = Vec::with_capacity(local.media.len().min(remote.media.len()));
     let pairs = local.media.iter().zip(&remote.media).enumerate();
-    pairs.filter_map(|(line, (ours, theirs))| agreed_section(line, local, ours, remote, theirs)).collect()
+    streams.extend(pairs.filter_map(|(line, (ours, theirs))| agreed_section(line, local, ours, remote, theirs)));
+    streams
 }
 
 /// Whether a peer that has said `remote` agrees to the same with our description `one` as with `two`: the same formats in
@@ -138,8 +141,9 @@ fn agreed_section(line: usize, local: &Session, ours: &Media, remote: &Session, 
     if !paired.iter().any(|(_, map, _)| map.is_codec()) {
         return None;
     }
-    let mut payloads = Vec::with_capacity(paired.len());
-    let mut telephone_event = Vec::new();
+    let events = paired.iter().filter(|(_, map, _)| map.is_telephone_event()).count();
+    let mut payloads = Vec::with_capacity(paired.len() - events);
+    let mut telephone_event = Vec::with_capacity(events);
     for (format, map, mine) in paired {
         let payload = AgreedPayload {
             remote_pt: map.payload,

@@ -153,6 +153,8 @@ impl Builder {
                 if self.media.len() == MEDIA_MAX {
                     return Err(ParseError::TooLarge { what: "media sections", limit: MEDIA_MAX });
                 }
+                // A description is kept as long as its call, and most have one section.
+                self.media.reserve_exact(1);
                 self.media.push(media(line, value)?);
             }
             ('a', section) => {
