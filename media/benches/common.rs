@@ -37,7 +37,12 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 pub fn cpu(name: Option<&str>) -> Duration {
     let used = |path: String| -> Option<u64> { std::fs::read_to_string(path).ok()?.split(' ').next()?.parse().ok() };
     let Some(name) = name else {
-        return Duration::from_nanos(used("/proc/thread-self/schedstat".into()).unwrap_or(0));
+        // The scheduler's figure stands still while a thread runs; its clock does not.
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the pointer is to a timespec that lives as long as the call.
+        let failed = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+        assert_eq!(failed, 0, "Linux has this clock");
+        return Duration::new(time.tv_sec as u64, time.tv_nsec as u32);
     };
     let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
     let of = |path: std::path::PathBuf| {

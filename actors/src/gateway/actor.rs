@@ -29,6 +29,8 @@ const FIRST_WITHIN: Duration = Duration::from_secs(1);
 const LOOK_UP_EVERY: Duration = Duration::from_secs(60);
 /// How long the carrier may take to let go of our registration when the switch stops.
 const LEAVE_WITHIN: Duration = Duration::from_secs(2);
+/// How long a probe may be put off to go with others.
+const TOGETHER: Duration = Duration::from_millis(200);
 
 /// What a keeper can be told.
 pub enum KeeperMsg {
@@ -102,7 +104,7 @@ impl Keeper {
             notes.probe = None;
             notes.timer = None;
             let spread = self.standing.gateway.probing.every.unwrap_or(FIRST_WITHIN).min(FIRST_WITHIN);
-            notes.probe_at.get_or_insert(now + spread.mul_f64(random()));
+            notes.probe_at.get_or_insert(together(now + spread.mul_f64(random()), spread));
             if let Some(account) = self.standing.gateway.account.as_ref().filter(|account| account.registers)
                 && notes.registration.is_none()
             {
@@ -249,7 +251,8 @@ impl Keeper {
         let now = self.core.now();
         let mut notes = self.standing.notes.lock();
         self.standing.set_up(notes.health.is_up());
-        notes.probe_at = notes.health.rest(now, &self.standing.gateway.probing, random()).map(|rest| now + rest);
+        let rest = notes.health.rest(now, &self.standing.gateway.probing, random());
+        notes.probe_at = rest.map(|rest| together(now + rest, rest));
     }
 
     // ---- REGISTER
@@ -451,6 +454,13 @@ impl Live for Keeper {
     }
 }
 
+/// What is due after such a rest, put off a little so that it is due together with others': a wake of the thread costs more
+/// than a probe, and what is due together is done at one wake.
+fn together(at: Duration, rest: Duration) -> Duration {
+    let step = TOGETHER.min(rest / 20).max(Duration::from_millis(1));
+    at + step - Duration::from_nanos(u64::try_from(at.as_nanos() % step.as_nanos()).unwrap_or(0))
+}
+
 /// Who we are to the carrier.
 pub fn answerer(account: &Account) -> Answerer {
     let credentials = Credentials {
@@ -460,4 +470,23 @@ pub fn answerer(account: &Account) -> Answerer {
         secret: account.secret.clone(),
     };
     Answerer::new(credentials, &outside::random())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probes_of_many_gateways_are_due_at_few_instants_and_none_is_early_or_much_late() {
+        let rest = Duration::from_secs(10);
+        let due: Vec<(Duration, Duration)> =
+            (0..1_000).map(|n| Duration::from_millis(10 * n)).map(|at| (at, together(at, rest))).collect();
+        assert!(due.iter().all(|(at, put)| put > at && *put - *at <= TOGETHER));
+        let mut instants: Vec<Duration> = due.iter().map(|(_, put)| *put).collect();
+        instants.dedup();
+        assert_eq!(instants.len(), 50);
+        // A short rest is hardly longer for it.
+        let at = Duration::from_millis(1_003);
+        assert_eq!(together(at, Duration::from_millis(100)), Duration::from_millis(1_005));
+    }
 }
