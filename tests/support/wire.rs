@@ -1,6 +1,7 @@
 //! Raw sockets: SIP text as a test writes it, over UDP, TCP, TLS and WebSocket, and RTP packets with a tone in them. For
 //! malformed input, and for peers that behave as no phone does.
 
+use std::collections::HashSet;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub struct Wire {
     line: Line,
     local: SocketAddr,
     received: Vec<u8>,
+    /// The requests that [`Wire::receive`] has returned, and those that it left out.
+    taken: HashSet<String>,
 }
 
 enum Line {
@@ -42,13 +45,13 @@ impl Wire {
     pub fn udp(peer: SocketAddr) -> Self {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
         let local = socket.local_addr().expect("bound");
-        Self { line: Line::Udp(socket, peer), local, received: Vec::new() }
+        Self { line: Line::Udp(socket, peer), local, received: Vec::new(), taken: HashSet::new() }
     }
 
     /// As [`Wire::udp`], from a socket of the test's own.
     pub fn udp_from(socket: UdpSocket, peer: SocketAddr) -> Self {
         let local = socket.local_addr().expect("bound");
-        Self { line: Line::Udp(socket, peer), local, received: Vec::new() }
+        Self { line: Line::Udp(socket, peer), local, received: Vec::new(), taken: HashSet::new() }
     }
 
     /// The same UDP socket, talking with another address.
@@ -63,13 +66,13 @@ impl Wire {
     pub fn tcp(peer: SocketAddr) -> Self {
         let stream = connect(peer);
         let local = stream.local_addr().expect("connected");
-        Self { line: Line::Tcp(stream), local, received: Vec::new() }
+        Self { line: Line::Tcp(stream), local, received: Vec::new(), taken: HashSet::new() }
     }
 
     /// A TCP connection that was taken.
     pub fn tcp_taken(stream: TcpStream) -> Self {
         let local = stream.local_addr().expect("connected");
-        Self { line: Line::Tcp(stream), local, received: Vec::new() }
+        Self { line: Line::Tcp(stream), local, received: Vec::new(), taken: HashSet::new() }
     }
 
     /// A TLS connection that takes whatever certificate comes.
@@ -85,7 +88,12 @@ impl Wire {
             .with_no_client_auth();
         let name = ServerName::from(peer.ip());
         let connection = ClientConnection::new(Arc::new(config), name).expect("a TLS client");
-        Self { line: Line::Tls(Box::new(StreamOwned::new(connection, stream))), local, received: Vec::new() }
+        Self {
+            line: Line::Tls(Box::new(StreamOwned::new(connection, stream))),
+            local,
+            received: Vec::new(),
+            taken: HashSet::new(),
+        }
     }
 
     /// A WebSocket connection with the subprotocol `sip` (RFC 7118 section 4) to a path of the HTTP address.
@@ -97,7 +105,7 @@ impl Wire {
         let (socket, answer) = tungstenite::client(request, stream).expect("the switch takes the WebSocket");
         let chosen = answer.headers().get("Sec-WebSocket-Protocol").and_then(|value| value.to_str().ok());
         assert_eq!(chosen, Some("sip"), "RFC 7118 section 4: the server answers with the subprotocol sip");
-        Self { line: Line::WebSocket(Box::new(socket)), local, received: Vec::new() }
+        Self { line: Line::WebSocket(Box::new(socket)), local, received: Vec::new(), taken: HashSet::new() }
     }
 
     /// The address that this end sends from.
@@ -152,17 +160,30 @@ impl Wire {
         }
     }
 
-    /// The next message that starts with this text, others left out; panics when none came in time.
+    /// The next message that starts with this text, others left out; panics when none came in time. A datagram that came
+    /// before is left out too: on a machine that is busy for T1 the switch repeats what it asks (RFC 3261 section 17.1),
+    /// and the answer to that has been given. [`Wire::receive_within`] sees repetitions.
     pub fn receive(&mut self, start: &str) -> String {
         let mut seen = Vec::new();
         let deadline = Instant::now() + PATIENCE;
         while let Some(message) = self.next_before(deadline) {
+            if self.is_repeated(&message) {
+                continue;
+            }
             if message.starts_with(start) {
                 return message;
             }
             seen.push(message);
         }
         panic!("no message came that starts with {start:?}; these came:\n{}", seen.join("\n----\n"))
+    }
+
+    /// Whether a request came by UDP before, byte for byte. An ACK tells that a 200 came, each time that it does.
+    fn is_repeated(&mut self, message: &str) -> bool {
+        let can_be = matches!(self.line, Line::Udp(..))
+            && !["SIP/2.0", "ACK"].iter().any(|start| message.starts_with(start))
+            && message.contains("\r\n\r\n");
+        can_be && !self.taken.insert(message.to_owned())
     }
 
     /// The next message, or nothing when none comes within this time.
