@@ -209,6 +209,10 @@ fn gateway(gateway: &from::Gateway) -> Gateway {
         channels_max: gateway.channels_max,
         calls_per_second: gateway.calls_per_second,
         srtp: gateway.srtp.map(srtp),
+        trusted: gateway.trusted,
+        names: gateway.names,
+        anonymous: gateway.anonymous,
+        call_history: gateway.call_history,
         session_timer: gateway.session_timer,
         probing: Probing {
             every: Some(gateway.probe).filter(|every| !every.is_zero()),

@@ -291,7 +291,12 @@ impl Subscriptions {
                     "ending" => dialog_event::State::Terminated,
                     _ => dialog_event::State::Confirmed,
                 };
-                (uri(if begun { &c.to } else { &c.from }), begun, state, c.id.as_str())
+                let remote = match begun {
+                    true => &c.to,
+                    false if c.from_hidden => "anonymous@anonymous.invalid",
+                    false => &c.from,
+                };
+                (uri(remote), begun, state, c.id.as_str())
             })
             .collect();
         let list: Vec<dialog_event::Call<'_>> = remotes

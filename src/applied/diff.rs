@@ -18,8 +18,22 @@ const PLAN: &str = "routing";
 /// Of the entries of this section the actors that look after them hold the rest.
 const KEPT: &str = "gateway";
 /// What of them a running switch reads anew each time.
-const KEPT_LIVE: [&str; 8] =
-    ["dial_plan", "usages", "called_out", "caller_out", "silence", "failover", "session_timer", "srtp"];
+const KEPT_LIVE: &[&str] = &[
+    "dial_plan",
+    "usages",
+    "called_out",
+    "caller_out",
+    "silence",
+    "failover",
+    "session_timer",
+    "srtp",
+    "trusted",
+    "names",
+    "anonymous",
+    "call_history",
+    "called_in",
+    "caller_in",
+];
 
 /// A difference.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

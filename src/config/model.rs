@@ -17,6 +17,7 @@ use super::values::{
     Algorithm, Codec, Dtmf, GatewayAddress, GatewayTransport, LogFormat, Numbers, Origin, PortMode, Secret,
     ServiceKind, Srtp, VerifyClient,
 };
+use actors::gateway::Names;
 use actors::routing::rewrite::Rewrite;
 use media::prompt::Language;
 
@@ -375,6 +376,22 @@ section! {
         dial_plan: Option<String> = Optional(NAME), optional "\"office\"";
         /// The usages by which its calls may leave through another gateway; none lets none out.
         usages: Vec<String> = List { of: NAME, lengths: 0..=200 }, default "[]";
+        /// Whether it is of our domain of trust (RFC 3325): P-Asserted-Identity and verification results (`verstat`) are believed from
+        /// it, and the caller's number is asserted to it also where the caller is anonymous.
+        trusted: bool = Flag, default "false";
+        /// Which way names of callers pass: of its callers to our phones ("in"), of our users to it ("out").
+        names: Names = OneOf(&[
+            ("none", Names::None), ("in", Names::In), ("out", Names::Out), ("both", Names::Both),
+        ]), default "\"in\"";
+        /// Whether all callers are anonymous to it, not only those who ask for it.
+        anonymous: bool = Flag, default "false";
+        /// Whether it is told who has sent a call on (Diversion, History-Info, Referred-By), and gets the caller's own number of such
+        /// a call; else it gets the number of whoever has sent it on.
+        call_history: bool = Flag, default "false";
+        /// What becomes of the called number of its calls, before they are routed: the first rule that matches.
+        called_in: Vec<Rewrite> = List { of: RewriteRule, lengths: 0..=1_000 }, default "[]";
+        /// What becomes of the caller's number of its calls: the first rule that matches.
+        caller_in: Vec<Rewrite> = List { of: RewriteRule, lengths: 0..=1_000 }, default "[]";
         /// What becomes of the called number of calls to it: the first rule that matches.
         called_out: Vec<Rewrite> = List { of: RewriteRule, lengths: 0..=1_000 }, default "[]";
         /// What becomes of the caller's number of calls to it: the first rule that matches.

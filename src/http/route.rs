@@ -47,7 +47,7 @@ pub async fn route(web: Data<Web>, query: Query<RouteQuery>) -> Result<Json<Valu
     };
     let directory = web.shared.directory();
     let diverted: Vec<String> = query.diverted.iter().cloned().collect();
-    let (user, gateway);
+    let (user, gateway, caller);
     let by = match (&query.from, &query.gateway) {
         (Some(name), None) => {
             user = directory
@@ -61,8 +61,9 @@ pub async fn route(web: Data<Web>, query: Query<RouteQuery>) -> Result<Json<Valu
                 .gateway(name)
                 .cloned()
                 .ok_or_else(|| absent(format!("there is no gateway {name}"), "name one of the configuration"))?;
-            let caller = query.caller.as_deref().unwrap_or("anonymous");
-            By::Gateway(&gateway, Inbound { caller, diverted: &diverted, tls: query.tls, srtp: query.srtp })
+            let said = query.caller.as_deref().unwrap_or("anonymous");
+            caller = gateway.trunk.caller_as_seen(said);
+            By::Gateway(&gateway, Inbound { caller: &caller, diverted: &diverted, tls: query.tls, srtp: query.srtp })
         }
         _ => return Err(bad("who calls?".into(), "name a user with `from`, or a gateway with `gateway`")),
     };

@@ -33,6 +33,8 @@ pub fn trunk(gateway: &from::Gateway) -> TrunkRules {
     TrunkRules {
         dial_plan: name(&gateway.dial_plan),
         usages: names(&gateway.usages),
+        called_in: gateway.called_in.clone(),
+        caller_in: gateway.caller_in.clone(),
         called_out: gateway.called_out.clone(),
         caller_out: gateway.caller_out.clone(),
     }

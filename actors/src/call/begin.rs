@@ -28,12 +28,14 @@ impl Work<'_> {
             Some(LegId::CALLER),
             What::Received { message: Said::request(sip::Method::Invite), from: Some(hop.into()) },
         );
-        let from = self.caller_name(&invite, &identity);
-        self.file.facts.borrow_mut().from.clone_from(&from);
-        let who = (from, &identity);
         // A leg is large, and a usual call has two.
         self.state.legs.reserve_exact(2);
-        self.state.legs.push(Leg::incoming(self.core, LegId::CALLER, Side::A, server, invite.clone(), hop, who));
+        self.state.legs.push(Leg::incoming(self.core, LegId::CALLER, Side::A, server, invite.clone(), hop, &identity));
+        if let Some(caller) = self.state.caller() {
+            let mut facts = self.file.facts.borrow_mut();
+            facts.from.clone_from(&caller.party);
+            facts.from_hidden = caller.is_hidden();
+        }
         self.tie(LegId::CALLER);
 
         let offer = match description(&invite) {
@@ -94,14 +96,14 @@ impl Work<'_> {
             return self.refuse(Status::NOT_ACCEPTABLE_HERE, None, 88);
         }
         let divert = diverted(&invite);
-        let caller = invite.from().ok().and_then(|from| sip::value::Uri::parse(from.uri).ok()?.user_text());
         let secure = |section: &sip::sdp::Media| {
             section.protocol.contains("SAVP") || section.attributes.iter().any(|a| a.name() == "crypto")
         };
         let srtp = offer.as_ref().is_some_and(|offer| offer.media.iter().any(secure));
         let by = match &identity {
             Identity::Gateway(gateway) => {
-                let caller = caller.as_deref().unwrap_or_default();
+                let claims = self.state.leg(LegId::CALLER).and_then(|leg| leg.claims.as_deref());
+                let caller = claims.and_then(|claims| claims.number.as_deref()).unwrap_or_default();
                 let tls = is_private(&hop);
                 By::Gateway(gateway, Inbound { caller, diverted: &divert, tls, srtp })
             }
@@ -145,22 +147,6 @@ impl Work<'_> {
                     writer.header(Name::Reason, refusal.reason());
                 });
             }
-        }
-    }
-
-    /// Who the record and the callee see: a user by its address of record, others as they call themselves.
-    pub fn caller_name(&self, invite: &Message, identity: &Identity) -> String {
-        match identity {
-            Identity::User(user) => self.core.shared.directory().aor(user),
-            Identity::Gateway(_) | Identity::Anybody => invite
-                .from()
-                .ok()
-                .and_then(|f| {
-                    sip::value::Uri::parse(f.uri)
-                        .ok()
-                        .map(|u| format!("{}@{}", u.user_text().unwrap_or_else(|| "anonymous".into()), u.host_text()))
-                })
-                .unwrap_or_else(|| "anonymous@anonymous.invalid".into()),
         }
     }
 

@@ -38,6 +38,8 @@ const MAIL_MAX: usize = 256;
 pub struct Facts {
     /// Caller's address of record, or what it says it is.
     pub from: String,
+    /// The caller is not to be named to other parties.
+    pub from_hidden: bool,
     /// Where the call leads.
     pub to: String,
     /// The caller's Call-ID.
@@ -61,6 +63,9 @@ pub struct CallView {
     pub state: &'static str,
     /// Caller.
     pub from: String,
+    /// The caller is not to be named to other parties.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub from_hidden: bool,
     /// Callee.
     pub to: String,
     /// RFC 3339.
@@ -186,6 +191,7 @@ impl CallFile {
             id: key.to_string(),
             state,
             from: facts.from.clone(),
+            from_hidden: facts.from_hidden,
             to: facts.to.clone(),
             started: rfc3339(facts.started_ms),
             answered: facts.answered_ms.map(rfc3339),

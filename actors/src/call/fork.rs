@@ -5,10 +5,10 @@ use sip::auth::ChallengedBy;
 use sip::dialog::session_timer::Policy;
 use sip::sdp::{Carrier, Session, relay_offer};
 use sip::{Message, Method, Name, Status, Writer};
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::cancel::{q850_of, rank};
+use super::identity::Heads;
 use super::leg::{Leg, LegId, LegState, TooLong};
 use super::modify::resumed;
 use super::record::{Said, What};
@@ -109,13 +109,7 @@ impl Work<'_> {
         let (core, key) = (self.core, self.key);
         let settings = core.shared.settings();
         let forwards = self.hops_left();
-        let (from, to) = match self.outward_heads(id) {
-            Some(heads) => heads,
-            None => (
-                self.caller_head(),
-                self.state.leg(id).map_or(String::new(), |leg| sip::text!["<sip:", &leg.party, ">"]),
-            ),
-        };
+        let Heads { from, to, more } = self.heads(id);
         let policy = self.session_policy();
         let (credentials, asks_for_timer) = (self.credentials(id), self.asks_for_timer(id) || session.is_some());
         let Some(leg) = self.state.leg_mut(id) else { return };
@@ -147,6 +141,9 @@ impl Work<'_> {
                 .header(Name::UserAgent, &settings.sip.user_agent);
             if asks_for_timer {
                 writer.header(Name::SessionExpires, &interval).header(Name::MinSe, &min_se);
+            }
+            for (name, value) in &more {
+                writer.named(name, value);
             }
             match &credentials {
                 Some((ChallengedBy::Server, value)) => drop(writer.header(Name::Authorization, value)),
@@ -195,34 +192,6 @@ impl Work<'_> {
             .and_then(|n| u8::try_from(n).ok())
             .unwrap_or(70);
         forwards.saturating_sub(1)
-    }
-
-    /// From without tag, for requests on behalf of the caller.
-    fn caller_head(&self) -> String {
-        // Whom a transfer calls, it calls for the party that stays.
-        let stays = self.state.transfer.as_ref().and_then(|t| self.state.leg(t.stays()));
-        let leg = stays.or_else(|| self.state.leg(LegId::CALLER));
-        let from = stays.map_or_else(|| self.file.facts.borrow().from.clone(), |leg| leg.party.clone());
-        let directory = self.core.shared.directory();
-        // Who says the name of a user from outside is not shown as that user.
-        let (display, address) = match leg.and_then(|leg| leg.user.as_deref()) {
-            Some(user) => {
-                let number = user.extension.as_deref().unwrap_or(&user.name);
-                (user.display.clone(), sip::text![number, "@", directory.domain()])
-            }
-            // A stranger's name is its own: nothing in it may leave the user part.
-            None => match from.rsplit_once('@') {
-                Some((user, host)) => (String::new(), format!("{}@{host}", sip::value::escape_user(user))),
-                None => (String::new(), from),
-            },
-        };
-        let display = display.replace(['"', '\\'], "");
-        let mut out = String::new();
-        if !display.is_empty() {
-            let _ = write!(out, "\"{display}\" ");
-        }
-        let _ = write!(out, "<sip:{address}>");
-        out
     }
 
     /// A leg that rang is over; when no other rings the next group has its turn, and after the last the caller hears of it.

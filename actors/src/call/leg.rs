@@ -13,6 +13,7 @@ use smol_str::{SmolStr, SmolStrBuilder};
 use std::sync::Arc;
 
 use super::begin::description;
+use super::identity::{self, Claims};
 use super::keys::{Keyring, LineKeys, is_private};
 use super::media::{self as audio, Agreement};
 use super::outward::{Heard, Outward};
@@ -146,6 +147,8 @@ pub struct Leg {
     pub session: Option<SessionTimer>,
     /// A 422 has made us ask for a longer interval already.
     pub session_raised: bool,
+    /// What its INVITE says of it besides From.
+    pub claims: Option<Box<Claims>>,
     /// It is to be offered anew what the other party speaks.
     pub retell: bool,
     /// What the last provisional response to this party said, so that it is not said twice.
@@ -206,7 +209,7 @@ impl Leg {
         server: ServerId,
         invite: Message,
         hop: Hop,
-        (party, identity): (String, &Identity),
+        identity: &Identity,
     ) -> Self {
         let user = match identity {
             Identity::User(user) => Some(Arc::clone(user)),
@@ -222,6 +225,8 @@ impl Leg {
         let secure = invite.request_uri().starts_with(b"sips:");
         let call_id = String::from_utf8_lossy(invite.call_id()).into_owned();
         let bound = outgoing::is_bound(core, &invite, &hop, Some(identity));
+        let claims = Claims::of(&invite, identity);
+        let party = identity::party(core, &invite, identity, claims.as_deref());
         Self {
             user,
             secure,
@@ -229,6 +234,7 @@ impl Leg {
             server: Some((server, invite)),
             reliable_sent: Some(reliable_sent),
             abilities,
+            claims,
             ..Self::bare(id, side, (party, call_id), hop, keys)
         }
     }
@@ -271,6 +277,7 @@ impl Leg {
             pressed_by_info: None,
             session: None,
             session_raised: false,
+            claims: None,
             retell: false,
             told: None,
             outward: None,

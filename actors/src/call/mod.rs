@@ -14,6 +14,8 @@
 //! | `again` | an INVITE goes once more: longer session, other transport, other way |
 //! | `groups` | whose turn it is: contacts by q, gateways in order |
 //! | `outward` | out of the switch by one gateway after the other |
+//! | `identity` | who calls, as the called side is told |
+//! | `history` | who has sent the call on, as the next one is told |
 //! | `redirect` | a phone sends the caller elsewhere |
 //! | `cancel` | ringing that ends without an answer: CANCEL, time, refusals |
 //! | `answer` | the callee has answered: media connected, 200 to the caller |
@@ -42,6 +44,8 @@ mod finish;
 mod fork;
 mod gather;
 mod groups;
+mod history;
+mod identity;
 mod inside;
 mod keys;
 mod leg;

@@ -11,7 +11,6 @@
 
 use sip::auth::{Answerer, Attempt, ChallengedBy};
 use sip::sdp::Session;
-use sip::value::escape_user;
 use sip::{Message, Status};
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Relaxed;
@@ -223,29 +222,5 @@ impl Work<'_> {
         if heard < Heard::Progress {
             self.arm(CallTimer::Failover(id), gateway.failover);
         }
-    }
-
-    /// From without tag, and To, of an INVITE to a gateway.
-    pub fn outward_heads(&self, id: LegId) -> Option<(String, String)> {
-        let exit = &self.state.leg(id)?.outward.as_ref()?.exit;
-        let to = sip::text!["<", exit.gateway.uri(&exit.number), ">"];
-        let directory = self.core.shared.directory();
-        let caller = match &exit.caller {
-            Some(caller) => caller.clone(),
-            None => self.calling_number(),
-        };
-        Some((sip::text!["<sip:", escape_user(&caller), "@", directory.domain(), ">"], to))
-    }
-
-    /// The number that the calling party is known by outside: the first public one, else its extension or name.
-    fn calling_number(&self) -> String {
-        let stays = self.state.transfer.as_ref().map_or(LegId::CALLER, super::transfer::Transfer::stays);
-        let leg = self.state.leg(stays);
-        if let Some(user) = leg.and_then(|leg| leg.user.as_ref()) {
-            let number = user.numbers.first().or(user.extension.as_ref());
-            return number.unwrap_or(&user.name).clone();
-        }
-        let party = leg.map_or("anonymous", |leg| leg.party.as_str());
-        party.rsplit_once('@').map_or(party, |(user, _)| user).to_owned()
     }
 }

@@ -7,6 +7,7 @@ use sip::{Message, Name};
 
 use super::Work;
 use super::groups::Turn;
+use super::history::Why;
 use super::leg::LegId;
 use crate::directory::Destination;
 use crate::routing::{self, By};
@@ -25,8 +26,8 @@ impl Work<'_> {
         let directory = self.core.shared.directory();
         let ours = |uri: &Uri<'_>| uri.scheme == Scheme::Tel || self.core.is_ours(uri.host_text());
         // The phone's user sends the caller on, and may send it where that user may call.
-        let by = self.state.leg(id).and_then(|leg| leg.user.clone());
-        let by = by.as_ref().map_or(By::Nobody, |user| By::User(user));
+        let sender = self.state.leg(id).and_then(|leg| leg.user.clone());
+        let by = sender.as_ref().map_or(By::Nobody, |user| By::User(user));
         let named = response
             .values(Name::Contact)
             .filter_map(|value| Uri::parse(NameAddr::parse(value.ok()?).ok()?.uri).ok())
@@ -65,6 +66,10 @@ impl Work<'_> {
         later.append(&mut outside);
         if now.is_empty() {
             return false;
+        }
+        if let Some(sender) = &sender {
+            // Who sends it on twice is named once.
+            self.sent_on(sender, Why::Deflection);
         }
         self.untie(id);
         for turn in now {

@@ -40,9 +40,8 @@ impl Work<'_> {
         }
         let Some(id) = self.state.new_leg() else { return refuse(self, Status::SERVER_INTERNAL_ERROR) };
         self.core.claim(server, self.owner(id));
-        let party = self.caller_name(&invite, &identity);
-        let who = (party.clone(), &identity);
-        let mut newcomer = Leg::incoming(self.core, id, side, server, invite.clone(), hop, who);
+        let mut newcomer = Leg::incoming(self.core, id, side, server, invite.clone(), hop, &identity);
+        let (party, hidden) = (newcomer.party.clone(), newcomer.is_hidden());
         let body = description(&invite).ok().flatten();
         let mut stands = newcomer.exchange.received(Carrier::Invite, body.clone()).is_ok();
         let theirs = other.and_then(|o| self.state.leg(o)).and_then(|l| l.their_description().cloned());
@@ -83,7 +82,7 @@ impl Work<'_> {
         }
         {
             let mut facts = self.file.facts.borrow_mut();
-            if side == Side::A { facts.from = party } else { facts.to = party }
+            if side == Side::A { (facts.from, facts.from_hidden) = (party, hidden) } else { facts.to = party }
         }
         if let Some(other) = other {
             self.hear_each_other(id, other);

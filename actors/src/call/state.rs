@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::CallTimer;
 use super::adding::Adding;
 use super::groups::Turn;
+use super::history::SentOn;
 use super::leg::{Leg, LegId, LegState};
 use super::lines::{Line, Paths};
 use super::transfer::Transfer;
@@ -42,6 +43,8 @@ pub struct State {
     pub turns: VecDeque<Turn>,
     /// Contacts that this ringing has had or will have.
     pub forks: usize,
+    /// Users that have sent the call on.
+    pub sent_on: Vec<SentOn>,
     /// Addresses of record that were rung.
     pub tried: Vec<String>,
     /// Users whose calls this one counts among, until it ends.

@@ -45,6 +45,11 @@ pub struct Transfer {
 }
 
 impl Transfer {
+    /// Who asked.
+    pub const fn by(&self) -> LegId {
+        self.by
+    }
+
     /// Who stays.
     pub const fn stays(&self) -> LegId {
         self.stays

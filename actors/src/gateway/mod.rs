@@ -22,7 +22,7 @@ mod view;
 pub(crate) use actor::answerer;
 pub use actor::{Keeper, KeeperMsg};
 pub use health::Probing;
-pub use plan::{Account, Exit, Gateway, Host};
+pub use plan::{Account, Exit, Gateway, Host, Names};
 pub(crate) use registration::challenge;
 pub use standing::{Channel, Direction, Gateways, NoChannel, Standing, State, Wanted};
 pub use view::GatewayView;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::health::Probing;
-use crate::routing::TrunkRules;
+use crate::routing::{TrunkRules, rewrite};
 
 /// Where a gateway is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,31 @@ impl fmt::Display for Host {
             Self::Ip(ip) => write!(f, "{ip}"),
             Self::Name(name) => f.write_str(name),
         }
+    }
+}
+
+/// Which way names of callers pass by a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// None.
+    None,
+    /// Those of its callers are shown to our phones.
+    In,
+    /// Those of our users are told to it.
+    Out,
+    /// Both.
+    Both,
+}
+
+impl Names {
+    /// Those of its callers pass.
+    pub const fn inward(self) -> bool {
+        matches!(self, Self::In | Self::Both)
+    }
+
+    /// Those of our users pass.
+    pub const fn outward(self) -> bool {
+        matches!(self, Self::Out | Self::Both)
     }
 }
 
@@ -75,6 +100,14 @@ pub struct Gateway {
     pub calls_per_second: Option<u32>,
     /// Whether its media is encrypted; `None` is the default of all.
     pub srtp: Option<Srtp>,
+    /// It is of our domain of trust (RFC 3325): identities are believed from it and asserted to it.
+    pub trusted: bool,
+    /// Which way names of callers pass.
+    pub names: Names,
+    /// All callers are anonymous to it.
+    pub anonymous: bool,
+    /// It is told who has sent a call on, and of such a call the caller's own number.
+    pub call_history: bool,
     /// Whether we ask it for a session timer (RFC 4028); one that it asks for is kept to in any case.
     pub session_timer: bool,
     /// How it is asked whether it is there.
@@ -102,6 +135,10 @@ impl Gateway {
             channels_max: 1_000,
             calls_per_second: None,
             srtp: None,
+            trusted: false,
+            names: Names::In,
+            anonymous: false,
+            call_history: false,
             session_timer: false,
             probing: Probing {
                 every: Some(Duration::from_secs(10)),
@@ -158,6 +195,12 @@ impl Gateway {
         sip::value::escape_user(user)
     }
 
+    /// A caller's number as its rules send it; `None` sends none.
+    pub fn caller_as_sent(&self, number: &str) -> Option<String> {
+        let sent = rewrite::first(&self.trunk.caller_out, number).map_or_else(|| number.to_owned(), |(_, sent)| sent);
+        (!sent.is_empty()).then_some(sent)
+    }
+
     /// What is looked up to find it.
     pub fn place(&self) -> String {
         sip::text!["sip:", self.authority(), ";transport=", self.protocol.uri()]
@@ -172,8 +215,12 @@ pub struct Exit {
     pub gateway: Arc<Gateway>,
     /// The called number, as it is sent: the user part of the Request-URI and of To, not escaped.
     pub number: String,
-    /// The calling number, as it is shown; `None` is the caller's own.
+    /// The calling number, as it is shown; `None` shows none.
     pub caller: Option<String>,
+    /// The route names the calling number: no other is shown.
+    pub by_route: bool,
+    /// It is an emergency call: nothing holds it back, and its caller is shown.
+    pub emergency: bool,
     /// Which rule leads here, for the record of the call.
     pub why: String,
 }

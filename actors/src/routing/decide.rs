@@ -133,7 +133,7 @@ impl Decider<'_> {
         self.trail.step(Topic::Emergency, Verdict::Matched, number, || {
             format!("{dialled} is an emergency call: by usage {usage}, whatever the policy says")
         });
-        let exits = self.exits(usage, number, &self.number_of(user, plan), None, true);
+        let exits = self.exits(usage, number, &number_of(user, plan), None, true);
         Some(match exits.is_empty() {
             true => self.refuse(Kind::NoRoute, format!("no route of usage {usage} leads to {number}")),
             false => Destination::Outside(exits),
@@ -186,7 +186,7 @@ impl Decider<'_> {
             return self.refuse(kind, why);
         };
         self.trail.step(Topic::Policy, Verdict::Matched, &policy.name, || scope.to_owned());
-        let caller = self.number_of(user, plan);
+        let caller = number_of(user, plan);
         let mut exits = Vec::new();
         for usage in &policy.usages {
             exits.append(&mut self.exits(usage, number, &caller, None, false));
@@ -231,13 +231,13 @@ impl Decider<'_> {
             if !self.fits(route, number) || !emergency && !self.is_open(route.hours.as_deref(), &route.name) {
                 continue;
             }
-            let caller = route.caller.as_deref().unwrap_or(caller);
+            let (caller, by_route) = route.caller.as_deref().map_or((caller, false), |own| (own, true));
             self.trail.step(Topic::Route, Verdict::Matched, &route.name, || {
                 format!("usage {usage}: {} matches {number}", route.pattern.text())
             });
             for name in &route.gateways {
                 let exit = self.exit(name, number, caller, not, || format!("route {} of usage {usage}", route.name));
-                exits.extend(exit);
+                exits.extend(exit.map(|exit| Exit { by_route, emergency, ..exit }));
             }
         }
         exits
@@ -261,14 +261,14 @@ impl Decider<'_> {
             return None;
         }
         let (called, by) = translated(&gateway.trunk.called_out, number);
-        let (shown, _) = translated(&gateway.trunk.caller_out, caller);
+        let shown = gateway.caller_as_sent(caller);
         self.trail.step(Topic::Gateway, Verdict::Chosen, name, || {
             let by = by.map_or(String::new(), |by| format!(" (its rule {by})"));
-            let from = if shown.is_empty() { "no number".to_owned() } else { shown.clone() };
+            let from = shown.as_deref().unwrap_or("no number");
             format!("is sent {called}{by}, and shown {from}")
         });
-        let caller = (!shown.is_empty()).then_some(shown);
-        Some(Exit { gateway: Arc::clone(gateway), number: called, caller, why: why() })
+        let gateway = Arc::clone(gateway);
+        Some(Exit { gateway, number: called, caller: shown, by_route: false, emergency: false, why: why() })
     }
 
     fn fits(&mut self, route: &Route, number: &str) -> bool {
@@ -338,16 +338,6 @@ impl Decider<'_> {
         self.refuse(Kind::NoRoute, format!("no route leads to {number}{hint}"))
     }
 
-    /// The public number of a user, or what comes nearest.
-    pub(super) fn number_of(&self, user: &User, plan: Option<&DialPlan>) -> String {
-        if let Some(number) = user.numbers.first() {
-            return number.clone();
-        }
-        let extension = user.extension.as_deref().unwrap_or(&user.name);
-        let format = plan.and_then(|plan| plan.number_formats.first());
-        format.and_then(|format| format.fill(extension)).unwrap_or_else(|| extension.to_owned())
-    }
-
     pub(super) fn refuse(&mut self, kind: Kind, why: impl Into<std::borrow::Cow<'static, str>>) -> Destination {
         Destination::Nowhere(Refusal::new(kind, why))
     }
@@ -394,8 +384,18 @@ fn by_prefixes(plan: &DialPlan, dialled: &str) -> Option<(&'static str, String)>
     Some((name, public(format!("+{country}{rest}"))?))
 }
 
+/// The public number of a user, or what comes nearest.
+pub(super) fn number_of(user: &User, plan: Option<&DialPlan>) -> String {
+    if let Some(number) = user.numbers.first() {
+        return number.clone();
+    }
+    let extension = user.extension.as_deref().unwrap_or(&user.name);
+    let format = plan.and_then(|plan| plan.number_formats.first());
+    format.and_then(|format| format.fill(extension)).unwrap_or_else(|| extension.to_owned())
+}
+
 /// A number as the first rule that matches makes it, and the rule's name; as it is without one.
-fn translated<'r>(rules: &'r [rewrite::Rewrite], number: &str) -> (String, Option<&'r str>) {
+pub(super) fn translated<'r>(rules: &'r [rewrite::Rewrite], number: &str) -> (String, Option<&'r str>) {
     match rewrite::first(rules, number) {
         Some((rule, becomes)) => (becomes, Some(rule.name.as_str())),
         None => (number.to_owned(), None),

@@ -1,7 +1,7 @@
 //! The way of a call that comes by a gateway: it reaches what its dial plan allows, and leaves again only by rules that say
 //! so in words (reference, unified messaging, 3.1; mobility and voice, 6.11).
 
-use super::decide::{Decider, Inbound, describe, unique};
+use super::decide::{Decider, Inbound, describe, translated, unique};
 use super::number::is_number;
 use super::refusal::Kind;
 use super::spec::{DialPlan, HuntGroup, Security, UriForm};
@@ -15,6 +15,12 @@ impl Decider<'_> {
         self.trail.step(Topic::Question, Verdict::Passed, "", || {
             format!("{} calls {dialled} by gateway {name} at {at}", inbound.caller)
         });
+        let (called, by) = translated(&gateway.trunk.called_in, dialled);
+        if let Some(by) = by {
+            self.trail
+                .step(Topic::Gateway, Verdict::Rewrote, name, || format!("{dialled} becomes {called} (its rule {by})"));
+        }
+        let dialled = called.as_str();
         if let Some(group) = routing.hunt_group(name, dialled) {
             let plan = routing.dial_plan(&group.dial_plan);
             self.trail.step(Topic::HuntGroup, Verdict::Matched, &group.name, || {

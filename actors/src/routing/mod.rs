@@ -45,6 +45,7 @@ pub use trail::{Step, Topic, Trail, Verdict};
 use ahash::AHashMap;
 use smol_str::SmolStr;
 
+use crate::directory::User;
 use index::Index;
 use spec::{DialPlan, Emergency, HuntGroup, Scope, Site, VoicePolicy};
 
@@ -162,6 +163,11 @@ impl Routing {
     pub fn plan_of(&self, assigned: &Assigned) -> Option<(&DialPlan, &'static str)> {
         let (name, scope) = self.narrowest(assigned, |scope| scope.dial_plan.as_ref())?;
         Some((self.dial_plan(name)?, scope))
+    }
+
+    /// The number that a user is known by outside: the first public one, else what its plan makes of its extension.
+    pub fn shown(&self, user: &User) -> String {
+        decide::number_of(user, self.plan_of(&user.routing).map(|(plan, _)| plan))
     }
 
     /// The voice policy of a user, and why it is that.

@@ -5,7 +5,7 @@ use smol_str::SmolStr;
 use super::hours::Hours;
 use super::mask::{Format, Mask};
 use super::pattern::Pattern;
-use super::rewrite::Rewrite;
+use super::rewrite::{self, Rewrite};
 
 /// The whole plan.
 #[derive(Clone, Debug, Default)]
@@ -65,10 +65,21 @@ pub struct TrunkRules {
     pub dial_plan: Option<SmolStr>,
     /// Usages over which its calls may leave through another gateway (reference, mobility and voice, 6.11).
     pub usages: Vec<SmolStr>,
+    /// What is done to the called number of its calls, before anything else.
+    pub called_in: Vec<Rewrite>,
+    /// What is done to the caller's number of its calls.
+    pub caller_in: Vec<Rewrite>,
     /// What is done to the called number of calls to it.
     pub called_out: Vec<Rewrite>,
     /// What is done to the caller's number of calls to it.
     pub caller_out: Vec<Rewrite>,
+}
+
+impl TrunkRules {
+    /// The number of a caller of its, as it is shown inside.
+    pub fn caller_as_seen(&self, number: &str) -> String {
+        rewrite::first(&self.caller_in, number).map_or_else(|| number.to_owned(), |(_, becomes)| becomes)
+    }
 }
 
 /// The form of addresses in a dial plan (reference, unified messaging, 1.2).
