@@ -12,6 +12,7 @@ mod data;
 mod housekeeping;
 mod http;
 mod ladder;
+mod load;
 mod logging;
 mod run;
 mod settings;

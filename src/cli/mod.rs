@@ -8,6 +8,7 @@ mod client;
 mod conferences;
 mod gateways;
 pub mod humane;
+mod load;
 mod route;
 mod table;
 mod tree;
@@ -37,6 +38,7 @@ pub fn main(run: impl FnOnce(Config) -> anyhow::Result<ExitCode>) -> ExitCode {
         Command::Init(args) => init(&args, is_json).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => check(&args, is_json).map(|()| ExitCode::SUCCESS),
         Command::Trial(args) => trial(&args, is_json).map_err(Failure::Failed),
+        Command::Load(args) => load::load(&args, is_json).map_err(Failure::Failed),
         Command::Apply(args) => apply(args, is_json).map(|()| ExitCode::SUCCESS),
         Command::Ask(command) => command.run(is_json).map(|()| ExitCode::SUCCESS).map_err(Failure::Failed),
     };
@@ -110,6 +112,9 @@ Examples: strowger trial scenarios/acceptance.toml
 A Strowger is started for the trial unless the plan or --address names one. SIPp must be there. The report has
 report.html, report.json and junit.xml. Exit codes: 0 nothing failed, 1 something did, 2 wrong usage.")]
     Trial(TrialArgs),
+    /// Load a switch with calls or registrations, and find the highest rate that it takes without a failure
+    #[command(after_help = load::EXAMPLES)]
+    Load(Box<load::LoadArgs>),
     /// Check a configuration and put it in force in a running switch; calls that are up are not touched
     #[command(after_help = "Example: strowger apply strowger.toml --dry-run\n\n\
         What a running switch cannot change, such as the addresses that it listens on, is said, and nothing is changed.")]

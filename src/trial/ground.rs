@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
-use super::plan::{How, SwitchUnderTest, Transport};
+use sip::Protocol;
+
+use super::plan::{How, SwitchUnderTest};
 use crate::admin_client::{AdminClient, Kill};
 use crate::config;
 
@@ -38,8 +40,9 @@ pub struct Started {
     child: Child,
     log: PathBuf,
     client: AdminClient,
-    udp: SocketAddr,
-    tcp: SocketAddr,
+    data: PathBuf,
+    /// Where it listens, as it says itself.
+    status: Value,
     domain: String,
 }
 
@@ -65,11 +68,13 @@ impl Ground {
     }
 
     /// Where SIP goes.
-    pub fn address(&self, transport: Transport) -> SocketAddr {
-        match (self, transport) {
-            (Self::Started(started), Transport::Udp) => started.udp,
-            (Self::Started(started), Transport::Tcp) => started.tcp,
-            (Self::Foreign { address, .. }, _) => *address,
+    ///
+    /// # Errors
+    /// The switch does not listen for it.
+    pub fn place(&self, protocol: Protocol) -> anyhow::Result<SocketAddr> {
+        match self {
+            Self::Started(started) => started.listens(protocol),
+            Self::Foreign { address, .. } => Ok(*address),
         }
     }
 
@@ -121,13 +126,22 @@ impl Started {
                 Err(error) => bail!("the switch is not ready after {READY_WITHIN:?}: {error:#}\n{}", tail(&log)),
             }
         };
-        let address = |transport: &str| -> anyhow::Result<SocketAddr> {
-            let first = status.pointer(&format!("/sip/{transport}/0")).and_then(Value::as_str);
-            first.and_then(|at| at.parse().ok()).with_context(|| format!("the switch has no {transport} address"))
-        };
-        let (udp, tcp) = (address("udp")?, address("tcp")?);
         let child = starting.0.take().context("it was started above")?;
-        Ok(Self { child, log, client, udp, tcp, domain })
+        Ok(Self { child, log, client, data, status, domain })
+    }
+
+    fn listens(&self, protocol: Protocol) -> anyhow::Result<SocketAddr> {
+        let place = match protocol {
+            Protocol::Ws | Protocol::Wss => "/http/0".to_owned(),
+            other => format!("/sip/{}/0", other.uri()),
+        };
+        let first = self.status.pointer(&place).and_then(Value::as_str);
+        first.and_then(|at| at.parse().ok()).with_context(|| format!("the switch has no {} address", protocol.uri()))
+    }
+
+    /// Its data folder.
+    pub fn data(&self) -> &Path {
+        &self.data
     }
 
     /// Its admin API.

@@ -22,7 +22,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 
-use ground::Ground;
 use plan::Plan;
 use verdict::{StepResult, Verdict};
 
@@ -122,6 +121,8 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
+pub use ground::Ground;
+pub use plan::SwitchUnderTest;
 pub use report::summary;
 
 /// What is told while it runs: a line that changes where somebody looks, a line a step where a file does.

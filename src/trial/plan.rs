@@ -125,6 +125,16 @@ pub enum Transport {
     Tcp,
 }
 
+impl Transport {
+    /// As SIP's wires know it.
+    pub const fn protocol(self) -> sip::Protocol {
+        match self {
+            Self::Udp => sip::Protocol::Udp,
+            Self::Tcp => sip::Protocol::Tcp,
+        }
+    }
+}
+
 /// What must hold.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]

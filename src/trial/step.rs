@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 use serde_json::Value;
+use sip::Protocol;
 
 use super::ground::{Ground, Started};
 use super::plan::{Fault, Scenario, Step, Transport, User};
@@ -92,8 +93,8 @@ impl Course<'_> {
         let user = self.step.caller_user.as_ref();
         let scenario = self.step.caller.clone();
         let transport = self.step.transport;
-        let caller = self.sipp(&scenario, user, &self.step.caller_arguments);
-        let caller = Sipp { target: self.ground.address(transport), transport, ..caller };
+        let caller = self.sipp(&scenario, user, &self.step.caller_arguments)?;
+        let caller = Sipp { target: self.ground.place(transport.protocol())?, transport, ..caller };
         let mut caller = caller.start(&self.folder("caller"))?;
         let watched = self.watch(&mut caller, callee.as_mut(), evidence);
         if let (Some(port), Some(user)) = (registered, &self.step.callee_user) {
@@ -128,7 +129,7 @@ impl Course<'_> {
     /// A callee that listens, and is registered.
     fn callee(&self, scenario: &Scenario, user: &User) -> anyhow::Result<Running> {
         let calls = self.step.callee_calls.unwrap_or(self.step.calls);
-        let callee = Sipp { calls, ..self.sipp(scenario, Some(user), &self.step.callee_arguments) };
+        let callee = Sipp { calls, ..self.sipp(scenario, Some(user), &self.step.callee_arguments)? };
         let callee = callee.start(&self.folder("callee"))?;
         self.register(user, callee.port(), REGISTERED_FOR, "register")?;
         Ok(callee)
@@ -142,7 +143,7 @@ impl Course<'_> {
         let contact = REGISTER_CONTACT.replace("[local_port]", &port.to_string());
         std::fs::write(&file, REGISTER.replace(REGISTER_CONTACT, &contact).replace(REGISTERED_FOR, expires))?;
         let file = Scenario::File(file);
-        let registering = Sipp { calls: 1, timeout: REGISTER_WITHIN, ..self.sipp(&file, Some(user), &[]) };
+        let registering = Sipp { calls: 1, timeout: REGISTER_WITHIN, ..self.sipp(&file, Some(user), &[])? };
         let mut registering = registering.start(&folder)?;
         if wait(&mut registering, REGISTER_WITHIN + SLACK)? != Some(0) {
             bail!("the callee {} could not register:\n{}", user.name, registering.story());
@@ -150,13 +151,18 @@ impl Course<'_> {
         Ok(())
     }
 
-    fn sipp<'b>(&'b self, scenario: &Scenario, user: Option<&'b User>, arguments: &'b [String]) -> Sipp<'b> {
-        Sipp {
+    fn sipp<'b>(
+        &'b self,
+        scenario: &Scenario,
+        user: Option<&'b User>,
+        arguments: &'b [String],
+    ) -> anyhow::Result<Sipp<'b>> {
+        Ok(Sipp {
             scenario: match scenario {
                 Scenario::File(path) => Scenario::File(self.place.plan_folder.join(path)),
                 Scenario::Stock(name) => Scenario::Stock(name.clone()),
             },
-            target: self.ground.address(Transport::Udp),
+            target: self.ground.place(Protocol::Udp)?,
             transport: Transport::Udp,
             user,
             number: &self.step.number,
@@ -166,7 +172,7 @@ impl Course<'_> {
             pause: self.step.pause,
             timeout: self.step.timeout,
             arguments,
-        }
+        })
     }
 
     /// Until both parties have ended, or had their time.
