@@ -87,7 +87,7 @@ pub struct LoadArgs {
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "2s")]
     talk: Duration,
     /// The longest that an answer may take (RFC 7501: establishment threshold time)
-    #[arg(long, value_name = "TIME", value_parser = time, default_value = "32s")]
+    #[arg(long, value_name = "TIME", value_parser = time, default_value = "1s")]
     threshold: Duration,
     /// One rate, in a second, instead of the search
     #[arg(long, value_name = "RATE")]
@@ -182,6 +182,9 @@ fn start(options: &mut Options, folder: &std::path::Path) -> anyhow::Result<Grou
     std::fs::write(&config, text).with_context(|| config.display().to_string())?;
     let wanted = SwitchUnderTest { config: Some(config), ..SwitchUnderTest::default() };
     let ground = Ground::lay(&wanted, folder, folder)?;
+    if options.protocol == Protocol::Wss {
+        bail!("a switch that is started speaks no HTTPS: name the ADDRESS of one that does");
+    }
     options.target = ground.place(options.protocol)?;
     options.authorities = ground.started().map(|started| started.data().join("tls/dev-cert.pem"));
     if options.measured == Measured::Registrations {

@@ -73,7 +73,7 @@ impl Worker {
             _ => None,
         };
         if offered && self.connect(&mut line, message.body()).is_err() {
-            self.figures.failed("callee: an offer that does not fit");
+            // The other end may have another offer; where it has none, the caller counts the failure.
             return self.say(server, message, Status::NOT_ACCEPTABLE_HERE);
         }
         let Ok(dialog) = Dialog::of_server(message, &tag) else {
@@ -119,14 +119,6 @@ impl Worker {
         let answered = self.answered.remove(&call)?;
         self.by_call_id.remove(&answered.call_id);
         Some(answered)
-    }
-
-    /// Forgets the calls that were answered; who placed them hangs up.
-    pub(super) fn drop_answered(&mut self) {
-        let calls: Vec<u64> = self.answered.keys().copied().collect();
-        for call in calls {
-            self.forget_answered(call);
-        }
     }
 
     /// A request inside a dialog.

@@ -95,7 +95,7 @@ pub fn read(body: &[u8], codec: Codec, with_keys: bool) -> Result<Theirs, Unfit>
     let cryptos: Vec<Crypto> = media.cryptos().collect();
     match (media.is_secure_rtp() && !cryptos.is_empty(), with_keys) {
         (true, true) => Ok(Theirs { remote, cryptos }),
-        (false, false) => Ok(Theirs { remote, cryptos: Vec::new() }),
+        (false, false) if media.is_plain_rtp() => Ok(Theirs { remote, cryptos: Vec::new() }),
         // Keys beside RTP/AVP may be left alone, or taken up (best effort).
         (false, true) if !cryptos.is_empty() => Ok(Theirs { remote, cryptos }),
         _ => Err(Unfit::NoKeys),

@@ -27,8 +27,6 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
 const ENDED_WITHIN: Duration = Duration::from_secs(34);
 /// Between two looks at how far it is.
 const LOOK: Duration = Duration::from_millis(20);
-/// Time for the BYEs of calls that were given up.
-const GIVEN_UP: Duration = Duration::from_millis(500);
 
 /// All workers of a load.
 pub struct Fleet {
@@ -182,27 +180,28 @@ impl Fleet {
         }
         progress.stopped.store(true, Relaxed);
         pacer.join().map_err(|_| anyhow!("the pacer died"))?;
-        let within = ENDED_WITHIN + self.talk;
         let began = Instant::now();
+        let (mut within, mut given_up) = (ENDED_WITHIN + self.talk, false);
         // The last orders may still be on their way to their workers.
-        while (progress.open.load(Relaxed) > 0 || began.elapsed() < LOOK) && !failed() && began.elapsed() < within {
+        while (progress.open.load(Relaxed) > 0 || began.elapsed() < LOOK) && began.elapsed() < within {
+            if failed() && !given_up {
+                // The rest proves nothing; the next rate begins when all of it has been answered.
+                (within, given_up) = (began.elapsed() + ENDED_WITHIN, true);
+                for hand in &self.callers {
+                    hand.order(Order::GiveUp)?;
+                }
+            }
             look(progress);
             thread::sleep(LOOK);
         }
-        let left = progress.open.load(Relaxed);
-        if left > 0 {
-            for hand in self.callers.iter().chain(&self.callees) {
-                hand.order(Order::Abandon)?;
-            }
-            thread::sleep(GIVEN_UP);
-        }
+        let left = progress.open.swap(0, Relaxed);
         let mut figures = Figures::default();
         let (told, tell) = channel();
         for hand in self.callers.iter().chain(&self.callees) {
             hand.order(Order::Tell(told.clone()))?;
             figures.merge(&tell.recv_timeout(ANSWERS_WITHIN).context("a worker does not answer")?);
         }
-        if left > 0 && !failed() {
+        if left > 0 {
             figures.failed("did not end in time");
         }
         Ok(figures)

@@ -50,7 +50,7 @@ pub use search::{Bounds, Tried};
 pub use worker::{Hears, Progress, SoundOf, User, read_users};
 
 /// How much later than planned 99 of 100 requests may leave: past it the generator does not keep its pace.
-const LAG_MAX_MS: f64 = 20.0;
+const LAG_MAX_MS: f64 = 100.0;
 /// A step tries at least so many.
 const ATTEMPTS_MIN: u64 = 10;
 /// The proof of a found rate is so many times as long as a step.

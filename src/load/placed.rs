@@ -1,7 +1,7 @@
 //! Calls that are placed: from the moment for which they were planned to the 200 of their BYE.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use sip::auth::{Attempt, ChallengedBy};
@@ -234,8 +234,10 @@ impl Worker {
                 return self.invite(call, Some((by, value)));
             }
         }
-        self.figures.refused(status.code());
-        self.figures.failed_delay.add(self.placed.get(&call).map_or(Duration::ZERO, |placed| placed.planned.elapsed()));
+        if let Some(placed) = self.placed.get(&call).filter(|placed| !placed.failed) {
+            self.figures.failed_delay.add(placed.planned.elapsed());
+            self.figures.refused(status.code());
+        }
         self.end_failed(call, format!("{} {}", status.code(), message.reason()));
     }
 
@@ -250,7 +252,9 @@ impl Worker {
         if !std::mem::replace(&mut placed.signed, true) {
             self.figures.request_delay.add(delay);
         }
-        self.figures.answer_delay.add(delay);
+        if !placed.failed {
+            self.figures.answer_delay.add(delay);
+        }
         let dialog = Message::parse(placed.invite.clone())
             .map_err(|error| error.to_string())
             .and_then(|invite| Dialog::of_client(&invite, message).map_err(|error| error.to_string()));
@@ -268,7 +272,9 @@ impl Worker {
         placed.answered = Some(Instant::now());
         self.placed.insert(call, placed);
         if delay > self.manner.threshold {
-            self.fail(call, "established past the threshold time");
+            self.fail(call, "answered past the threshold time");
+        }
+        if self.placed.get(&call).is_some_and(|placed| placed.failed) {
             return self.hang_up(call);
         }
         self.figures.established += 1;
@@ -334,7 +340,7 @@ impl Worker {
             return;
         };
         self.hear(&mut placed);
-        if let Some(answered) = placed.answered {
+        if let Some(answered) = placed.answered.filter(|_| !placed.failed) {
             self.figures.duration.add(answered.elapsed());
         }
         placed.bye = Some(Instant::now());
@@ -382,7 +388,7 @@ impl Worker {
     pub(super) fn placed_ended(&mut self, call: u64, why: ClientEnd) {
         let Some(placed) = self.placed.get(&call) else { return };
         let method = if placed.bye.is_some() { "BYE" } else { "INVITE" };
-        if placed.bye.is_none() {
+        if placed.bye.is_none() && !placed.failed {
             // RFC 3261 section 8.1.3.1: a time-out counts as 408, a way that is gone as 503.
             self.figures.refused(if why == ClientEnd::Timeout { 408 } else { 503 });
             self.figures.failed_delay.add(placed.planned.elapsed());
@@ -419,18 +425,16 @@ impl Worker {
         }
     }
 
-    /// Gives up all calls: those that stand are hung up, the others cancelled, and nobody waits for the end.
-    pub(super) fn abandon_placed(&mut self) {
+    /// Gives up all calls: those that stand are hung up, the others cancelled. None of them counts as failed, and each is open
+    /// until it has ended.
+    pub(super) fn give_up(&mut self) {
         self.hang_ups.clear();
         let calls: Vec<u64> = self.placed.keys().copied().collect();
         for call in calls {
-            let Some(mut placed) = self.placed.remove(&call) else { continue };
-            self.by_call_id.remove(placed.call_id.as_bytes());
-            closed(&self.progress);
-            match (placed.dialog.take(), placed.client) {
-                (Some(mut dialog), _) if placed.bye.is_none() => {
-                    let _ = self.bye(&mut dialog, Owner::Nobody);
-                }
+            let Some(placed) = self.placed.get_mut(&call) else { continue };
+            placed.failed = true;
+            match (&placed.dialog, placed.client) {
+                (Some(_), _) if placed.bye.is_none() => self.hang_up(call),
                 (None, Some(client)) => {
                     let now = self.now();
                     self.layer.cancel(now, client, None, &mut self.out);

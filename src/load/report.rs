@@ -65,10 +65,12 @@ fn row(measured: Measured, one: &Tried) -> String {
         Measured::Calls => (figures.attempts, figures.completed, &figures.request_delay),
         Measured::Registrations => (figures.registrations, figures.registered, &figures.registration_delay),
     };
-    let verdict = match (one.passed, one.generator_was_late) {
-        (true, _) => "",
-        (false, true) => "the generator was late",
-        (false, false) => "failed",
+    let most = figures.failures.iter().max_by_key(|(_, count)| **count);
+    let verdict = match (one.passed, one.generator_was_late, most) {
+        (true, ..) => "",
+        (false, _, Some((why, _))) => why,
+        (false, true, None) => "the generator was late",
+        (false, false, None) => "not all were begun",
     };
     format!(
         "{:>10.1} {begun:>9} {done:>9} {:>8} {:>9.2} {:>9.2} {:>9.2}  {verdict}",

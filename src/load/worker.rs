@@ -93,8 +93,8 @@ pub enum Order {
     Withdraw(std::sync::mpsc::Sender<Result<(), String>>),
     /// Something is due that was planned for this moment.
     Due(Work, Instant),
-    /// Hang up what stands and forget what is under way.
-    Abandon,
+    /// Hang up what stands and cancel what is not answered; none of it counts any more.
+    GiveUp,
     /// Tell what was counted since the last time.
     Tell(std::sync::mpsc::Sender<Figures>),
 }
@@ -316,7 +316,7 @@ impl Worker {
             Order::Withdraw(told) => self.register_all(0, told),
             Order::Due(Work::Call, planned) => self.place(planned),
             Order::Due(Work::Register, planned) => self.register_next(planned),
-            Order::Abandon => self.abandon(),
+            Order::GiveUp => self.give_up(),
             Order::Tell(told) => {
                 let _ = told.send(std::mem::take(&mut self.figures));
             }
@@ -399,12 +399,6 @@ impl Worker {
         }
     }
 
-    /// Gives up all that is under way: what stands is hung up, what is not answered yet is cancelled.
-    fn abandon(&mut self) {
-        self.abandon_placed();
-        self.registrations.clear();
-        self.drop_answered();
-    }
 }
 
 impl Member {
@@ -432,7 +426,8 @@ pub(super) const fn story(why: ClientEnd) -> &'static str {
 
 /// Counts down what is under way.
 pub(super) fn closed(progress: &Progress) {
-    progress.open.fetch_sub(1, Relaxed);
+    // One that had not ended when its phase did is not counted any more.
+    let _ = progress.open.fetch_update(Relaxed, Relaxed, |open| open.checked_sub(1));
 }
 
 /// Reads a file of users: a line `name,password` or `name` each; lines that are empty or begin with `#` count for nothing.
