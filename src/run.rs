@@ -111,7 +111,7 @@ impl Ground {
             secure = Some((listener, certificate.server()?));
             https = Some(certificate);
         }
-        let listening = Listening::new(plain, secure, config.sip.max_connections);
+        let listening = Listening::new(plain, secure, config.sip.max_connections).context("the sockets of HTTP")?;
         Ok(Self { metrics, store, pool, prompts, network, sip_pair, https, http_address, https_address, listening })
     }
 }

@@ -182,9 +182,6 @@ fn start(options: &mut Options, folder: &std::path::Path) -> anyhow::Result<Grou
     std::fs::write(&config, text).with_context(|| config.display().to_string())?;
     let wanted = SwitchUnderTest { config: Some(config), ..SwitchUnderTest::default() };
     let ground = Ground::lay(&wanted, folder, folder)?;
-    if options.protocol == Protocol::Wss {
-        bail!("a switch that is started speaks no HTTPS: name the ADDRESS of one that does");
-    }
     options.target = ground.place(options.protocol)?;
     options.authorities = ground.started().map(|started| started.data().join("tls/dev-cert.pem"));
     if options.measured == Measured::Registrations {
@@ -201,7 +198,9 @@ impl LoadArgs {
         let known = !(self.caller.is_empty() && self.callers.is_none());
         match (self.address, known) {
             (Some(_), false) => bail!("whose calls are they? Name --caller NAME:PASSWORD, or --callers FILE"),
-            (None, true) => bail!("a switch that is started has users of its own: name its ADDRESS, or leave out callers"),
+            (None, true) => {
+                bail!("a switch that is started has users of its own: name its ADDRESS, or leave out callers")
+            }
             _ => {}
         }
         if self.address.is_none() && !(self.callee.is_empty() && self.callees.is_none() && self.to.is_empty()) {
@@ -243,9 +242,12 @@ impl LoadArgs {
             None if callees.is_empty() && self.address.is_some() => Hears::Anything,
             None => Hears::Answer,
             Some("any") => Hears::Anything,
-            Some(hz) => Hears::Tone(hz.parse().ok().filter(|hz| (200..=3_400).contains(hz)).with_context(|| {
-                format!("`{hz}` is no tone: --hear takes 200 to 3400 Hz, or `any`")
-            })?),
+            Some(hz) => Hears::Tone(
+                hz.parse()
+                    .ok()
+                    .filter(|hz| (200..=3_400).contains(hz))
+                    .with_context(|| format!("`{hz}` is no tone: --hear takes 200 to 3400 Hz, or `any`"))?,
+            ),
         };
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Options {
@@ -288,5 +290,6 @@ impl LoadArgs {
 }
 
 fn time(text: &str) -> Result<Duration, String> {
-    units::duration(text).ok_or_else(|| format!("`{text}` is no time: write a whole number with its unit, as in 500ms or 5s"))
+    units::duration(text)
+        .ok_or_else(|| format!("`{text}` is no time: write a whole number with its unit, as in 500ms or 5s"))
 }

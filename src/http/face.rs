@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::io;
+use std::iter;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use actors::supervision::{Cx, Live};
 use rustls::ServerConfig;
+use socket2::SockRef;
 
 use super::{HEAD_WITHIN, KEEP_ALIVE, SHUTDOWN_S, Web, headers, routes};
 
@@ -29,8 +31,20 @@ pub struct Listening {
 
 impl Listening {
     /// Serves HTTP on `plain` and HTTPS on `secure`, with room for `websockets_max` WebSocket connections.
-    pub fn new(plain: TcpListener, secure: Option<(TcpListener, ServerConfig)>, websockets_max: usize) -> Self {
-        Self { plain, secure, connections_max: websockets_max.saturating_add(OTHERS_MAX) }
+    ///
+    /// # Errors
+    /// A socket is none any more.
+    pub fn new(
+        plain: TcpListener,
+        secure: Option<(TcpListener, ServerConfig)>,
+        websockets_max: usize,
+    ) -> io::Result<Self> {
+        for listener in iter::once(&plain).chain(secure.iter().map(|(listener, _)| listener)) {
+            // Connections have what their listener has. A SIP message on a WebSocket must not wait until the one before it is
+            // acknowledged, for which clients take 40 ms.
+            SockRef::from(listener).set_tcp_nodelay(true)?;
+        }
+        Ok(Self { plain, secure, connections_max: websockets_max.saturating_add(OTHERS_MAX) })
     }
 
     fn serve(&self, web: &Data<Web>) -> io::Result<actix_web::dev::Server> {

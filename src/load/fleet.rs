@@ -98,7 +98,8 @@ impl Fleet {
         };
         let callees = side(&crew.callees, crew.workers)?;
         // One user may call on several workers: what it is asked for is its own on each.
-        let callers: Vec<User> = crew.callers.iter().cycle().take(crew.callers.len().max(crew.workers)).cloned().collect();
+        let callers: Vec<User> =
+            crew.callers.iter().cycle().take(crew.callers.len().max(crew.workers)).cloned().collect();
         let callers = side(&callers, 0)?;
         let fleet = Self { callers, callees, progress, talk: manner.talk };
         fleet.all(&fleet.callees, crew.callees.len(), Order::Register).context("the callees")?;
@@ -215,7 +216,8 @@ impl Fleet {
             let began = Instant::now();
             for (number, hand) in (0..phase.count).zip(hands.iter().cycle()) {
                 let planned = began + Duration::from_secs_f64(float(number) / phase.rate);
-                while let Some(early) = planned.checked_duration_since(Instant::now()).filter(|early| !early.is_zero()) {
+                while let Some(early) = planned.checked_duration_since(Instant::now()).filter(|early| !early.is_zero())
+                {
                     // In pieces, so that nobody waits for it at a low rate.
                     thread::sleep(early.min(LOOK));
                     if progress.stopped.load(Relaxed) {

@@ -270,11 +270,7 @@ fn limit(rate: f64, tried: &[Tried], ceiling: Option<&Ceiling>, bounds: Bounds) 
 }
 
 /// Tries the rates that are asked for.
-fn rates(
-    options: &Options,
-    fleet: &Fleet,
-    look: &dyn Fn(&Progress),
-) -> anyhow::Result<(Option<f64>, Vec<Tried>)> {
+fn rates(options: &Options, fleet: &Fleet, look: &dyn Fn(&Progress)) -> anyhow::Result<(Option<f64>, Vec<Tried>)> {
     let work = options.work();
     match options.rates {
         Rates::Fixed { rate, length } => {

@@ -227,9 +227,8 @@ impl Worker {
             let answerer = self.users.get_mut(placed.member).and_then(|user| user.answerer.as_mut());
             let challenges = challenges(message, by);
             let asked: Vec<&[u8]> = challenges.iter().map(Vec::as_slice).collect();
-            let answer = answerer.map(|answerer| {
-                answerer.answer(&mut placed.attempt, "switch", by, &asked, "INVITE", &placed.uri)
-            });
+            let answer = answerer
+                .map(|answerer| answerer.answer(&mut placed.attempt, "switch", by, &asked, "INVITE", &placed.uri));
             if let Some(Ok(value)) = answer {
                 return self.invite(call, Some((by, value)));
             }
@@ -297,16 +296,19 @@ impl Worker {
 
     /// Ends a dialog that nobody wants: ACK and BYE.
     fn let_go(&mut self, client: ClientId, message: &Message) {
-        let request = Message::parse(Writer::request(RequestHead {
-            method: &Method::Invite,
-            uri: b"sip:none.invalid",
-            via: &self.wires.via("z9hG4bKnone"),
-            from: message.value(Name::From).unwrap_or_default(),
-            to: message.value(Name::To).unwrap_or_default(),
-            call_id: message.call_id(),
-            cseq: message.cseq(),
-            max_forwards: MAX_FORWARDS,
-        }).finish());
+        let request = Message::parse(
+            Writer::request(RequestHead {
+                method: &Method::Invite,
+                uri: b"sip:none.invalid",
+                via: &self.wires.via("z9hG4bKnone"),
+                from: message.value(Name::From).unwrap_or_default(),
+                to: message.value(Name::To).unwrap_or_default(),
+                call_id: message.call_id(),
+                cseq: message.cseq(),
+                max_forwards: MAX_FORWARDS,
+            })
+            .finish(),
+        );
         let dialog = request.ok().and_then(|request| Dialog::of_client(&request, message).ok());
         if let Some(mut dialog) = dialog {
             self.ack(client, message, &dialog, message.cseq());

@@ -147,8 +147,8 @@ impl Worker {
         let asked: Vec<&[u8]> = challenges.iter().map(Vec::as_slice).collect();
         let uri = format!("sip:{}", self.manner.domain);
         let answerer = self.users.get_mut(registration.member).and_then(|user| user.answerer.as_mut());
-        let answer = answerer
-            .map(|answerer| answerer.answer(&mut registration.attempt, "switch", by, &asked, "REGISTER", &uri));
+        let answer =
+            answerer.map(|answerer| answerer.answer(&mut registration.attempt, "switch", by, &asked, "REGISTER", &uri));
         match answer {
             Some(Ok(value)) => self.send_register(number, Some((by, value))),
             Some(Err(error)) => self.registration_failed(number, &error.to_string()),

@@ -23,7 +23,11 @@ pub fn summary(outcome: &Outcome) -> String {
         (_, SoundOf::Srtp) => format!(", {:.1} s with SRTP", outcome.talk_s),
     };
     let _ = writeln!(out, "{what} to {} over {}{sound}", outcome.target, outcome.transport.to_uppercase());
-    let _ = writeln!(out, "\n{:>10} {:>9} {:>9} {:>8} {:>9} {:>9} {:>9}  ", "rate/s", "begun", "done", "failed", "p50 ms", "p99 ms", "max ms");
+    let _ = writeln!(
+        out,
+        "\n{:>10} {:>9} {:>9} {:>8} {:>9} {:>9} {:>9}  ",
+        "rate/s", "begun", "done", "failed", "p50 ms", "p99 ms", "max ms"
+    );
     for one in &outcome.tried {
         let _ = writeln!(out, "{}", row(outcome.measured, one));
     }
@@ -88,7 +92,8 @@ fn figures(out: &mut String, measured: Measured, figures: &Figures) {
     let mut delay = |name: &str, delays: &Delays| {
         if delays.count() > 0 {
             let (p50, p95, p99) = (delays.percentile_ms(50.0), delays.percentile_ms(95.0), delays.percentile_ms(99.0));
-            let _ = writeln!(out, "  {name:<34} p50 {p50:.2}, p95 {p95:.2}, p99 {p99:.2}, max {:.2} ms", delays.max_ms());
+            let _ =
+                writeln!(out, "  {name:<34} p50 {p50:.2}, p95 {p95:.2}, p99 {p99:.2}, max {:.2} ms", delays.max_ms());
         }
     };
     if measured == Measured::Registrations {
@@ -113,7 +118,8 @@ fn figures(out: &mut String, measured: Measured, figures: &Figures) {
     if sound.streams() > 0 {
         let right = sound.of(super::talk::Verdict::Right);
         let mos = sound.mos_min().map_or(String::new(), |mos| format!(", worst MOS {mos:.2}"));
-        let _ = writeln!(out, "  {right} of {} streams heard right, {} packets lost{mos}", sound.streams(), sound.lost());
+        let _ =
+            writeln!(out, "  {right} of {} streams heard right, {} packets lost{mos}", sound.streams(), sound.lost());
     }
     let mut reasons: Vec<(&String, &u64)> = figures.failures.iter().collect();
     reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));

@@ -398,7 +398,6 @@ impl Worker {
             | Output::Stray { .. } => {}
         }
     }
-
 }
 
 impl Member {

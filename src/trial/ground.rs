@@ -132,7 +132,8 @@ impl Started {
 
     fn listens(&self, protocol: Protocol) -> anyhow::Result<SocketAddr> {
         let place = match protocol {
-            Protocol::Ws | Protocol::Wss => "/http/0".to_owned(),
+            Protocol::Ws => "/http/0".to_owned(),
+            Protocol::Wss => "/http/1".to_owned(),
             other => format!("/sip/{}/0", other.uri()),
         };
         let first = self.status.pointer(&place).and_then(Value::as_str);
