@@ -18,7 +18,7 @@ use crate::config::units;
 use crate::load::{self, Bounds, Hears, Measured, Options, Rates, SoundOf, User};
 use crate::trial::{Ground, SwitchUnderTest};
 
-/// What [`load`] knows of itself beside its arguments.
+/// What the command tells of itself beside its arguments.
 pub const EXAMPLES: &str = "\
 Examples: strowger load                                     a switch of our own is started: how many calls it takes
           strowger load --sound none --talk 0s              without sound

@@ -38,13 +38,13 @@ pub struct Theirs {
 pub enum Unfit {
     /// It cannot be read, or has no line of sound.
     #[error("description without sound")]
-    NoSound,
+    Sound,
     /// It does not have our codec.
     #[error("description without our codec")]
-    NoCodec,
+    Codec,
     /// It has no key, and we have one; or the other way round.
     #[error("description without the keys that were wanted")]
-    NoKeys,
+    Keys,
 }
 
 /// A key of our own, of chance.
@@ -84,13 +84,13 @@ pub fn description(ours: &Ours<'_>) -> String {
 /// # Errors
 /// [`Unfit`]
 pub fn read(body: &[u8], codec: Codec, with_keys: bool) -> Result<Theirs, Unfit> {
-    let session = Session::parse(body).map_err(|_| Unfit::NoSound)?;
+    let session = Session::parse(body).map_err(|_| Unfit::Sound)?;
     let is_sound = |media: &&sip::sdp::Media| media.kind == MediaKind::Audio && media.port != 0;
-    let media = session.media.iter().find(is_sound).ok_or(Unfit::NoSound)?;
-    let remote = session.rtp_target(media).ok_or(Unfit::NoSound)?;
+    let media = session.media.iter().find(is_sound).ok_or(Unfit::Sound)?;
+    let remote = session.rtp_target(media).ok_or(Unfit::Sound)?;
     let pt = codec.static_type().unwrap_or(0).to_string();
     if !media.formats.iter().any(|format| format.as_str() == pt) {
-        return Err(Unfit::NoCodec);
+        return Err(Unfit::Codec);
     }
     let cryptos: Vec<Crypto> = media.cryptos().collect();
     match (media.is_secure_rtp() && !cryptos.is_empty(), with_keys) {
@@ -98,7 +98,7 @@ pub fn read(body: &[u8], codec: Codec, with_keys: bool) -> Result<Theirs, Unfit>
         (false, false) if media.is_plain_rtp() => Ok(Theirs { remote, cryptos: Vec::new() }),
         // Keys beside RTP/AVP may be left alone, or taken up (best effort).
         (false, true) if !cryptos.is_empty() => Ok(Theirs { remote, cryptos }),
-        _ => Err(Unfit::NoKeys),
+        _ => Err(Unfit::Keys),
     }
 }
 
@@ -137,9 +137,9 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_told() {
         let unfit = |body: &str, codec, with_keys| read(body.as_bytes(), codec, with_keys).err();
-        assert_eq!(unfit(&ours(None), Codec::Pcmu, false), Some(Unfit::NoCodec));
-        assert_eq!(unfit(&ours(None), Codec::Pcma, true), Some(Unfit::NoKeys));
-        assert_eq!(unfit(&ours(Some(&fresh_key())), Codec::Pcma, false), Some(Unfit::NoKeys));
-        assert_eq!(unfit("v=0", Codec::Pcmu, false), Some(Unfit::NoSound));
+        assert_eq!(unfit(&ours(None), Codec::Pcmu, false), Some(Unfit::Codec));
+        assert_eq!(unfit(&ours(None), Codec::Pcma, true), Some(Unfit::Keys));
+        assert_eq!(unfit(&ours(Some(&fresh_key())), Codec::Pcma, false), Some(Unfit::Keys));
+        assert_eq!(unfit("v=0", Codec::Pcmu, false), Some(Unfit::Sound));
     }
 }

@@ -135,7 +135,7 @@ impl Worker {
             None => false,
         });
         let keys = match (&line.key, chosen) {
-            (Some(_), None) => return Err(Unfit::NoKeys),
+            (Some(_), None) => return Err(Unfit::Keys),
             (Some(ours), Some(chosen)) if line.theirs.as_ref() != Some(&chosen) => {
                 let keys = describe::keys(ours, &chosen);
                 line.theirs = Some(chosen);

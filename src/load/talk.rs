@@ -1,7 +1,7 @@
 //! One end of a call's sound: speaks a tone, and knows what it should hear.
 //!
-//! Each caller asks with a tone of its own choice among [`QUESTIONS`]. A callee of ours says [`WAITING`] until it has heard a
-//! question, and from then on the answer to it, which is [`ANSWER_ABOVE`] higher. So a caller that hears its answer knows that
+//! Each caller asks with a tone of its own choice among sixteen. A callee of ours says a waiting tone until it has heard a
+//! question, and from then on the answer to it, which is `ANSWER_ABOVE_HZ` higher. So a caller that hears its answer knows that
 //! both directions work and that nobody else's call is in its ear; one that hears the waiting tone knows that only one does.
 //! All tones have whole periods in 20 ms: a packet is a table row, and hearing is one bin of a Fourier transform.
 
