@@ -369,7 +369,7 @@ impl Switch {
 /// Ends in order: no new calls; then no calls; then no actors; then no store.
 async fn stop(switch: Switch) -> anyhow::Result<ExitCode> {
     let shared = &switch.shared;
-    shared.draining.store(true, Relaxed);
+    shared.drain();
     tracing::info!(calls = shared.calls_alive.load(Relaxed), "draining: no new call is let in");
     // The deadline may be moved while we wait.
     until(shared, || switch.drain.deadline()).await;

@@ -13,7 +13,7 @@ use actors::settings::{
     AdmissionSettings, AuthSettings, MessageSettings, RegistrarSettings, Settings, SipSettings, SrtpSettings,
 };
 use sip::Protocol;
-use sip::sdp::CodecSpec;
+use sip::sdp::{CodecPattern, CodecSpec};
 
 use crate::config::{self as from, Config};
 
@@ -200,6 +200,7 @@ fn gateway(gateway: &from::Gateway) -> Gateway {
             from::GatewayTransport::Tcp => Protocol::Tcp,
             from::GatewayTransport::Tls => Protocol::Tls,
         },
+        family: gateway.ip,
         certificate: gateway.certificate.clone(),
         domain: gateway.domain.clone(),
         enabled: gateway.enabled,
@@ -208,6 +209,7 @@ fn gateway(gateway: &from::Gateway) -> Gateway {
         failover: gateway.failover,
         channels_max: gateway.channels_max,
         calls_per_second: gateway.calls_per_second,
+        codecs: codecs_of(&gateway.codecs),
         srtp: gateway.srtp.map(srtp),
         trusted: gateway.trusted,
         names: gateway.names,
@@ -224,6 +226,15 @@ fn gateway(gateway: &from::Gateway) -> Gateway {
         account: account(gateway),
         trunk: routing::trunk(gateway),
     }
+}
+
+/// None is all.
+fn codecs_of(codecs: &[from::Codec]) -> Option<Arc<[CodecPattern]>> {
+    let pattern = |of: &from::Codec| {
+        let map = codec(*of).map;
+        CodecPattern { encoding: map.encoding.to_string(), clock_hz: Some(map.clock_hz) }
+    };
+    (!codecs.is_empty()).then(|| codecs.iter().map(pattern).collect())
 }
 
 /// The check lets both of user name and password through, or none.

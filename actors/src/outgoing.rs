@@ -54,7 +54,7 @@ pub fn to_gateway(core: &Core, gateway: &Gateway) -> Way {
             let place = gateway.place().into();
             let back = Hop { protocol, local: nowhere, remote: nowhere, connection: None };
             let certificate = gateway.certificate.as_deref().map(Box::from);
-            Way::Named(Named { place, certificate, known: None, back, inside: false })
+            Way::Named(Named { place, certificate, family: gateway.family, known: None, back, inside: false })
         }
     }
 }
@@ -90,7 +90,7 @@ fn way(core: &Core, step: Step<'_>, flow: &Hop, found: Option<&Found>, inside: b
         Step::Name(uri) => {
             let place = place_of(&uri);
             let known = found.filter(|(name, _)| *name == place).map(|(_, hop)| *hop);
-            Way::Named(Named { place, certificate: None, known, back: *flow, inside })
+            Way::Named(Named { place, certificate: None, family: None, known, back: *flow, inside })
         }
     }
 }

@@ -11,14 +11,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use crate::conference::Conferences;
 use crate::counters::Counters;
 use crate::directory::Directory;
-use crate::gateway::Gateways;
+use crate::gateway::{Gateways, KeeperMsg};
 use crate::location::{Contact, Location};
 use crate::outside;
 pub use crate::outside::{unix_ms, unix_now};
 use crate::records::Records;
 use crate::registrar::gruu::TemporaryGruus;
 use crate::settings::Settings;
-use crate::shard::Signalling;
+use crate::shard::{Signalling, SignallingMsg};
 use crate::supervision::{Ref, Tree};
 
 /// See the module.
@@ -125,8 +125,21 @@ impl Shared {
     /// Other settings and another directory take the place of those in force. Who holds the old ones keeps them; what an actor
     /// has taken out of them when it started stays as it was.
     pub fn replace(&self, settings: Settings) {
+        self.gateways.apply(&settings.gateways);
         self.directory.store(Arc::new(Directory::of(&settings)));
         self.settings.store(Arc::new(settings));
+        for signalling in &self.signalling {
+            // One word a change.
+            signalling.send_reply(SignallingMsg::Gateways);
+        }
+    }
+
+    /// No new call is let in from now on, and carriers that we are registered with are to send none.
+    pub fn drain(&self) {
+        self.draining.store(true, Relaxed);
+        for standing in self.gateways.all() {
+            standing.seat().send_reply(KeeperMsg::Withdraw);
+        }
     }
 
     /// How many shards there are.

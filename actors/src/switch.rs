@@ -20,7 +20,7 @@
 //! │  │  └─ NUMBER             transient      a conference, from its first guest to its last
 //! │  ├─ signalling            permanent      sockets and timers of the shard
 //! │  └─ gateways              one-for-one    100 in 60 s
-//! │     └─ NAME               permanent      looks after a gateway: OPTIONS, registration, what the operator wants
+//! │     └─ NAME               transient      looks after a gateway: OPTIONS, registration, what the operator wants
 //! └─ FACE                     permanent      what the program adds: `http` (console, admin API, WebSocket), `housekeeping`, `configuration`
 //! ```
 //!
@@ -33,12 +33,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::admission::Admission;
-use crate::gateway::{Keeper, Standing};
 use crate::messages::{self, MessageRelay};
 use crate::records::Records;
 use crate::registrar::{self, Registrar};
 use crate::shard::core::Seats;
-use crate::shard::{Core, Names, Signalling, home_of};
+use crate::shard::{Core, Names, Signalling};
 use crate::shared::Shared;
 use crate::subscriptions::{self, Subscriptions};
 use crate::supervision::{
@@ -96,7 +95,7 @@ fn media(shared: &Arc<Shared>) -> Supervisor {
 fn shard(shared: &Arc<Shared>, number: usize) -> Supervisor {
     let House { core, bindings, messages, notices } = House::of(shared, number);
     let (calls, registrar) = (core.calls_supervisor.clone(), core.registrar.clone());
-    let conferences = core.conferences_supervisor.clone();
+    let (conferences, gateways) = (core.conferences_supervisor.clone(), core.gateways_supervisor.clone());
     let (relay, subscriptions) = (core.relay.clone(), core.subscriptions.clone());
     let with = |core: &Rc<Core>| Rc::clone(core);
     supervisor(Strategy::OneForOne, 100, 60)
@@ -161,20 +160,17 @@ fn shard(shared: &Arc<Shared>, number: usize) -> Supervisor {
             .seat(&shared.signalling_seat(number)),
         )
         // Halted before the sockets are closed: a registration with a carrier is taken back first.
-        .with(child("gateways", Restart::Permanent, {
-            let (core, shared) = (with(&core), Arc::clone(shared));
-            move || gateways(&core, &shared)
-        }))
-}
-
-/// The keepers of the gateways whose names hash to this shard.
-fn gateways(core: &Rc<Core>, shared: &Arc<Shared>) -> Supervisor {
-    let here = |standing: &&Arc<Standing>| home_of(standing.gateway.name.as_bytes(), shared.shards()) == core.shard;
-    shared.gateways.all().iter().filter(here).fold(supervisor(Strategy::OneForOne, 100, 60), |all, standing| {
-        let (core, own) = (Rc::clone(core), Arc::clone(standing));
-        let keeper = move || Keeper::new(Rc::clone(&core), Arc::clone(&own));
-        all.with(child(standing.gateway.name.as_str(), Restart::Permanent, keeper).seat(&standing.seat))
-    })
+        .with(
+            child("gateways", Restart::Permanent, {
+                let core = with(&core);
+                move || {
+                    let core = Rc::clone(&core);
+                    // What is known of a gateway lies beside its keeper.
+                    supervisor(Strategy::OneForOne, 100, 60).adopting(move || crate::gateway::adopt(&core))
+                }
+            })
+            .seat(&gateways),
+        )
 }
 
 /// What the actors of a shard must find again after a fault, even of their supervisor: it stays on the shard's thread, so
@@ -200,6 +196,7 @@ impl House {
                 let seats = Seats {
                     calls: Ref::vacant(),
                     conferences: Ref::vacant(),
+                    gateways: Ref::vacant(),
                     registrar: Ref::vacant(),
                     relay: Ref::vacant(),
                     subscriptions: Ref::vacant(),

@@ -32,6 +32,7 @@ fn our(port: u16) -> OurMedia {
         address: rtp.ip(),
         ports: [Some(LocalPort { rtcp_mux: true, ..LocalPort::pair(rtp) })].into_iter().collect(),
         keys: OurKeys::default(),
+        only: None,
     }
 }
 

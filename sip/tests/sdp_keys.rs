@@ -33,6 +33,7 @@ fn our(port: u16, keys: OurKeys) -> OurMedia {
         address: rtp.ip(),
         ports: vec![Some(LocalPort::pair(rtp))],
         keys,
+        only: None,
     }
 }
 

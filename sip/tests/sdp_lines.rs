@@ -22,6 +22,7 @@ fn our(ports: &[u16]) -> OurMedia {
         address: "198.51.100.1".parse().expect("an address"),
         ports: ports.iter().map(at).collect(),
         keys: OurKeys::default(),
+        only: None,
     }
 }
 

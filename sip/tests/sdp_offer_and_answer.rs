@@ -20,6 +20,7 @@ fn our(ports: &[u16]) -> OurMedia {
         address: "198.51.100.1".parse().expect("an address"),
         ports: ports.iter().map(|port| Some(LocalPort::pair(at(port)))).collect(),
         keys: sip::sdp::OurKeys::default(),
+        only: None,
     }
 }
 

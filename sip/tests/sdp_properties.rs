@@ -20,6 +20,7 @@ fn our(base: u16, lines: usize) -> OurMedia {
             .map(|i| Some(LocalPort { rtcp_mux: i % 2 == 0, ..LocalPort::pair(SocketAddr::new(ip, port(i))) }))
             .collect(),
         keys: sip::sdp::OurKeys::default(),
+        only: None,
     }
 }
 

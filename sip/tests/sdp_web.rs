@@ -27,6 +27,7 @@ fn our(port: u16, srtp: Srtp, profile: Profile) -> OurMedia {
         address: rtp.ip(),
         ports: vec![Some(LocalPort { rtcp_mux: true, ..LocalPort::pair(rtp) })],
         keys: OurKeys { srtp, offers: true, profile, keys: vec![crypto].into(), web: Some(web) },
+        only: None,
     }
 }
 

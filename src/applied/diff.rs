@@ -15,26 +15,6 @@ const LIVE: [(&str, &[&str]); 5] = [
 ];
 /// The section of where calls go is live as a whole.
 const PLAN: &str = "routing";
-/// Of the entries of this section the actors that look after them hold the rest.
-const KEPT: &str = "gateway";
-/// What of them a running switch reads anew each time.
-const KEPT_LIVE: &[&str] = &[
-    "dial_plan",
-    "usages",
-    "called_out",
-    "caller_out",
-    "silence",
-    "failover",
-    "session_timer",
-    "srtp",
-    "trusted",
-    "names",
-    "anonymous",
-    "call_history",
-    "called_in",
-    "caller_in",
-];
-
 /// A difference.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Change {
@@ -80,7 +60,7 @@ fn listed(section: &str, was: &[Value], is: &[Value], all: &mut Vec<Change>) {
     let change = |what: String, before: &Value, after: &Value| Change {
         before: before.clone(),
         after: after.clone(),
-        live: section != KEPT || KEPT_LIVE.iter().any(|key| what.ends_with(&format!(": {key}"))),
+        live: true,
         what,
     };
     let (old, new) = (named(section, was), named(section, is));
@@ -135,6 +115,12 @@ fn secrets(from: &Config, to: &Config, all: &mut Vec<Change>) {
         let Some(now) = to.users.iter().find(|other| other.name == user.name) else { continue };
         if user.password != now.password && user.password.is_some() == now.password.is_some() || user.ha1 != now.ha1 {
             all.push(change(format!("user {}: credentials", user.name), true));
+        }
+    }
+    for gateway in &from.gateways {
+        let Some(now) = to.gateways.iter().find(|other| other.name == gateway.name) else { continue };
+        if gateway.password != now.password && gateway.password.is_some() == now.password.is_some() {
+            all.push(change(format!("gateway {}: password", gateway.name), true));
         }
     }
     if from.admin.token != to.admin.token && from.admin.token.is_some() == to.admin.token.is_some() {

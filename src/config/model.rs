@@ -17,7 +17,7 @@ use super::values::{
     Algorithm, Codec, Dtmf, GatewayAddress, GatewayTransport, LogFormat, Numbers, Origin, PortMode, Secret,
     ServiceKind, Srtp, VerifyClient,
 };
-use actors::gateway::Names;
+use actors::gateway::{Family, Names};
 use actors::routing::rewrite::Rewrite;
 use media::prompt::Language;
 
@@ -331,6 +331,8 @@ section! {
         transport: GatewayTransport = OneOf(&[
             ("udp", GatewayTransport::Udp), ("tcp", GatewayTransport::Tcp), ("tls", GatewayTransport::Tls),
         ]), default "\"udp\"";
+        /// Which of the addresses that its host name has are used; both where it is not said.
+        ip: Option<Family> = Optional(OneOf(&[("4", Family::V4), ("6", Family::V6)])), optional "\"4\"";
         /// What its certificate must be of, over TLS, where that is not its host.
         certificate: Option<String> = Optional(HOST), optional "\"sip.carrier.example\"";
         /// How long it may say nothing at all of an INVITE, not even 100, before the next gateway is tried.
@@ -348,6 +350,8 @@ section! {
         channels_max: usize = Count::new(1, 1_000_000), default "1000";
         /// How many new calls a second it may have, both ways, with as many at once; without it as many as come.
         calls_per_second: Option<u32> = Optional(Count::new(1, 100_000)), optional "20";
+        /// The codecs of sound that it is offered and answered with; none is all. What a phone does not share with it is made anew.
+        codecs: Vec<Codec> = List { of: CODEC, lengths: 0..=6 }, default "[]";
         /// Whether its media is encrypted, where `[media]` does not fit.
         srtp: Option<Srtp> = Optional(SRTP), optional "\"require\"";
         /// Whether it is asked for a session timer (RFC 4028); one that it asks for is kept to in any case.

@@ -273,7 +273,7 @@ pub struct DrainRequest {
 /// Lets no new call in from now on, and has the switch stop once the others have ended, or at the deadline.
 pub async fn drain(web: Data<Web>, request: Json<DrainRequest>) -> Json<Value> {
     let deadline = Duration::from_secs(request.deadline_s.min(DRAIN_S_MAX));
-    web.shared.draining.store(true, Relaxed);
+    web.shared.drain();
     web.drain.ask(deadline);
     drained(web).await
 }

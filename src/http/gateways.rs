@@ -44,7 +44,7 @@ pub async fn order(web: Data<Web>, name: Path<String>, order: Json<Order>) -> An
         Order::Drain => Wanted::Draining,
         Order::Disable => Wanted::Disabled,
     };
-    let done = standing.seat.ask(|reply| KeeperMsg::Want(wanted, reply), DO_WITHIN).await;
+    let done = standing.seat().ask(|reply| KeeperMsg::Want(wanted, reply), DO_WITHIN).await;
     done.map_err(|error| {
         Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string(), "its actor is being rebuilt: ask again")
     })?;

@@ -126,7 +126,7 @@ fn gateways(shared: &Shared) {
         gauge!("strowger_gateway_up", "gateway" => name()).set(f64::from(u8::from(standing.is_up())));
         gauge!("strowger_gateway_registered", "gateway" => name()).set(f64::from(u8::from(standing.is_registered())));
         gauge!("strowger_gateway_channels", "gateway" => name()).set(count(standing.channels()));
-        let tally = &standing.tally;
+        let tally = standing.tally();
         for (what, figure) in [
             ("tried", &tally.tried),
             ("answered", &tally.answered),

@@ -40,7 +40,7 @@ impl Work<'_> {
         if let Some(channel) =
             self.state.leg(id).filter(|leg| leg.outward.is_some()).and_then(|leg| leg.channel.as_ref())
         {
-            channel.standing().tally.answered.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            channel.standing().tally().answered.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         }
         self.cancel_losers(id);
         if meaning == Meaning::Offer {
@@ -85,6 +85,7 @@ impl Work<'_> {
         leg.abilities = Abilities::of(response);
         leg.state = LegState::Confirmed;
         leg.client = Some(client);
+        self.take_channel_again(id);
         self.session_settled(id, response);
         true
     }

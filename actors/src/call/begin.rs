@@ -65,7 +65,7 @@ impl Work<'_> {
         {
             match standing.take(Direction::In, unix_now()) {
                 Ok(channel) => {
-                    standing.tally.came.fetch_add(1, Relaxed);
+                    standing.tally().came.fetch_add(1, Relaxed);
                     if let Some(leg) = self.state.caller() {
                         leg.channel = Some(channel);
                     }

@@ -58,6 +58,7 @@ impl Work<'_> {
             if self.core.cancel(client, reason) {
                 self.note(Some(id), What::Sent { message: Said::request(sip::Method::Cancel), to });
             }
+            self.give_channel_back(id);
         }
     }
 

@@ -5,7 +5,7 @@ use media::Side;
 use sip::dialog::Dialog;
 use sip::dialog::reliable::{Received, Sent};
 use sip::dialog::session_timer::SessionTimer;
-use sip::sdp::{Carrier, OfferAnswer, Profile, Session};
+use sip::sdp::{Carrier, CodecPattern, OfferAnswer, Profile, Session};
 use sip::text::Digits;
 use sip::transaction::ServerId;
 use sip::{Hop, KeyForm, Message, Method, Name, Protocol, Status, Writer};
@@ -119,6 +119,8 @@ pub struct Leg {
     pub server: Option<(ServerId, Message)>,
     /// Offer and answer.
     pub exchange: OfferAnswer,
+    /// The codecs that it is named, where it is not to have all.
+    pub codecs: Option<Arc<[CodecPattern]>>,
     /// Keys of its media.
     pub keys: Keyring,
     /// The keys of its lines beside the sound.
@@ -219,6 +221,10 @@ impl Leg {
             Identity::Gateway(gateway) => gateway.srtp,
             Identity::User(_) | Identity::Anybody => user.as_ref().and_then(|user| user.srtp),
         };
+        let codecs = match identity {
+            Identity::Gateway(gateway) => gateway.codecs.clone(),
+            Identity::User(_) | Identity::Anybody => None,
+        };
         let keys = Keyring::new(&core.shared, srtp, is_private(&hop));
         let abilities = Abilities::of(&invite);
         let reliable_sent = Sent::new(invite.cseq(), outside::random());
@@ -235,6 +241,7 @@ impl Leg {
             reliable_sent: Some(reliable_sent),
             abilities,
             claims,
+            codecs,
             ..Self::bare(id, side, (party, call_id), hop, keys)
         }
     }
@@ -263,6 +270,7 @@ impl Leg {
             client: None,
             server: None,
             exchange: OfferAnswer::new(),
+            codecs: None,
             keys,
             line_keys: LineKeys::default(),
             profile: Profile::Avp,
@@ -330,7 +338,8 @@ impl Leg {
             outgoing: true,
             named,
             too_long: TooLong::ByStream,
-            outward: Some(Box::new(Outward { exit, heard: Heard::Nothing, proof: None })),
+            codecs: gateway.codecs.clone(),
+            outward: Some(Box::new(Outward { exit, heard: Heard::Nothing, proof: None, given_up: None })),
             ..Self::bare(id, side, (party, core.new_call_id()), hop, keys)
         }
     }

@@ -44,6 +44,7 @@ pub fn ours(paths: Paths<'_>, leg: &Leg, shape: Option<&Session>) -> OurMedia {
     if !sound_placed {
         our.ports.clear();
     }
+    our.only.clone_from(&leg.codecs);
     let active = |at: usize| shape.and_then(|shape| shape.media.get(at)).is_some_and(|section| section.port != 0);
     for line in paths.lines.iter().filter(|line| Some(line.at) != first && active(line.at)) {
         let section = theirs.and_then(|theirs| theirs.media.get(line.at)).filter(|section| section.port != 0);
@@ -95,7 +96,8 @@ fn whereabouts_of(leg: &Leg, section: Option<&Media>) -> Whereabouts {
 pub fn ours_at(flow: &Flow, side: Side, session_id: u64, keys: OurKeys, shape: Option<&Session>) -> OurMedia {
     let at = shape.map_or(Some(0), sound_at);
     let ports = at.map_or_else(Vec::new, |at| (0..=at).map(|line| (line == at).then(|| port(flow, side))).collect());
-    OurMedia { username: "strowger".into(), session_id, version: 1, address: flow.local(side).ip(), ports, keys }
+    let address = flow.local(side).ip();
+    OurMedia { username: "strowger".into(), session_id, version: 1, address, ports, keys, only: None }
 }
 
 fn port(flow: &Flow, side: Side) -> LocalPort {

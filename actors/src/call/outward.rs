@@ -13,12 +13,13 @@ use sip::auth::{Answerer, Attempt, ChallengedBy};
 use sip::sdp::Session;
 use sip::{Message, Status};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::groups::Turn;
 use super::leg::{Leg, LegId, LegState};
 use super::{CallTimer, Work};
-use crate::gateway::{Channel, Direction, Exit, KeeperMsg, NoChannel, State, answerer, challenge};
+use crate::gateway::{Channel, Direction, Exit, KeeperMsg, NoChannel, Standing, State, answerer, challenge};
 use crate::shared::unix_now;
 
 /// What a leg that leads out of the switch has beside the others.
@@ -29,6 +30,8 @@ pub struct Outward {
     pub heard: Heard,
     /// Our answers to its challenges, once it has asked who we are.
     pub proof: Option<Proof>,
+    /// Whose channel was given back when it was given up.
+    pub given_up: Option<Arc<Standing>>,
 }
 
 /// Who we are, as a gateway was told for one INVITE.
@@ -96,10 +99,10 @@ impl Work<'_> {
     /// The gateway that a leg leads over did not take the call.
     fn gateway_failed(&self, id: LegId, silent: bool) {
         let Some(channel) = self.state.leg(id).and_then(|leg| leg.channel.as_ref()) else { return };
-        channel.standing().tally.failed.fetch_add(1, Relaxed);
+        channel.standing().tally().failed.fetch_add(1, Relaxed);
         if silent {
             // One that has enough to do learns it from its own OPTIONS.
-            let _ = channel.standing().seat.try_send(KeeperMsg::CallFailed);
+            let _ = channel.standing().seat().try_send(KeeperMsg::CallFailed);
         }
     }
 
@@ -149,8 +152,8 @@ impl Work<'_> {
         let (side, theirs) = self.place();
         let Some(channel) = self.channel_of(&exit) else { return };
         let Some(id) = self.state.new_leg() else { return };
-        channel.standing().tally.tried.fetch_add(1, Relaxed);
-        let gateway = std::sync::Arc::clone(&exit.gateway);
+        channel.standing().tally().tried.fetch_add(1, Relaxed);
+        let gateway = Arc::clone(&exit.gateway);
         self.decided(Some(id), sip::text!["gateway ", &gateway.name, " is tried with ", &exit.number, ": ", &exit.why]);
         let target = gateway.uri(&exit.number);
         let mut leg = Leg::outward(self.core, id, side, exit);
@@ -193,6 +196,25 @@ impl Work<'_> {
         }
     }
 
+    /// A gateway that is cancelled and has not even rung keeps no channel from others, however long its transaction lasts.
+    pub fn give_channel_back(&mut self, id: LegId) {
+        let silent = |leg: &&mut Leg| leg.outward.as_ref().is_some_and(|outward| outward.heard < Heard::Progress);
+        let Some(leg) = self.state.leg_mut(id).filter(silent) else { return };
+        let channel = leg.channel.take();
+        if let Some((outward, channel)) = leg.outward.as_mut().zip(channel) {
+            outward.given_up = Some(Arc::clone(channel.standing()));
+        }
+    }
+
+    /// Who was given up has picked up: it has its channel after all.
+    pub fn take_channel_again(&mut self, id: LegId) {
+        let Some(leg) = self.state.leg_mut(id) else { return };
+        let standing = leg.outward.as_mut().and_then(|outward| outward.given_up.take());
+        if let Some(standing) = standing {
+            leg.channel = Some(standing.take_anyway());
+        }
+    }
+
     /// A gateway has refused: where it has judged the number, no other one is asked.
     pub fn gateway_refused(&mut self, id: LegId, status: Status) {
         let outward = self.state.leg(id).is_some_and(|leg| leg.outward.is_some());
@@ -215,7 +237,7 @@ impl Work<'_> {
     pub fn time_gateway(&mut self, id: LegId) {
         let Some(leg) = self.state.leg(id).filter(|leg| leg.state == LegState::Early) else { return };
         let Some(outward) = &leg.outward else { return };
-        let (gateway, heard) = (std::sync::Arc::clone(&outward.exit.gateway), outward.heard);
+        let (gateway, heard) = (Arc::clone(&outward.exit.gateway), outward.heard);
         if heard == Heard::Nothing {
             self.arm(CallTimer::Silence(id), gateway.silence);
         }

@@ -63,6 +63,9 @@ impl Work<'_> {
     pub fn own_description(&self, id: LegId) -> Option<Session> {
         let (leg, paths) = (self.state.leg(id)?, self.state.paths()?);
         let mut spoken = self.relay_policy().coded.clone();
+        if let Some(only) = &leg.codecs {
+            spoken.retain(|spec| !spec.map.is_codec() || only.iter().any(|codec| codec.matches(&spec.map)));
+        }
         if self.state.service == Some(ServiceKind::Conference) {
             // Wide band where the phone does it too.
             spoken.sort_by_key(|spec| match spec.map.encoding.as_str() {

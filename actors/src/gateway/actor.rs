@@ -56,6 +56,8 @@ pub enum KeeperMsg {
     Want(Wanted, Reply<()>),
     /// The switch takes no more calls: the carrier is to send none.
     Withdraw,
+    /// It is configured otherwise, where it was.
+    Changed(Arc<Standing>),
 }
 
 /// What a successor goes on with.
@@ -99,7 +101,7 @@ impl Keeper {
     fn begin(&mut self, cx: &mut Cx<'_, Self>) {
         let now = self.core.now();
         {
-            let mut notes = self.standing.notes.lock();
+            let mut notes = self.standing.life.notes.lock();
             // What was on its way is not waited for: its answer went to the keeper of before.
             notes.probe = None;
             notes.timer = None;
@@ -124,7 +126,7 @@ impl Keeper {
         let now = self.core.now();
         self.look_up(now, cx);
         let (missed, probes, registers, leaves) = {
-            let mut notes = self.standing.notes.lock();
+            let mut notes = self.standing.life.notes.lock();
             let patience = self.standing.gateway.probing.patience;
             let late = notes.probe.take_if(|probe| probe.began + patience <= now);
             let probes = notes.probe.is_none() && late.is_none() && notes.probe_at.is_some_and(|at| at <= now);
@@ -147,7 +149,7 @@ impl Keeper {
     }
 
     fn set_timer(&self) {
-        let mut notes = self.standing.notes.lock();
+        let mut notes = self.standing.life.notes.lock();
         if let Some(timer) = notes.timer.take() {
             self.core.disarm(timer);
         }
@@ -169,7 +171,7 @@ impl Keeper {
         let gateway = &self.standing.gateway;
         let Host::Name(_) = gateway.host else { return };
         {
-            let mut notes = self.standing.notes.lock();
+            let mut notes = self.standing.life.notes.lock();
             if notes.looked_up_at.is_some_and(|at| at + LOOK_UP_EVERY > now) {
                 return;
             }
@@ -179,7 +181,10 @@ impl Keeper {
         let looking = network.resolving(gateway.place().into());
         cx.spawn(looking, |this, found, _| match found {
             Ok(targets) => {
-                let mut addresses: Vec<IpAddr> = targets.iter().map(|target| target.address.ip()).collect();
+                let family = this.standing.gateway.family;
+                let wanted = |ip: &IpAddr| family.is_none_or(|family| family.has(*ip));
+                let mut addresses: Vec<IpAddr> =
+                    targets.iter().map(|target| target.address.ip()).filter(wanted).collect();
                 addresses.dedup();
                 this.standing.set_addresses(addresses);
             }
@@ -195,20 +200,20 @@ impl Keeper {
     /// Asks the gateway whether it is there (RFC 3261 section 11).
     fn probe(&self, now: Duration) {
         let (call_id, tag) = (self.core.new_call_id(), random_token(8));
-        self.standing.notes.lock().probe = Some(Probe { request: None, call_id: call_id.clone(), began: now });
-        self.standing.tally.probes.fetch_add(1, Relaxed);
+        self.standing.life.notes.lock().probe = Some(Probe { request: None, call_id: call_id.clone(), began: now });
+        self.standing.tally().probes.fetch_add(1, Relaxed);
         let uri = self.standing.gateway.own_uri();
         let request = self.send(&Method::Options, &uri, (&call_id, &tag, 1), |writer, _| {
             writer.header(Name::Accept, "application/sdp");
         });
-        if let Some(probe) = self.standing.notes.lock().probe.as_mut().filter(|probe| probe.call_id == call_id) {
+        if let Some(probe) = self.standing.life.notes.lock().probe.as_mut().filter(|probe| probe.call_id == call_id) {
             probe.request = request;
         }
     }
 
     fn probed(&self, message: &Message) {
         let began = {
-            let mut notes = self.standing.notes.lock();
+            let mut notes = self.standing.life.notes.lock();
             let ours = |probe: &mut Probe| probe.call_id.as_bytes() == message.call_id();
             match notes.probe.take_if(ours) {
                 Some(probe) => probe.began,
@@ -218,7 +223,7 @@ impl Keeper {
         };
         let Some(status) = message.status() else { return };
         let took = self.core.now().saturating_sub(began);
-        self.standing.round_trip_us.store(u32::try_from(took.as_micros()).unwrap_or(u32::MAX), Relaxed);
+        self.standing.set_round_trip(took);
         if is_alive(status) {
             self.is_there();
         } else {
@@ -227,13 +232,13 @@ impl Keeper {
     }
 
     fn is_there(&self) {
-        let change = self.standing.notes.lock().health.answered(&self.standing.gateway.probing);
+        let change = self.standing.life.notes.lock().health.answered(&self.standing.gateway.probing);
         self.changed(change, None);
     }
 
     fn missed(&self, why: &str) {
-        self.standing.tally.missed.fetch_add(1, Relaxed);
-        let change = self.standing.notes.lock().health.missed_one(&self.standing.gateway.probing);
+        self.standing.tally().missed.fetch_add(1, Relaxed);
+        let change = self.standing.life.notes.lock().health.missed_one(&self.standing.gateway.probing);
         self.changed(change, Some(why));
     }
 
@@ -246,10 +251,10 @@ impl Keeper {
             (Change::None, _) => {}
         }
         if self.standing.is_registered() || trouble.is_some() {
-            *self.standing.trouble.lock() = trouble.map(Arc::from);
+            self.standing.set_trouble(trouble.map(Arc::from));
         }
         let now = self.core.now();
-        let mut notes = self.standing.notes.lock();
+        let mut notes = self.standing.life.notes.lock();
         self.standing.set_up(notes.health.is_up());
         let rest = notes.health.rest(now, &self.standing.gateway.probing, random());
         notes.probe_at = rest.map(|rest| together(now + rest, rest));
@@ -260,21 +265,21 @@ impl Keeper {
     fn register(&self) {
         let uri = self.standing.gateway.registrar_uri();
         let (ask, (call_id, tag)) = {
-            let mut notes = self.standing.notes.lock();
+            let mut notes = self.standing.life.notes.lock();
             let dialogue = notes.dialogue.get_or_insert_with(|| (self.core.new_call_id(), random_token(12))).clone();
             let Some(registration) = &mut notes.registration else { return };
             (registration.ask(&uri), dialogue)
         };
         let request = self.send(&Method::Register, &uri, (&call_id, &tag, ask.cseq), |writer, contact| {
             writer.header(Name::Expires, ask.expires_s.to_string());
-            self.standing.notes.lock().contact = contact.trim_matches(['<', '>']).to_owned();
+            self.standing.life.notes.lock().contact = contact.trim_matches(['<', '>']).to_owned();
             match &ask.credentials {
                 Some((ChallengedBy::Server, value)) => drop(writer.header(Name::Authorization, value)),
                 Some((ChallengedBy::Proxy, value)) => drop(writer.header(Name::ProxyAuthorization, value)),
                 None => {}
             }
         });
-        self.standing.notes.lock().register = request;
+        self.standing.life.notes.lock().register = request;
         if request.is_none() {
             self.settled(|registration, now, _, _| registration.unanswered(now, "it was not sent", random()));
         }
@@ -289,7 +294,7 @@ impl Keeper {
     fn settled(&self, answered: impl FnOnce(&mut Registration, Duration, &str, f64) -> Outcome) {
         let (now, name) = (self.core.now(), &self.standing.gateway.name);
         let (outcome, holds) = {
-            let mut notes = self.standing.notes.lock();
+            let mut notes = self.standing.life.notes.lock();
             notes.register = None;
             let contact = std::mem::take(&mut notes.contact);
             let Some(registration) = &mut notes.registration else { return };
@@ -302,13 +307,13 @@ impl Keeper {
                 if !self.standing.is_registered() {
                     tracing::info!(gateway = name, expires_s = lasts.as_secs(), "registered with the carrier");
                 }
-                *self.standing.trouble.lock() = None;
+                self.standing.set_trouble(None);
                 self.standing.set_registered(true);
             }
             Outcome::Left => self.standing.set_registered(false),
             Outcome::Failed(why) => {
                 tracing::warn!(gateway = name, why, "the carrier does not register us");
-                *self.standing.trouble.lock() = Some(Arc::from(format!("REGISTER: {why}")));
+                self.standing.set_trouble(Some(Arc::from(format!("REGISTER: {why}"))));
                 self.standing.set_registered(holds);
             }
         }
@@ -318,7 +323,7 @@ impl Keeper {
     fn leave(&self) -> bool {
         let now = self.core.now();
         {
-            let mut notes = self.standing.notes.lock();
+            let mut notes = self.standing.life.notes.lock();
             let Some(registration) = notes.registration.as_mut().filter(|r| r.is_to_be_left()) else { return false };
             registration.leave(now);
         }
@@ -360,7 +365,7 @@ impl Keeper {
 
     fn unanswered(&self, request: RequestId, why: Unanswered) {
         let (probe, register) = {
-            let mut notes = self.standing.notes.lock();
+            let mut notes = self.standing.life.notes.lock();
             let probe = notes.probe.take_if(|probe| probe.request.is_none_or(|own| own == request));
             (probe.is_some(), notes.register == Some(request))
         };
@@ -382,7 +387,7 @@ impl Keeper {
         self.standing.set_wanted(wanted);
         if wanted == Wanted::Enabled {
             let now = self.core.now();
-            let mut notes = self.standing.notes.lock();
+            let mut notes = self.standing.life.notes.lock();
             notes.probe_at = Some(now);
             if let Some(account) = self.standing.gateway.account.as_ref().filter(|account| account.registers)
                 && notes.registration.as_ref().is_none_or(|r| !r.is_registered(now))
@@ -419,11 +424,11 @@ impl Live for Keeper {
             KeeperMsg::CallFailed => {
                 let now = self.core.now();
                 self.missed("it did not take a call");
-                self.standing.notes.lock().probe_at = Some(now);
+                self.standing.life.notes.lock().probe_at = Some(now);
             }
             KeeperMsg::Asks => {
                 let now = self.core.now();
-                let change = self.standing.notes.lock().health.asks(now, &self.standing.gateway.probing);
+                let change = self.standing.life.notes.lock().health.asks(now, &self.standing.gateway.probing);
                 self.changed(change, None);
             }
             KeeperMsg::Want(wanted, reply) => {
@@ -431,8 +436,19 @@ impl Live for Keeper {
                 reply.send(());
             }
             KeeperMsg::Withdraw => drop(self.leave()),
+            KeeperMsg::Changed(standing) => {
+                let enabled = standing.gateway.enabled;
+                let ordered = enabled != self.standing.gateway.enabled;
+                self.standing = standing;
+                if ordered {
+                    self.want(if enabled { Wanted::Enabled } else { Wanted::Disabled });
+                }
+                // It is asked as often as it is now to be.
+                let now = self.core.now();
+                self.standing.life.notes.lock().probe_at = Some(together(now, FIRST_WITHIN));
+            }
         }
-        if self.halts && self.standing.notes.lock().registration.as_ref().is_none_or(Registration::has_left) {
+        if self.halts && self.standing.life.notes.lock().registration.as_ref().is_none_or(Registration::has_left) {
             return cx.stop();
         }
         self.due(cx);

@@ -2,7 +2,7 @@
 
 use sip::Protocol;
 use sip::auth::Secret;
-use sip::sdp::Srtp;
+use sip::sdp::{CodecPattern, Srtp};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -27,6 +27,25 @@ impl fmt::Display for Host {
             Self::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
             Self::Ip(ip) => write!(f, "{ip}"),
             Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+/// A family of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// Whether an address is of it.
+    pub const fn has(self, ip: IpAddr) -> bool {
+        match self {
+            Self::V4 => ip.is_ipv4(),
+            Self::V6 => ip.is_ipv6(),
         }
     }
 }
@@ -57,7 +76,7 @@ impl Names {
 }
 
 /// Who we are to a carrier.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Account {
     /// User name.
     pub username: String,
@@ -72,7 +91,7 @@ pub struct Account {
 }
 
 /// A neighbour that calls leave by and come from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Gateway {
     /// Name.
     pub name: String,
@@ -80,6 +99,8 @@ pub struct Gateway {
     pub host: Host,
     /// Its port; `None` is the one of its transport, or what the DNS says.
     pub port: Option<u16>,
+    /// Of a name, the addresses that are taken; `None` takes all.
+    pub family: Option<Family>,
     /// Transport.
     pub protocol: Protocol,
     /// What the certificate of a TLS peer must be of, where that is not its host.
@@ -98,6 +119,8 @@ pub struct Gateway {
     pub channels_max: usize,
     /// New calls a second, both ways; `None` is as many as come.
     pub calls_per_second: Option<u32>,
+    /// The codecs that it is named; `None` is all.
+    pub codecs: Option<Arc<[CodecPattern]>>,
     /// Whether its media is encrypted; `None` is the default of all.
     pub srtp: Option<Srtp>,
     /// It is of our domain of trust (RFC 3325): identities are believed from it and asserted to it.
@@ -134,6 +157,8 @@ impl Gateway {
             failover: Duration::from_secs(10),
             channels_max: 1_000,
             calls_per_second: None,
+            codecs: None,
+            family: None,
             srtp: None,
             trusted: false,
             names: Names::In,
@@ -150,6 +175,13 @@ impl Gateway {
             account: None,
             trunk: TrunkRules::default(),
         }
+    }
+
+    /// Whether it is where another one is, with the same account: what is known of the one holds for the other.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        let place =
+            |of: &Self| (of.host.clone(), of.port, of.protocol, of.family, of.certificate.clone(), of.domain.clone());
+        place(self) == place(other) && self.account == other.account
     }
 
     /// `host` or `host:port`, as URIs of its have it.

@@ -48,7 +48,7 @@ impl Standing {
     /// What is seen of it.
     pub fn view(&self) -> GatewayView {
         let gateway = &self.gateway;
-        let round_trip_us = self.round_trip_us.load(Relaxed);
+        let round_trip = self.round_trip();
         let registers = gateway.account.as_ref().is_some_and(|account| account.registers);
         GatewayView {
             name: gateway.name.clone(),
@@ -59,15 +59,15 @@ impl Standing {
             registered: registers.then(|| self.is_registered()),
             channels: self.channels(),
             channels_max: gateway.channels_max,
-            round_trip_ms: (round_trip_us > 0).then(|| f64::from(round_trip_us) / 1000.0),
-            trouble: self.trouble.lock().as_deref().map(str::to_owned),
-            tried: self.tally.tried.load(Relaxed),
-            answered: self.tally.answered.load(Relaxed),
-            failed: self.tally.failed.load(Relaxed),
-            came: self.tally.came.load(Relaxed),
-            refused: self.tally.refused.load(Relaxed),
-            probes: self.tally.probes.load(Relaxed),
-            missed: self.tally.missed.load(Relaxed),
+            round_trip_ms: round_trip.map(|took| took.as_secs_f64() * 1000.0),
+            trouble: self.trouble(),
+            tried: self.tally().tried.load(Relaxed),
+            answered: self.tally().answered.load(Relaxed),
+            failed: self.tally().failed.load(Relaxed),
+            came: self.tally().came.load(Relaxed),
+            refused: self.tally().refused.load(Relaxed),
+            probes: self.tally().probes.load(Relaxed),
+            missed: self.tally().missed.load(Relaxed),
         }
     }
 }

@@ -51,6 +51,13 @@ impl RewriteError {
     }
 }
 
+impl PartialEq for Rewrite {
+    /// By what is written.
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, &self.pattern, &self.written) == (&other.name, &other.pattern, &other.written)
+    }
+}
+
 impl Rewrite {
     /// A rule that makes `to` of what matches `pattern`; `$1` in it is the first group.
     ///

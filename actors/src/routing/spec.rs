@@ -59,7 +59,7 @@ pub struct Assigned {
 }
 
 /// How routing uses a gateway.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TrunkRules {
     /// Normalises the numbers of its calls.
     pub dial_plan: Option<SmolStr>,

@@ -60,6 +60,8 @@ pub enum TimerKind {
     Subscription(u64),
     /// Something that the keeper of a gateway has to do.
     Gateway(u32),
+    /// Gateways that have no keeper yet.
+    Adopt,
     /// Records of ended calls wait to be handed over.
     Records,
 }
@@ -77,6 +79,8 @@ pub struct Core {
     pub calls_supervisor: SupervisorRef,
     /// Supervisor of the conferences.
     pub conferences_supervisor: SupervisorRef,
+    /// Supervisor of the keepers of gateways.
+    pub gateways_supervisor: SupervisorRef,
     /// The registrar of this shard.
     pub registrar: Ref<Registrar>,
     /// The instant message relay of this shard.
@@ -129,6 +133,8 @@ pub struct Seats {
     pub calls: SupervisorRef,
     /// Supervisor of the conferences.
     pub conferences: SupervisorRef,
+    /// Supervisor of the keepers of gateways.
+    pub gateways: SupervisorRef,
     /// Registrar.
     pub registrar: Ref<Registrar>,
     /// Message relay.
@@ -162,6 +168,7 @@ impl Core {
             clock: tokio::time::Instant::now(),
             calls_supervisor: seats.calls,
             conferences_supervisor: seats.conferences,
+            gateways_supervisor: seats.gateways,
             registrar: seats.registrar,
             relay: seats.relay,
             subscriptions: seats.subscriptions,
@@ -265,6 +272,11 @@ impl Core {
                     self.subscriptions.send_reply(SubscriptionMsg::Expire(number));
                 }
                 TimerKind::Gateway(number) => self.tell_keeper(number, KeeperMsg::Due),
+                TimerKind::Adopt => {
+                    if let Some(core) = self.handle() {
+                        crate::gateway::adopt(&core);
+                    }
+                }
                 TimerKind::Records => self.hand_over_records(),
             }
         }
@@ -450,7 +462,7 @@ impl Core {
     /// Tells the keeper of a gateway something that is bounded by construction: it has two requests at once and one timer.
     pub(super) fn tell_keeper(&self, number: u32, msg: KeeperMsg) {
         if let Some(standing) = self.shared.gateways.at(number) {
-            standing.seat.send_reply(msg);
+            standing.seat().send_reply(msg);
         }
     }
 

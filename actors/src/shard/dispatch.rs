@@ -60,7 +60,7 @@ impl Core {
     fn asked_by(&self, hop: &Hop) {
         if let Some(standing) = self.gateway_of(hop) {
             // One that asks too much is heard again with its next.
-            let _ = standing.seat.try_send(KeeperMsg::Asks);
+            let _ = standing.seat().try_send(KeeperMsg::Asks);
         }
     }
 

@@ -228,7 +228,9 @@ impl Core {
             // RFC 3261 section 18.1.1; a dialog stays on its way.
             let is_long = !errand.named.inside && sip::net::needs_stream(errand.request.raw().len(), None);
             let tried = errand.named.known.map(|hop| Target { protocol: hop.protocol, address: hop.remote });
-            for target in targets.iter().filter(|target| Some(**target) != tried) {
+            let family = errand.named.family;
+            let wanted = |target: &&Target| family.is_none_or(|family| family.has(target.address.ip()));
+            for target in targets.iter().filter(wanted).filter(|target| Some(**target) != tried) {
                 if is_long && target.protocol == Protocol::Udp {
                     errand.left.push_back(Target { protocol: Protocol::Tcp, ..*target });
                 }

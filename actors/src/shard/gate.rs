@@ -178,7 +178,7 @@ impl Core {
 
     /// The gateway that a request which came this way belongs to: by transport, and address or the name that its TLS
     /// certificate has proved.
-    pub(crate) fn gateway_of(&self, hop: &Hop) -> Option<&Arc<Standing>> {
+    pub(crate) fn gateway_of(&self, hop: &Hop) -> Option<Arc<Standing>> {
         let facts = hop.connection.filter(|_| hop.protocol == Protocol::Tls);
         let facts = facts.and_then(|connection| self.shared.network.facts(connection));
         let names: &[String] = facts.as_ref().map_or(&[], |facts| &facts.certificate_names);

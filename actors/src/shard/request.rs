@@ -9,6 +9,7 @@ use std::fmt::{self, Write as _};
 
 use super::core::{Core, Owner};
 use super::errands::Load;
+use crate::gateway::Family;
 
 /// A request of ours, as its owner knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +101,8 @@ pub struct Named {
     pub place: Box<str>,
     /// What the certificate of a TLS peer must be of, where that is not the name itself.
     pub certificate: Option<Box<str>>,
+    /// Of the addresses that it has, those that are tried; `None` tries all.
+    pub family: Option<Family>,
     /// Who has answered there before: tried first (RFC 3263 section 4: a dialog stays with its server).
     pub known: Option<Hop>,
     /// The way that the peer's signalling comes.

@@ -70,6 +70,8 @@ pub enum SignallingMsg {
         /// The leg.
         leg: Option<Box<Leg>>,
     },
+    /// The gateways are configured otherwise.
+    Gateways,
     /// The calls of an address of record have changed.
     CallsChanged(std::sync::Arc<str>),
     /// Ends one call.
@@ -149,6 +151,7 @@ impl Live for Signalling {
             SignallingMsg::CallsChanged(aor) => {
                 self.core.subscriptions.send_reply(SubscriptionMsg::CallsChanged(aor));
             }
+            SignallingMsg::Gateways => crate::gateway::adopt(&self.core),
             SignallingMsg::HangUp { call, by } => self.core.tell_call(call, CallMsg::HangUp { by }),
             SignallingMsg::HangUpAll => {
                 let keys: Vec<_> = self.core.calls.borrow().keys().copied().collect();

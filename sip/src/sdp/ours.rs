@@ -2,11 +2,14 @@
 
 use smol_str::{SmolStr, format_smolstr};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::attribute::names::{RTCP, RTCP_MUX, SETUP};
 use super::attribute::{Attribute, Direction};
+use super::codec::CodecPattern;
 use super::crypto::OurKeys;
-use super::session::{Connection, Line, Media, Origin, Session};
+use super::rtpmap::RtpMap;
+use super::session::{Connection, Line, Media, MediaKind, Origin, Session};
 use super::web::session_attributes;
 
 /// Our side of a description: everything in it that is not about codecs.
@@ -24,6 +27,8 @@ pub struct OurMedia {
     pub ports: Vec<Option<LocalPort>>,
     /// What we do about SRTP towards the party that gets the description.
     pub keys: OurKeys,
+    /// The codecs of sound that the party is named, where it is not to have all.
+    pub only: Option<Arc<[CodecPattern]>>,
 }
 
 /// Where we take the media of one section.
@@ -47,6 +52,12 @@ impl LocalPort {
 }
 
 impl OurMedia {
+    /// Whether the party is named a format of a section of `kind`. Telephone-events and comfort noise go with whatever codec.
+    pub(super) fn names(&self, kind: &MediaKind, map: &RtpMap) -> bool {
+        let only = self.only.as_ref().filter(|_| *kind == MediaKind::Audio && map.is_codec());
+        only.is_none_or(|only| only.iter().any(|codec| codec.matches(map)))
+    }
+
     /// Our port for the section at `index`; a port of 0 is none.
     pub(super) fn port(&self, index: usize) -> Option<&LocalPort> {
         self.ports.get(index)?.as_ref().filter(|port| port.rtp.port() != 0)

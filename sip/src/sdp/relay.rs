@@ -168,7 +168,12 @@ pub fn relay_offer<'a>(received: &'a Session, our: &OurMedia, policy: &'a RelayP
             payload: *payload,
             fmtp: spec.fmtp.as_deref(),
         };
-        let theirs_and_ours: SmallVec<[Kept<'_>; 8]> = kept.iter().map(crosses).chain(added.iter().map(ours)).collect();
+        let named = |kept: &Kept<'_>| our.names(&theirs.kind, kept.map);
+        let theirs_and_ours: SmallVec<[Kept<'_>; 8]> =
+            kept.iter().map(crosses).chain(added.iter().map(ours)).filter(named).collect();
+        if !theirs_and_ours.iter().any(|kept| kept.map.is_codec()) {
+            return theirs.rejected();
+        }
         let mut ours = crossing(theirs, &theirs_and_ours, policy);
         our.keys_at(index).write_offer(&mut ours, port, index);
         let direction = received.direction_of(theirs);
@@ -214,7 +219,8 @@ fn answered_section(
         port.write(&mut ours, direction, false);
         return offered.protocol.eq_ignore_ascii_case(&answered.protocol).then_some(ours);
     }
-    let allowed = policy.filter(offered);
+    let mut allowed = policy.filter(offered);
+    allowed.retain(|(_, map)| our.names(&offered.kind, map));
     let chosen = formats(answered);
     let mut kept: SmallVec<[Kept<'_>; 8]> = pairs(&chosen, &allowed)
         .into_iter()
