@@ -118,6 +118,60 @@ pub struct Participant {
     pub gain_db: f64,
 }
 
+/// One ring group, as `GET /api/groups` says.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub number: String,
+    /// In which order agents ring.
+    pub method: String,
+    /// Its agents.
+    pub agents: Vec<GroupAgent>,
+    /// The calls in it.
+    pub calls: Vec<GroupCall>,
+    /// Calls that wait.
+    pub waiting: usize,
+    /// Calls that may wait.
+    pub waiting_max: usize,
+    /// Calls that came.
+    pub came: u64,
+    /// Calls that an agent took.
+    pub answered: u64,
+    /// Calls whose caller has gone.
+    pub abandoned: u64,
+}
+
+/// An agent of a ring group.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct GroupAgent {
+    /// The user.
+    pub name: String,
+    /// How it is.
+    pub state: String,
+}
+
+/// A call in a ring group.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct GroupCall {
+    /// The call.
+    pub call: String,
+    /// Who calls.
+    pub from: String,
+    /// Since when.
+    pub since: String,
+    /// Its place among those that nobody talks with yet.
+    pub position: Option<usize>,
+    /// Agents that ring for it.
+    pub ringing: Vec<String>,
+    /// The agent that it talks with.
+    pub agent: Option<String>,
+}
+
 /// One gateway, as `GET /api/gateways` says.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -358,6 +412,24 @@ impl AdminClient {
     /// See [`Self::tree`].
     pub fn roll_back(&self, wanted: &Value) -> anyhow::Result<Value> {
         self.post("/api/config/rollback", wanted)
+    }
+
+    /// The ring groups: `{"groups": [Group]}`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`].
+    pub fn groups(&self) -> anyhow::Result<Value> {
+        self.get("/api/groups")
+    }
+
+    /// Has something done in a ring group: `{"group": Group}` is how it is afterwards.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`]; also that there is no such group or agent.
+    pub fn order_group(&self, name: &str, order: &Value) -> anyhow::Result<Value> {
+        self.post(&format!("/api/groups/{}", path_segment(name)), order)
     }
 
     /// The gateways: `{"gateways": [Gateway]}`.

@@ -89,6 +89,12 @@ impl Banner<'_> {
             lines.line(title, &format!("{:<8}{text}", service.number));
             title = "";
         }
+        let mut title = "groups";
+        for group in &self.config.ring_groups {
+            let text = group.text.as_deref().unwrap_or_default();
+            lines.line(title, &format!("{:<8}{text}", group.number));
+            title = "";
+        }
         if self.restored > 0 {
             lines.line("found", &format!("{} bindings of the last run", self.restored));
         }
@@ -160,6 +166,7 @@ mod tests {
             "http://127.0.0.1:40124/",
             "alice   1001    password alice-secret",
             "5503",
+            "groups      1100    Ring group of alice and bob",
             "/data/admin.token",
         ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");

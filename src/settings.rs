@@ -64,6 +64,7 @@ pub fn settings(config: &Config, data: &Path) -> Settings {
         gateways: config.gateways.iter().map(gateway).collect(),
         services: config.services.iter().map(service).collect(),
         conferences: config.conferences.iter().map(|plan| Arc::new(conference(plan))).collect(),
+        groups: config.ring_groups.iter().map(|group| Arc::new(routing::ring_group(group))).collect(),
         routing: routing::spec(config),
         recordings: Some(data.join(RECORDINGS_FOLDER)),
     }

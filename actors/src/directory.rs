@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::conference::Plan;
 use crate::gateway::{Exit, Gateway};
+use crate::group;
 use crate::outside;
 use crate::routing::number::bare;
 use crate::routing::{Assigned, By, Decision, Kind, Question, Refusal, Routing, Spec};
@@ -35,6 +36,25 @@ pub struct User {
     pub routing: Assigned,
     /// Whether it is told keys by SIP INFO, whatever its phones agree to.
     pub keys_by_info: bool,
+}
+
+impl User {
+    /// Somebody who has no phone and calls by the rules of a voice policy: a ring group that sends its calls on.
+    pub fn stand_in(name: &str, number: &str, policy: Option<smol_str::SmolStr>) -> Self {
+        let scope = crate::routing::spec::Scope { policy, ..Default::default() };
+        Self {
+            name: name.to_owned(),
+            display: String::new(),
+            extension: Some(number.to_owned()),
+            numbers: Vec::new(),
+            secret: sip::auth::Secret::Password(String::new()),
+            contacts_max: None,
+            max_calls: None,
+            srtp: None,
+            routing: Assigned { scope, ..Assigned::default() },
+            keys_by_info: false,
+        }
+    }
 }
 
 /// A number that the switch answers itself.
@@ -89,6 +109,8 @@ pub enum Destination {
         /// Its number.
         number: String,
     },
+    /// To a ring group.
+    Group(Arc<group::Plan>),
     /// Out of the switch: by the first of these that takes the call. Never empty.
     Outside(Vec<Exit>),
     /// Nowhere; the reason goes into Reason.
@@ -102,6 +124,7 @@ pub struct Directory {
     by_key: AHashMap<String, Arc<User>>,
     services: AHashMap<String, ServiceKind>,
     conferences: Vec<Arc<Plan>>,
+    groups: AHashMap<String, Arc<group::Plan>>,
     gateways: Vec<Arc<Gateway>>,
     users: Vec<Arc<User>>,
     routing: Routing,
@@ -111,7 +134,14 @@ impl Directory {
     /// The directory of these settings.
     pub fn of(settings: &Settings) -> Self {
         let Settings { domains, users, gateways, services, conferences, routing, .. } = settings;
-        Self::new(domains, users, gateways, services, conferences, routing.clone())
+        Self::new(domains, users, gateways, services, conferences, routing.clone()).with_groups(&settings.groups)
+    }
+
+    /// With these ring groups besides.
+    #[must_use]
+    pub fn with_groups(mut self, groups: &[Arc<group::Plan>]) -> Self {
+        self.groups = groups.iter().map(|plan| (plan.number.clone(), Arc::clone(plan))).collect();
+        self
     }
 
     /// Builds the look-ups. A key with two owners belongs to the first; the configuration check refuses such files.
@@ -193,6 +223,9 @@ impl Directory {
         }
         if let Some(user) = self.find(dialled) {
             return Some(Destination::User(Arc::clone(user)));
+        }
+        if let Some(plan) = self.groups.get(dialled) {
+            return Some(Destination::Group(Arc::clone(plan)));
         }
         let plan = self.conferences.iter().find(|plan| plan.has(dialled))?;
         Some(Destination::Conference { plan: Arc::clone(plan), number: dialled.to_owned() })

@@ -11,6 +11,7 @@ mod counters;
 pub mod directory;
 pub mod figures;
 pub mod gateway;
+pub mod group;
 pub mod location;
 pub mod messages;
 mod outgoing;

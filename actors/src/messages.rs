@@ -119,7 +119,7 @@ impl MessageRelay {
         let route = gruu::route(&self.core.shared, &uri, identity.asks());
         let user = match route.destination {
             Destination::User(user) => user,
-            Destination::Service(_) | Destination::Conference { .. } => {
+            Destination::Service(_) | Destination::Conference { .. } | Destination::Group(_) => {
                 self.core.answer(
                     server,
                     &message,

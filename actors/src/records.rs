@@ -25,6 +25,8 @@ pub struct CallDetail {
     pub from: String,
     /// Callee's address of record, service or dialled address.
     pub to: String,
+    /// What was dialled; `to` is another where the call was sent on, transferred or taken by an agent.
+    pub dialled: String,
     /// RFC 3339, UTC.
     pub started: String,
     /// When somebody answered.

@@ -61,6 +61,8 @@ pub struct Settings {
     pub services: Vec<Service>,
     /// Conferences.
     pub conferences: Vec<Arc<Plan>>,
+    /// Ring groups.
+    pub groups: Vec<Arc<crate::group::Plan>>,
     /// Where calls go.
     pub routing: Spec,
     /// The folder of recordings; `None`: nothing is recorded.

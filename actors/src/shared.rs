@@ -12,6 +12,7 @@ use crate::conference::Conferences;
 use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::gateway::{Gateways, KeeperMsg};
+use crate::group::{Groups, sign_ins};
 use crate::location::{Contact, Location};
 use crate::outside;
 pub use crate::outside::{unix_ms, unix_now};
@@ -39,6 +40,8 @@ pub struct Shared {
     pub recorder: media::recorder::Recorder,
     /// Conferences that somebody is in.
     pub conferences: Conferences,
+    /// Ring groups.
+    pub groups: Groups,
     /// How the gateways stand.
     pub gateways: Gateways,
     /// The network.
@@ -84,6 +87,8 @@ impl Shared {
             outside::random()
         });
         let gateways = Gateways::new(&settings.gateways);
+        let groups = Groups::default();
+        groups.set(&settings.groups, arbiters.len(), &sign_ins(&store));
         let own = network.listening().iter().map(|bind| bind.address).collect();
         Arc::new(Self {
             directory: ArcSwap::from_pointee(directory),
@@ -95,6 +100,7 @@ impl Shared {
             prompts,
             recorder: media::recorder::Recorder::default(),
             conferences: Conferences::default(),
+            groups,
             gateways,
             network,
             tree,
@@ -127,10 +133,11 @@ impl Shared {
     pub fn replace(&self, settings: Settings) {
         self.gateways.apply(&settings.gateways);
         self.directory.store(Arc::new(Directory::of(&settings)));
+        self.groups.set(&settings.groups, self.shards(), &[]);
         self.settings.store(Arc::new(settings));
         for signalling in &self.signalling {
             // One word a change.
-            signalling.send_reply(SignallingMsg::Gateways);
+            signalling.send_reply(SignallingMsg::Configured);
         }
     }
 
@@ -201,6 +208,12 @@ impl Shared {
                 lines.remove();
             }
         }
+        self.groups.agent_changed(aor);
+    }
+
+    /// Calls that a user has at this moment.
+    pub fn lines_of(&self, aor: &str) -> usize {
+        self.lines.get(aor).map_or(0, |lines| *lines)
     }
 
     /// Calls that users have at this moment, each counted for each of its users.

@@ -18,6 +18,8 @@
 //! │  │  └─ CALL               transient      a call with both legs; rebuilt from its checkpoint
 //! │  ├─ conferences           one-for-one    100 in 60 s
 //! │  │  └─ NUMBER             transient      a conference, from its first guest to its last
+//! │  ├─ groups                one-for-one    100 in 60 s
+//! │  │  └─ NAME               transient      a ring group: decides which agents ring for whom
 //! │  ├─ signalling            permanent      sockets and timers of the shard
 //! │  └─ gateways              one-for-one    100 in 60 s
 //! │     └─ NAME               transient      looks after a gateway: OPTIONS, registration, what the operator wants
@@ -96,6 +98,7 @@ fn shard(shared: &Arc<Shared>, number: usize) -> Supervisor {
     let House { core, bindings, messages, notices } = House::of(shared, number);
     let (calls, registrar) = (core.calls_supervisor.clone(), core.registrar.clone());
     let (conferences, gateways) = (core.conferences_supervisor.clone(), core.gateways_supervisor.clone());
+    let groups = core.groups_supervisor.clone();
     let (relay, subscriptions) = (core.relay.clone(), core.subscriptions.clone());
     let with = |core: &Rc<Core>| Rc::clone(core);
     supervisor(Strategy::OneForOne, 100, 60)
@@ -153,6 +156,17 @@ fn shard(shared: &Arc<Shared>, number: usize) -> Supervisor {
             .seat(&conferences),
         )
         .with(
+            child("groups", Restart::Permanent, {
+                let core = with(&core);
+                move || {
+                    let core = Rc::clone(&core);
+                    // What a ring group knows lies beside it.
+                    supervisor(Strategy::OneForOne, 100, 60).adopting(move || crate::group::adopt(&core))
+                }
+            })
+            .seat(&groups),
+        )
+        .with(
             child("signalling", Restart::Permanent, {
                 let (core, shared) = (with(&core), Arc::clone(shared));
                 move || Signalling::new(Rc::clone(&core), shared.network.clone())
@@ -197,6 +211,7 @@ impl House {
                     calls: Ref::vacant(),
                     conferences: Ref::vacant(),
                     gateways: Ref::vacant(),
+                    groups: Ref::vacant(),
                     registrar: Ref::vacant(),
                     relay: Ref::vacant(),
                     subscriptions: Ref::vacant(),

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{apply, conferences, gateways, humane, route, say, table, tree};
+use super::{apply, conferences, gateways, groups, humane, route, say, table, tree};
 use crate::admin_client::{AdminClient, Call, Kill, Media, Registration, TreeNode};
 use crate::config::units;
 use crate::ladder::{self, Ladder, Party, Record};
@@ -75,6 +75,17 @@ pub enum Command {
     Gateways {
         #[command(subcommand)]
         order: Option<gateways::Order>,
+        #[command(flatten)]
+        switch: Switch,
+    },
+    /// List the ring groups, their agents and who waits; sign agents in and out
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples: strowger groups\n          strowger groups sign-in sales alice\n          strowger groups sign-out sales alice"
+    )]
+    Groups {
+        #[command(subcommand)]
+        order: Option<groups::Order>,
         #[command(flatten)]
         switch: Switch,
     },
@@ -168,6 +179,8 @@ impl Command {
             Self::Ladder { call, svg, switch } => ladder(is_json, &switch.client()?.record(&call)?, svg.as_deref()),
             Self::Gateways { order: Some(order), .. } => order.run(is_json),
             Self::Gateways { order: None, switch } => gateways::list(&switch, is_json),
+            Self::Groups { order: Some(order), .. } => order.run(is_json),
+            Self::Groups { order: None, switch } => groups::list(&switch, is_json),
             Self::Kill { path, panic, switch } => {
                 let how = if panic { Kill::Panic } else { Kill::Kill };
                 let answer = switch.client()?.kill(&path, how)?;

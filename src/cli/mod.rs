@@ -7,6 +7,7 @@ mod apply;
 mod client;
 mod conferences;
 mod gateways;
+mod groups;
 pub mod humane;
 mod load;
 mod route;

@@ -1,5 +1,6 @@
 //! What settings must hold together: no number twice, no floor above its ceiling, no reference into nothing.
 
+mod groups;
 mod plan;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +31,7 @@ pub(super) fn relations(config: &Config, places: &Places, unsound: &BTreeSet<Str
     checker.gateways(config);
     checker.prompts(config);
     checker.plan(config);
+    checker.ring_groups(config);
     checker.unique(
         "a domain",
         "name each domain once",
@@ -72,7 +74,9 @@ impl Checker<'_> {
         }
         let services = config.services.iter().enumerate();
         dialled.extend(services.map(|(index, service)| (service.number.clone(), format!("service[{index}].number"))));
-        self.unique("a name or number", "give each user and service its own", dialled.into_iter());
+        let groups = config.ring_groups.iter().enumerate();
+        dialled.extend(groups.map(|(index, group)| (group.number.clone(), format!("ring_group[{index}].number"))));
+        self.unique("a name or number", "give each user, service and ring group its own", dialled.into_iter());
 
         let gateways = || config.gateways.iter().enumerate();
         let names = gateways().map(|(index, gateway)| (gateway.name.clone(), format!("gateway[{index}].name")));
@@ -125,7 +129,9 @@ impl Checker<'_> {
         let users = users.filter_map(|(at, user)| Some((user.extension.clone()?, format!("user[{at}].extension"))));
         let services = config.services.iter().enumerate();
         let services = services.map(|(at, service)| (service.number.clone(), format!("service[{at}].number")));
-        let taken: Vec<_> = users.chain(services).collect();
+        let groups = config.ring_groups.iter().enumerate();
+        let groups = groups.map(|(at, group)| (group.number.clone(), format!("ring_group[{at}].number")));
+        let taken: Vec<_> = users.chain(services).chain(groups).collect();
         for (at, conference) in config.conferences.iter().enumerate() {
             let (path, numbers) = (format!("conference[{at}].numbers"), &conference.numbers);
             let remedy = "give each number one meaning";

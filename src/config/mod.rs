@@ -43,7 +43,7 @@ const FILE_BYTES_MAX: usize = 16 << 20;
 const ERRORS_MAX: usize = 1_000;
 
 /// Every section, in the order of documentation.
-pub const SCHEMAS: [&SectionSchema; 23] = [
+pub const SCHEMAS: [&SectionSchema; 24] = [
     Node::SCHEMA,
     Sip::SCHEMA,
     Tls::SCHEMA,
@@ -65,6 +65,7 @@ pub const SCHEMAS: [&SectionSchema; 23] = [
     VoicePolicy::SCHEMA,
     Route::SCHEMA,
     HuntGroup::SCHEMA,
+    RingGroup::SCHEMA,
     Emergency::SCHEMA,
     Hours::SCHEMA,
 ];
@@ -177,6 +178,7 @@ impl Config {
             "voice_policy": all(&self.voice_policies),
             "route": all(&self.routes),
             "hunt_group": all(&self.hunt_groups),
+            "ring_group": all(&self.ring_groups),
             "emergency": all(&self.emergencies),
             "hours": all(&self.hours),
         })
@@ -209,6 +211,7 @@ fn read(reader: &mut Reader<'_>, root: &DeTable<'_>, origin: Origin, text: &str)
         voice_policies: reader.list(root)?,
         routes: reader.list(root)?,
         hunt_groups: reader.list(root)?,
+        ring_groups: reader.list(root)?,
         emergencies: reader.list(root)?,
         hours: reader.list(root)?,
     })

@@ -11,7 +11,7 @@ use super::kind::{
     ALGORITHM, CODEC, Count, DIALLED, FilePath, Flag, GATEWAY_ADDRESS, HOST, Ha1Table, IP, LABEL, LISTEN, LOG_FILTER,
     List, NAME, NAMESERVER, NUMBERS, OneOf, Optional, PASSWORD, PORTS, Period, RewriteRule, Size, TEL, TOKEN,
 };
-use super::plan::{DialPlan, DiallingRule, Emergency, Hours, HuntGroup, Route, Routing, Site, VoicePolicy};
+use super::plan::{DialPlan, DiallingRule, Emergency, Hours, HuntGroup, RingGroup, Route, Routing, Site, VoicePolicy};
 use super::schema::section;
 use super::values::{
     Algorithm, Codec, Dtmf, GatewayAddress, GatewayTransport, LogFormat, Numbers, Origin, PortMode, Secret,
@@ -85,6 +85,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// `[[hunt_group]]`
     pub hunt_groups: Vec<HuntGroup>,
+    /// `[[ring_group]]`
+    pub ring_groups: Vec<RingGroup>,
     /// `[[emergency]]`
     pub emergencies: Vec<Emergency>,
     /// `[[hours]]`

@@ -1,21 +1,26 @@
 //! The sections that say where calls go.
 
 use jiff::tz::TimeZone;
+use std::time::Duration;
 
+use actors::group::Method;
 use actors::routing::hours::{Holiday, Opening};
 use actors::routing::mask::{Format, Mask};
 use actors::routing::pattern::Pattern;
 use actors::routing::rewrite::Rewrite;
 use actors::routing::spec::{DiallingList, Security, UriForm};
+use media::prompt::Language;
 
 use super::kind::{
-    CALLED, CODE, Count, FORMAT, Flag, HOLIDAY, LABEL, List, MASK, NAME, OPENING, OneOf, Optional, PATTERN, PREFIX,
-    RewriteRule, SHOWN, ZONE,
+    CALLED, CODE, Count, DIALLED, FORMAT, Flag, HOLIDAY, LABEL, List, MASK, NAME, OPENING, OneOf, Optional, PATTERN,
+    PREFIX, Period, RewriteRule, SHOWN, ZONE,
 };
 use super::schema::section;
 
 /// Most names in one list.
 const NAMES_MAX: usize = 200;
+/// A second.
+const SECOND: Duration = Duration::from_secs(1);
 /// Most rules of one kind in one section.
 const RULES_MAX: usize = 1_000;
 
@@ -150,6 +155,53 @@ section! {
         hours: Option<String> = Optional(NAME), optional "\"office\"";
         /// Where they go at other times; without it they are refused.
         closed_to: Option<String> = Optional(CALLED), optional "\"5502\"";
+    }
+}
+
+section! {
+    /// A ring group: a number behind which several people answer, and a queue before them.
+    RingGroup = "[[ring_group]]" {
+        /// Its name.
+        name: String = NAME, required "\"sales\"";
+        /// The number that is dialled.
+        number: String = DIALLED, required "\"1100\"";
+        /// What it is called.
+        text: Option<String> = Optional(LABEL), optional "\"Sales\"";
+        /// The users who answer, in order.
+        agents: Vec<String> = List { of: NAME, lengths: 1..=NAMES_MAX }, required r#"["alice", "bob"]"#;
+        /// In which order they ring: all who are free at once; one after the other from the first on; from the one behind who was
+        /// rung last; who has been free the longest first; or all at once, also those who talk already.
+        method: Method = OneOf(&Method::NAMES), default "\"parallel\"";
+        /// Whether agents take calls only while they have signed in.
+        sign_in: bool = Flag, default "false";
+        /// How long agents ring before others do.
+        alert: Duration = Period(SECOND * 5..=SECOND * 179), default "\"20s\"";
+        /// How long an agent who did not answer, or refused, is left alone.
+        rest: Duration = Period(SECOND..=SECOND * 600), default "\"10s\"";
+        /// How long an agent is left alone after a call.
+        wrap_up: Duration = Period(Duration::ZERO..=SECOND * 3600), default "\"0s\"";
+        /// How many calls may wait while nobody is free, with music.
+        waiting_max: usize = Count::new(0, 1000), default "100";
+        /// Which call goes when more come: the newest, or the one that waits the longest.
+        overflow: bool = OneOf(&[("newest", false), ("oldest", true)]), default "\"newest\"";
+        /// Where it goes; without it, it is refused as busy.
+        overflow_to: Option<String> = Optional(CALLED), optional "\"1001\"";
+        /// How long a call may go without an agent; without it as long as the caller waits.
+        wait_max: Option<Duration> = Optional(Period(SECOND * 10..=SECOND * 65_535)), optional "\"5m\"";
+        /// Where it goes then; without it, it ends.
+        timeout_to: Option<String> = Optional(CALLED), optional "\"1001\"";
+        /// Where calls go while no agent is there; without it they are refused.
+        nobody_to: Option<String> = Optional(CALLED), optional "\"5502\"";
+        /// The time condition under which it takes calls.
+        hours: Option<String> = Optional(NAME), optional "\"office\"";
+        /// Where calls go at other times; without it they are refused.
+        closed_to: Option<String> = Optional(CALLED), optional "\"5502\"";
+        /// How often who waits is told its place; without it never.
+        announce: Option<Duration> = Optional(Period(SECOND * 10..=SECOND * 600)), optional "\"60s\"";
+        /// The language of that.
+        language: Language = OneOf(&[("en", Language::English), ("it", Language::Italian)]), default "\"en\"";
+        /// The voice policy by which its calls go on to a number outside, where that of `[routing]` does not fit.
+        voice_policy: Option<String> = Optional(NAME), optional "\"staff\"";
     }
 }
 

@@ -16,6 +16,7 @@ pub async fn render(web: Data<Web>) -> HttpResponse {
     media(&web.shared);
     conferences(&web.shared);
     gateways(&web.shared);
+    groups(&web.shared);
     store(&web.shared);
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(web.metrics.render())
 }
@@ -117,6 +118,31 @@ fn conferences(shared: &Shared) {
     counter!("strowger_recordings_begun_total").absolute(recorder.begun);
     counter!("strowger_recordings_failed_total").absolute(recorder.failed);
     counter!("strowger_recording_lost_samples_total").absolute(recorder.lost_samples);
+}
+
+fn groups(shared: &Shared) {
+    use std::sync::atomic::Ordering::Relaxed;
+    for group in shared.groups.all() {
+        let plan = group.plan();
+        let name = || plan.name.to_string();
+        let (all, waiting) = {
+            let book = group.book.lock();
+            (book.calls.len(), book.waiting())
+        };
+        gauge!("strowger_group_calls", "group" => name()).set(count(all));
+        gauge!("strowger_group_waiting", "group" => name()).set(count(waiting));
+        let tally = &group.tally;
+        for (what, counter) in [
+            ("came", &tally.came),
+            ("answered", &tally.answered),
+            ("overflowed", &tally.overflowed),
+            ("refused", &tally.refused),
+            ("abandoned", &tally.abandoned),
+            ("missed", &tally.missed),
+        ] {
+            counter!("strowger_group_calls_total", "group" => name(), "what" => what).absolute(counter.load(Relaxed));
+        }
+    }
 }
 
 fn gateways(shared: &Shared) {

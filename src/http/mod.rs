@@ -6,7 +6,7 @@
 //! | `/readyz` | all | calls are taken, or why not |
 //! | `/metrics` | all | figures for Prometheus |
 //! | `/` | all | the console; it asks for the token |
-//! | `/api/…` | the token | the tree, calls, conferences, gateways, registrations; kill and drain |
+//! | `/api/…` | the token | the tree, calls, conferences, gateways, ring groups, registrations; kill and drain |
 //! | `/sip` | all | WebSocket (RFC 7118); SIP asks for digest as anywhere |
 //!
 //! All of it is one actor in the tree, [`face::Face`]: it dies and comes back with the same ports.
@@ -17,6 +17,7 @@ mod config;
 mod console;
 pub mod face;
 mod gateways;
+mod groups;
 pub mod health;
 mod metrics;
 mod refusal;
@@ -110,6 +111,12 @@ fn routes(service: &mut ServiceConfig) {
                 .service(resource("/config/rollback", "POST").route(web::post().to(config::roll_back)))
                 .service(get("/gateways", web::get().to(gateways::list)))
                 .service(resource("/gateways/{name}", "POST").route(web::post().to(gateways::order)))
+                .service(get("/groups", web::get().to(groups::list)))
+                .service(
+                    resource("/groups/{name}", "GET, POST")
+                        .route(web::get().to(groups::one))
+                        .route(web::post().to(groups::order)),
+                )
                 .service(get("/registrations", web::get().to(api::registrations)))
                 .service(resource("/kill", "POST").route(web::post().to(api::kill)))
                 .service(

@@ -68,7 +68,12 @@ pub async fn route(web: Data<Web>, query: Query<RouteQuery>) -> Result<Json<Valu
         _ => return Err(bad("who calls?".into(), "name a user with `from`, or a gateway with `gateway`")),
     };
     let question = Question { dialled: &query.number, by, at };
-    let decision = directory.routing().decide(&directory, &question, true);
+    let mut decision = directory.routing().decide(&directory, &question, true);
+    if let Destination::Group(plan) = &decision.destination
+        && let Some(group) = web.shared.groups.get(&plan.name)
+    {
+        decision.steps.extend(group.explain(&web.shared));
+    }
     Ok(Json(told(&query, at, &decision)))
 }
 

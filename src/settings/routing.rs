@@ -1,5 +1,6 @@
 //! Where calls go, from the configuration to the actors.
 
+use actors::group::Plan;
 use actors::routing::hours::Hours;
 use actors::routing::spec::{
     Assigned, DialPlan, DiallingRule, Emergency, HuntGroup, Route, Scope, Site, Spec, TrunkRules, VoicePolicy,
@@ -37,6 +38,32 @@ pub fn trunk(gateway: &from::Gateway) -> TrunkRules {
         caller_in: gateway.caller_in.clone(),
         called_out: gateway.called_out.clone(),
         caller_out: gateway.caller_out.clone(),
+    }
+}
+
+/// A ring group.
+pub fn ring_group(group: &from::RingGroup) -> Plan {
+    Plan {
+        name: (&group.name).into(),
+        number: group.number.clone(),
+        text: group.text.clone(),
+        method: group.method,
+        agents: names(&group.agents),
+        sign_in: group.sign_in,
+        alert: group.alert,
+        rest: group.rest,
+        wrap_up: group.wrap_up,
+        waiting_max: group.waiting_max,
+        overflow_oldest: group.overflow,
+        overflow_to: group.overflow_to.clone(),
+        wait_max: group.wait_max,
+        timeout_to: group.timeout_to.clone(),
+        nobody_to: group.nobody_to.clone(),
+        hours: name(&group.hours),
+        closed_to: group.closed_to.clone(),
+        announce: group.announce,
+        language: group.language,
+        voice_policy: name(&group.voice_policy),
     }
 }
 

@@ -28,11 +28,13 @@ pub enum Tree {
     Calls,
     /// For each page what leads to its records.
     CallIndex,
+    /// What people and operators have switched.
+    Facts,
 }
 
 impl Tree {
     /// Every tree, [`Tree::Meta`] first.
-    pub const ALL: [Self; 5] = [Self::Meta, Self::Locations, Self::Messages, Self::Calls, Self::CallIndex];
+    pub const ALL: [Self; 6] = [Self::Meta, Self::Locations, Self::Messages, Self::Calls, Self::CallIndex, Self::Facts];
 
     /// The byte that stands for this tree on disk and in dumps; never reused (`C`, `c` and `p` are of an earlier form).
     #[must_use]
@@ -43,6 +45,7 @@ impl Tree {
             Self::Messages => b'I',
             Self::Calls => b'R',
             Self::CallIndex => b'r',
+            Self::Facts => b'F',
         }
     }
 

@@ -6,7 +6,7 @@
 //! at most.
 //!
 //! Below it an [`engine::Engine`] (sled on disk, a map for simulations); above it one typed view a thing kept:
-//! [`Locations`], [`Messages`], [`Calls`], [`Meta`]. Every value carries a version and a checksum, every tree a count
+//! [`Locations`], [`Messages`], [`Calls`], [`Facts`], [`Meta`]. Every value carries a version and a checksum, every tree a count
 //! that is written in the same batch as its records, so damage and silently missing keys are noticed.
 //!
 //! Callers give each write a callback that the writer thread calls exactly once; [`wait`] turns that into a blocking
@@ -20,6 +20,7 @@ mod counts;
 mod dump;
 pub mod engine;
 mod error;
+mod facts;
 mod locations;
 mod messages;
 mod meta;
@@ -34,6 +35,7 @@ pub use calls::{CallRecord, CallSelect, Calls, PARTIES_MAX};
 pub use counts::Missing;
 pub use dump::DumpReport;
 pub use error::StoreError;
+pub use facts::{FACT_BYTES_MAX, Facts};
 pub use locations::{AllBindings, Binding, BindingId, Locations};
 pub use messages::{MessageBounds, Messages, NewMessage, StoredMessage};
 pub use meta::Meta;

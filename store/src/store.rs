@@ -16,7 +16,7 @@ use crate::messages::{Index, MessageBounds};
 use crate::queue::{Bounds, Pending, Queue, StoreState};
 use crate::witness::Witness;
 use crate::writer::{self, WriterEnd, WriterThread};
-use crate::{Calls, Locations, Messages, Meta, OpenReport, StoreError, meta, open};
+use crate::{Calls, Facts, Locations, Messages, Meta, OpenReport, StoreError, meta, open};
 
 /// Which engine keeps the records.
 #[derive(Clone)]
@@ -251,6 +251,12 @@ impl Store {
     #[must_use]
     pub fn calls(&self) -> Calls {
         Calls::new(Arc::clone(&self.shared))
+    }
+
+    /// What people and operators have switched.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        Facts::new(Arc::clone(&self.shared))
     }
 
     /// Node identity.

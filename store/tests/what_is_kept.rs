@@ -443,3 +443,38 @@ proptest! {
         store.shutdown().unwrap();
     }
 }
+
+#[test]
+fn facts_are_there_after_a_restart_space_by_space_until_they_are_removed() {
+    on_each(|config| {
+        let store = opened(&config);
+        let put = |space, key: &str, text: &str| {
+            let (key, text) = (key.to_owned(), text.to_owned());
+            wait(|reply| store.facts().put(space, &key, &text, reply)).unwrap();
+        };
+        put("features", "bob", "{}");
+        put("features", "alice", "{\"dnd\":true}");
+        put("features", "bob", "{\"dnd\":false}");
+        put("sign-in", "sales alice", "in");
+        wait(|reply| store.facts().remove("sign-in", "nobody", reply)).unwrap();
+        let refused =
+            |space: &str, key: &str, text: &str| wait(|reply| store.facts().put(space, key, text, reply)).unwrap_err();
+        assert!(matches!(refused("", "a", ""), StoreError::BadKey { .. }));
+        assert!(matches!(refused("a", "b\0c", ""), StoreError::BadKey { .. }));
+        assert!(matches!(refused("a", "b", &"x".repeat(20_000)), StoreError::TooLarge { .. }));
+        store.shutdown().unwrap();
+        drop(store);
+
+        let store = opened(&config);
+        let all = |space| store.facts().all(space).unwrap();
+        let fact = |key: &str, text: &str| (key.to_owned(), text.to_owned());
+        assert_eq!(all("features"), (vec![fact("alice", "{\"dnd\":true}"), fact("bob", "{\"dnd\":false}")], 0));
+        assert_eq!(all("sign-in"), (vec![fact("sales alice", "in")], 0));
+        assert_eq!(all("feature"), (vec![], 0), "a space is not the beginning of another");
+        assert_eq!(store.facts().count(), 3);
+        wait(|reply| store.facts().remove("features", "alice", reply)).unwrap();
+        assert_eq!(all("features"), (vec![fact("bob", "{\"dnd\":false}")], 0));
+        assert_eq!(store.verify().unwrap(), []);
+        store.shutdown().unwrap();
+    });
+}

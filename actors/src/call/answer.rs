@@ -43,6 +43,8 @@ impl Work<'_> {
             channel.standing().tally().answered.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         }
         self.cancel_losers(id);
+        let waited = self.state.service.is_some();
+        self.taken_by_agent(id);
         if meaning == Meaning::Offer {
             // The INVITE had no offer: the callee's goes to the caller, whose answer comes in its ACK and goes back in ours.
             return self.answer_with_offer(client, id, response);
@@ -62,6 +64,11 @@ impl Work<'_> {
         // Who has put the call on hold before it was answered holds it now.
         self.hear_each_other(LegId::CALLER, id);
         self.retell(id);
+        if waited {
+            // The caller has been answered before anybody knew what the agent speaks.
+            self.retell_deaf(id);
+            self.settle_lines();
+        }
     }
 
     /// Makes a leg's dialog the confirmed one of `response`. False when the response cannot make one.
@@ -92,10 +99,10 @@ impl Work<'_> {
 
     fn note_answer(&mut self, id: LegId) {
         self.disarm(CallTimer::Ringing);
-        self.core.shared.counters.calls_answered.increment(1);
-        {
-            let mut facts = self.file.facts.borrow_mut();
-            facts.answered_ms = Some(unix_ms());
+        let was_answered = self.file.facts.borrow().answered_ms.is_some();
+        if !was_answered {
+            self.core.shared.counters.calls_answered.increment(1);
+            self.file.facts.borrow_mut().answered_ms = Some(unix_ms());
             self.core.shared.counters.answer_delay.record((self.core.now() - self.file.began()).as_secs_f64());
         }
         let longest = self.core.shared.settings().sip.max_call_duration;
@@ -211,9 +218,10 @@ impl Work<'_> {
             Ok(_) => self.retell(id),
             Err(why) => {
                 self.decided(Some(id), why.to_string());
-                self.hang_up_all("switch", "the ACK had no answer to our offer");
+                return self.hang_up_all("switch", "the ACK had no answer to our offer");
             }
         }
+        self.group_acked();
     }
 
     /// The caller's answer came in its ACK: the callee's 2xx, which waited for it, is acknowledged with it.

@@ -4,9 +4,11 @@ use media::{FlowSpec, Owner, Side};
 use sip::sdp::{Carrier, Meaning, MediaKind, OurKeys, Profile, RelayPolicy, Session, Srtp};
 use sip::transaction::ServerId;
 use sip::{Hop, Message, Name, Status};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::diverted::diverted;
+use super::history::Why;
 use super::keys::is_private;
 use super::leg::{Leg, LegId, LegState};
 use super::record::{Said, What};
@@ -78,9 +80,9 @@ impl Work<'_> {
                 }
             }
         }
-        let directory = self.core.shared.directory();
         let Ok(uri) = invite.uri() else { return self.refuse(Status::BAD_REQUEST, None, 96) };
         let dialled = uri.user_text().unwrap_or_default();
+        self.file.facts.borrow_mut().dialled.clone_from(&dialled);
         if let Some(why) = offer.as_ref().map_or_else(|| self.exposed(LegId::CALLER), |o| self.unfit(LegId::CALLER, o))
         {
             self.decided(Some(LegId::CALLER), why);
@@ -110,22 +112,30 @@ impl Work<'_> {
             other => other.asks(),
         };
         let route = gruu::route(&self.core.shared, &uri, by);
+        self.go(route, &dialled);
+    }
+
+    /// Takes the caller to where its number leads.
+    pub fn go(&mut self, route: gruu::Route, dialled: &str) {
         let brief = routing::brief(&route.steps);
+        let directory = self.core.shared.directory();
+        if !matches!(route.destination, Destination::User(_)) {
+            self.file.facts.borrow_mut().to = dialled.to_owned();
+        }
         match route.destination {
             Destination::Service(kind) => {
-                self.file.facts.borrow_mut().to = dialled;
                 self.decided(None, sip::text!["the number is the ", kind.as_str(), " service"]);
                 self.serve(kind);
             }
             Destination::Conference { plan, number } => {
-                self.file.facts.borrow_mut().to = dialled;
                 self.decided(None, format!("the number is conference {number}"));
                 self.confer(&plan, &number);
             }
+            Destination::Group(plan) => self.enter_group(&plan),
             Destination::User(user) => {
                 let aor = directory.aor(&user);
                 self.file.facts.borrow_mut().to.clone_from(&aor);
-                self.decided(None, sip::text![&dialled, " is ", &aor]);
+                self.decided(None, sip::text![dialled, " is ", &aor]);
                 if !self.take_line(&user, &aor) {
                     self.decided(None, "the callee has as many calls as it may have");
                     let reason = Some("Too Many Calls Of This User");
@@ -133,21 +143,45 @@ impl Work<'_> {
                         writer.header(Name::Reason, "Q.850;cause=17;text=\"no line free\"");
                     });
                 }
-                self.ring(&aor, route.instance.as_deref(), offer.as_ref());
+                self.ring(&aor, route.instance.as_deref());
             }
             Destination::Outside(exits) => {
-                self.file.facts.borrow_mut().to = dialled;
                 self.decided(None, brief);
-                self.leave(exits, offer.as_ref());
+                self.leave(exits);
             }
             Destination::Nowhere(refusal) => {
-                self.file.facts.borrow_mut().to = dialled;
                 self.decided(None, brief);
                 self.refuse_with(refusal.kind.status(), None, refusal.kind.q850(), |writer| {
                     writer.header(Name::Reason, refusal.reason());
                 });
             }
         }
+    }
+
+    /// Takes the caller to another number, by leave of whom it was for.
+    pub fn divert(&mut self, to: &str, by: &Arc<User>, why: Why) {
+        if !self.sent_on(by, why) {
+            self.decided(None, format!("is not sent on to {to}: {} had it before, or it was sent on too often", by.name));
+            return self.refuse(Status::TEMPORARILY_UNAVAILABLE, Some("Too Many Diversions"), 25);
+        }
+        let directory = self.core.shared.directory();
+        let question = routing::Question { dialled: to, by: By::User(by), at: crate::outside::now() };
+        let routing::Decision { destination, steps } = directory.routing().decide(&directory, &question, false);
+        self.decided(None, format!("{} sends it on to {to}: {}", by.name, why.reason()));
+        self.go(gruu::Route { destination, instance: None, steps }, to);
+    }
+
+    /// What a phone or gateway needs to be rung: the media path, where the caller has offered media. False when there is
+    /// none; then the caller is refused.
+    pub fn ready_media(&mut self) -> bool {
+        let offer = self.state.caller().and_then(|caller| caller.exchange.pending_offer().cloned());
+        let Some(offer) = offer else { return true };
+        if !self.open_media() {
+            self.refuse(Status::SERVICE_UNAVAILABLE, Some("No Media Port Free"), 34);
+            return false;
+        }
+        self.open_lines(&offer);
+        true
     }
 
     /// Counts the call among a user's; false when the user has as many as it may have.

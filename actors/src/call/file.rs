@@ -42,6 +42,8 @@ pub struct Facts {
     pub from_hidden: bool,
     /// Where the call leads.
     pub to: String,
+    /// What was dialled.
+    pub dialled: String,
     /// The caller's Call-ID.
     pub call_id: String,
     /// ms since 1970.

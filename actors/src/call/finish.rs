@@ -107,6 +107,10 @@ impl Work<'_> {
             before.close();
         }
         self.state.seated = None;
+        self.state.group = None;
+        for agent in std::mem::take(&mut self.state.rung) {
+            core.shared.leave_line(&agent);
+        }
         for line in std::mem::take(&mut self.state.lines) {
             core.shared.leave_line(&line);
         }
@@ -137,6 +141,7 @@ impl Work<'_> {
             node: self.core.shared.settings().node.clone(),
             from: facts.from.clone(),
             to: facts.to.clone(),
+            dialled: facts.dialled.clone(),
             started: rfc3339(facts.started_ms),
             answered: answered.map(rfc3339),
             ended: rfc3339(now),

@@ -27,7 +27,7 @@ pub const NEEDS_TLS: &str = "SRTP Needs SIP Over TLS";
 
 impl Work<'_> {
     /// Rings every contact of an address of record, or the one instance that a GRUU names (RFC 5627 section 3.3).
-    pub fn ring(&mut self, aor: &str, instance: Option<&str>, offer: Option<&Session>) {
+    pub fn ring(&mut self, aor: &str, instance: Option<&str>) {
         self.state.forks = 0;
         let groups = self.groups_of(aor, instance);
         self.state.tried.push(aor.to_owned());
@@ -37,11 +37,8 @@ impl Work<'_> {
                 writer.header(Name::Reason, "Q.850;cause=20;text=\"not registered\"");
             });
         }
-        if offer.is_some() && !self.open_media() {
-            return self.refuse(Status::SERVICE_UNAVAILABLE, Some("No Media Port Free"), 34);
-        }
-        if let Some(offer) = offer {
-            self.open_lines(offer);
+        if !self.ready_media() {
+            return;
         }
         self.decided(
             None,
@@ -220,6 +217,9 @@ impl Work<'_> {
         self.cancel_forks(None, None);
         if self.transfer_place().is_some() {
             return self.transfer_failed(last);
+        }
+        if self.group_refused() {
+            return;
         }
         let (status, reason) = self.state.best.clone().unwrap_or((Status::TEMPORARILY_UNAVAILABLE, "".into()));
         // What a callee says about credentials or routes is between it and us.

@@ -17,6 +17,13 @@ use crate::conference::{NoEntry, Plan};
 use crate::directory::ServiceKind;
 
 impl Work<'_> {
+    /// The caller, who has been answered and waited in a ring group, goes on to a conference: as a party that somebody transfers
+    /// who has left.
+    pub fn move_into_conference(&mut self, plan: &Arc<Plan>, number: &str) {
+        self.state.transfer = Some(super::transfer::Transfer::of_nobody(LegId::CALLER));
+        self.gather(plan, number);
+    }
+
     /// The target of a transfer is a conference.
     pub fn gather(&mut self, plan: &Arc<Plan>, number: &str) {
         let Some(stays) = self.state.transfer.as_ref().map(super::transfer::Transfer::stays) else { return };

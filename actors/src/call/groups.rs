@@ -107,7 +107,7 @@ impl Work<'_> {
     }
 
     /// Cancels who rings, without letting go of an answer that crosses the CANCEL.
-    fn pass_over(&mut self) {
+    pub fn pass_over(&mut self) {
         let ringing = self.state.legs.iter().filter(|leg| leg.outgoing && leg.state == LegState::Early);
         let ringing: Vec<LegId> = ringing.map(|leg| leg.id).collect();
         for id in ringing {

@@ -27,6 +27,7 @@
 //! | `modify` | re-INVITE and UPDATE: hold, resume, moves, session timers |
 //! | `retell` | a party is offered anew what the other has come to speak |
 //! | `gather` | a transfer into a conference
+//! | `grouped` | in a ring group: agents ring, the caller waits, or leaves for elsewhere
 //! | `transfer` | REFER: one party gives its place to another |
 //! | `replace` | INVITE with Replaces: a phone takes a call over |
 //! | `rebuild` | the actor has died, and the call goes on |
@@ -43,6 +44,7 @@ mod file;
 mod finish;
 mod fork;
 mod gather;
+mod grouped;
 mod groups;
 mod history;
 mod identity;
@@ -77,6 +79,7 @@ use smol_str::SmolStr;
 use std::fmt;
 use std::rc::Rc;
 
+use crate::group::Order;
 use crate::shard::{Core, Identity, Owner, RequestId, Unanswered};
 use crate::supervision::{Cx, Live, Ref, Restart, StartError, StopReason};
 
@@ -120,6 +123,12 @@ impl fmt::Display for CallKey {
 pub enum CallTimer {
     /// Nobody has answered for too long.
     Ringing,
+    /// The agents of a ring group who ring have had their time.
+    Alert,
+    /// The call has been in a ring group for as long as it may.
+    Waited,
+    /// Who waits in a ring group is to be told its place.
+    Announce,
     /// The contacts that ring have had their time, and others wait for their turn.
     Group,
     /// A gateway has said nothing of its INVITE.
@@ -253,6 +262,15 @@ pub enum CallMsg {
     },
     /// A leg from another call; `None` when there was none to give.
     TakeLeg(Option<Box<Leg>>),
+    /// The ring group that it is in says what becomes of it.
+    Grouped {
+        /// The group.
+        group: SmolStr,
+        /// The call's number there.
+        id: u64,
+        /// What.
+        order: Order,
+    },
     /// End it: drain, or an operator.
     HangUp {
         /// Who says so, for the record.
@@ -412,6 +430,7 @@ impl Work<'_> {
             }
             CallMsg::GiveLeg { leg, replaces, to, shard } => self.give_leg(leg, &replaces, to, shard),
             CallMsg::TakeLeg(leg) => self.take_leg(leg),
+            CallMsg::Grouped { group, id, order } => self.grouped(&group, id, order),
             CallMsg::HangUp { by } => self.hang_up_all(by, "ended by the operator"),
         }
     }
@@ -420,6 +439,9 @@ impl Work<'_> {
         match timer {
             CallTimer::Ringing => self.nobody_answered(),
             CallTimer::Group => self.group_over(),
+            CallTimer::Alert => self.alert_over(),
+            CallTimer::Waited => self.waited_too_long(),
+            CallTimer::Announce => self.announce_place(),
             CallTimer::Silence(leg) => self.gateway_late(leg, "the gateway says nothing: the next one is tried"),
             CallTimer::Failover(leg) => self.gateway_late(leg, "the gateway does not ring: the next one is tried"),
             CallTimer::MaxDuration => self.hang_up_all("switch", "the longest time of a call has passed"),

@@ -10,7 +10,6 @@
 //! | picks up after its turn is over, because its answer crosses the CANCEL | has the call |
 
 use sip::auth::{Answerer, Attempt, ChallengedBy};
-use sip::sdp::Session;
 use sip::{Message, Status};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -55,12 +54,9 @@ pub enum Heard {
 
 impl Work<'_> {
     /// Takes the caller out of the switch by the first of these that takes the call.
-    pub fn leave(&mut self, exits: Vec<Exit>, offer: Option<&Session>) {
-        if offer.is_some() && !self.open_media() {
-            return self.refuse(Status::SERVICE_UNAVAILABLE, Some("No Media Port Free"), 34);
-        }
-        if let Some(offer) = offer {
-            self.open_lines(offer);
+    pub fn leave(&mut self, exits: Vec<Exit>) {
+        if !self.ready_media() {
+            return;
         }
         if !self.ring_turns(self.in_order(exits)) {
             let (status, _) = self.state.best.clone().unwrap_or((Status::SERVICE_UNAVAILABLE, "".into()));

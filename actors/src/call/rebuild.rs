@@ -17,10 +17,11 @@ impl Work<'_> {
             return self.hang_up_rest(None);
         }
         let waits = self.state.partner.is_none() && self.state.caller().is_some_and(|leg| leg.state == LegState::Early);
-        if waits && !self.state.ringing() && !self.ring_next() {
+        if waits && self.state.group.is_none() && !self.state.ringing() && !self.ring_next() {
             return self.hang_up_all("switch", "a fault ended the call before it was answered");
         }
         self.rearm(waits);
+        self.group_rebuilt();
     }
 
     fn reconcile_leg(&mut self, id: LegId) {

@@ -101,7 +101,8 @@ impl Work<'_> {
         }
         // A phone that declines for all of its owner's phones (6xx) ends the ringing of the others, before its refusal
         // is weighed: it is the last one then.
-        if status.code() >= 600 {
+        // One agent of a ring group does not decline for the others.
+        if status.code() >= 600 && self.state.group.is_none() {
             self.cancel_forks(Some(id), None);
         }
         let reason: std::sync::Arc<str> = response.reason().into_owned().into();

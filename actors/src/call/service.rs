@@ -21,6 +21,11 @@ const TONE_HZ: f64 = 1000.0;
 impl Work<'_> {
     /// Answers the caller as the service.
     pub fn serve(&mut self, kind: ServiceKind) {
+        if self.state.caller().is_some_and(|caller| caller.server.is_none()) {
+            // It has been answered, and waited in a ring group.
+            self.state.service = Some(kind);
+            return self.play();
+        }
         if !self.open_media() {
             return self.refuse(Status::SERVICE_UNAVAILABLE, Some("No Media Port Free"), 34);
         }
@@ -39,6 +44,9 @@ impl Work<'_> {
 
     /// Answers the caller as a conference.
     pub fn confer(&mut self, plan: &Arc<Plan>, number: &str) {
+        if self.state.caller().is_some_and(|caller| caller.server.is_none()) {
+            return self.move_into_conference(plan, number);
+        }
         let who = (self.file.facts.borrow().from.clone(), self.key);
         match self.core.shared.conferences.enter(self.core, plan, number, who) {
             Ok(seated) => {
@@ -126,6 +134,7 @@ impl Work<'_> {
                 note(self, "the announcement has ended".into());
                 self.hang_up_all("switch", "the announcement has ended");
             }
+            MediaEvent::SourceEnded(Side::A) if self.announced() => {}
             MediaEvent::SourceEnded(_) => {}
             MediaEvent::Dtmf { side, digit, duration_ms } => {
                 self.pressed(side, sip::KeyPress { digit, duration_ms }, "");

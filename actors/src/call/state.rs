@@ -2,6 +2,7 @@
 
 use sip::Status;
 use sip::timer::Handle;
+use smol_str::SmolStr;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use super::leg::{Leg, LegId, LegState};
 use super::lines::{Line, Paths};
 use super::transfer::Transfer;
 use crate::directory::ServiceKind;
+use crate::group::Ticket;
 
 /// The call, whole. It lies in the call's file, so that it outlives the actor.
 #[derive(Default)]
@@ -37,6 +39,12 @@ pub struct State {
     pub service: Option<ServiceKind>,
     /// Its place in a conference; given back when it is dropped.
     pub seated: Option<crate::conference::Seated>,
+    /// Its place in a ring group; given back when it is dropped.
+    pub group: Option<Ticket>,
+    /// Agents whose phones ring, until one has the call: each has one call more.
+    pub rung: Vec<String>,
+    /// Agents who ring as soon as the caller has acknowledged our answer.
+    pub round: Option<Vec<SmolStr>>,
     /// The best refusal of the legs tried so far (RFC 3261 section 16.7 step 6).
     pub best: Option<(Status, Arc<str>)>,
     /// Whose turn to ring has not come, the next first.
@@ -90,11 +98,13 @@ impl State {
     /// The number of a leg to come; `None` when a call has had all that there are.
     pub fn new_leg(&mut self) -> Option<LegId> {
         let id = LegId(self.next_leg);
-        if id == LegId::NEWCOMER {
-            return None;
+        if id != LegId::NEWCOMER {
+            self.next_leg += 1;
+            return Some(id);
         }
-        self.next_leg += 1;
-        Some(id)
+        // A call that waits in a ring group for long: numbers of legs that are no more come round.
+        self.legs.retain(|leg| leg.id == LegId::CALLER || leg.state != LegState::Ended);
+        (1..id.0).map(LegId).find(|id| self.leg(*id).is_none())
     }
 
     /// The caller.

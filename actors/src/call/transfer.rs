@@ -50,6 +50,11 @@ impl Transfer {
         self.by
     }
 
+    /// One that nobody asked for.
+    pub const fn of_nobody(stays: LegId) -> Self {
+        Self { by: LegId::NEWCOMER, stays, report: None, step: Step::Ringing, before: None }
+    }
+
     /// Who stays.
     pub const fn stays(&self) -> LegId {
         self.stays

@@ -187,6 +187,7 @@ impl Registrar {
         match result {
             Ok(()) => {
                 self.core.shared.location.set(aor, Arc::clone(&contacts));
+                self.core.shared.groups.agent_changed(aor);
                 self.watch(aor, &contacts);
                 if let Some((server, message)) = request {
                     self.core.shared.counters.registrations.increment(1);

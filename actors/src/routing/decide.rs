@@ -12,6 +12,7 @@ use super::spec::{DialPlan, Route};
 use super::trail::{Step, Topic, Trail, Verdict};
 use crate::directory::{Destination, Directory, User};
 use crate::gateway::{Exit, Gateway};
+use crate::group::Plan;
 
 /// Who asks where a number goes.
 #[derive(Clone, Copy, Debug)]
@@ -69,13 +70,15 @@ pub(super) struct Decider<'a> {
     pub(super) directory: &'a Directory,
     pub(super) at: Timestamp,
     pub(super) trail: Trail,
+    /// Ring groups on the way that are closed.
+    pub(super) closed: usize,
 }
 
 impl Routing {
     /// Where a call goes: always somewhere, or nowhere with a named reason. `full` keeps every step that was looked at.
     pub fn decide(&self, directory: &Directory, question: &Question<'_>, full: bool) -> Decision {
         let trail = if full { Trail::full() } else { Trail::brief() };
-        let mut decider = Decider { routing: self, directory, at: question.at, trail };
+        let mut decider = Decider { routing: self, directory, at: question.at, trail, closed: 0 };
         let dialled = question.dialled;
         let destination = match question.by {
             By::User(user) => decider.by_user(user, dialled),
@@ -86,6 +89,9 @@ impl Routing {
         Decision { destination, steps: decider.trail.into_steps() }
     }
 }
+
+/// Closed ring groups that a call is sent on by, one to the next.
+const CLOSED_MAX: usize = 4;
 
 /// Why a number leads nowhere that is neither somebody's here nor a number to call.
 pub(super) const NOBODY: &str = "no user, number or service has this address";
@@ -147,7 +153,25 @@ impl Decider<'_> {
             Some(owner) => self.trail.step(Topic::Owner, Verdict::Matched, number, || describe(owner)),
             None => self.trail.step(Topic::Owner, Verdict::Passed, number, || "nobody's here".into()),
         }
-        owner
+        match owner {
+            Some(Destination::Group(plan)) => Some(self.opened(plan)),
+            owner => owner,
+        }
+    }
+
+    /// A ring group in its hours; at other times where it sends its calls.
+    fn opened(&mut self, plan: Arc<Plan>) -> Destination {
+        if self.is_open(plan.hours.as_deref(), &plan.name) {
+            return Destination::Group(plan);
+        }
+        self.closed += 1;
+        let (name, to) = (&plan.name, plan.closed_to.as_deref().filter(|_| self.closed <= CLOSED_MAX));
+        let Some(to) = to else {
+            return self.refuse(Kind::Closed, format!("ring group {name} is closed at this time"));
+        };
+        self.trail.step(Topic::RingGroup, Verdict::Rewrote, name, || format!("its calls go to {to}"));
+        let refusal = format!("ring group {name} is closed at this time, and {to} is nobody's here");
+        self.owner(to).unwrap_or_else(|| self.refuse(Kind::Closed, refusal))
     }
 
     /// What the first rule of a plan that matches makes of a number; what matches none stays as it is.
@@ -420,6 +444,7 @@ pub fn describe(destination: &Destination) -> String {
         Destination::User(user) => format!("user {}", user.name),
         Destination::Service(kind) => format!("the {} service", kind.as_str()),
         Destination::Conference { number, .. } => format!("conference {number}"),
+        Destination::Group(plan) => format!("ring group {}", plan.name),
         Destination::Outside(exits) => {
             let names: Vec<_> = exits.iter().map(|exit| exit.gateway.name.as_str()).collect();
             format!("outside by {}", names.join(", then "))

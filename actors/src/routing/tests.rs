@@ -134,6 +134,7 @@ fn told(destination: &Destination) -> String {
         Destination::User(user) => user.name.clone(),
         Destination::Service(kind) => kind.as_str().into(),
         Destination::Conference { number, .. } => number.clone(),
+        Destination::Group(plan) => plan.name.to_string(),
         Destination::Outside(exits) => {
             let each = exits.iter().map(|exit| format!("{} {}", exit.gateway.name, exit.number));
             each.collect::<Vec<_>>().join(", ")

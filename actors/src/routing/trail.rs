@@ -20,6 +20,8 @@ pub enum Topic {
     Rule,
     /// A hunt group's pilots.
     HuntGroup,
+    /// A ring group.
+    RingGroup,
     /// Who diverted the call.
     Diversion,
     /// A dialling rule of a group.
@@ -50,6 +52,7 @@ impl Topic {
             Self::DialPlan => "dial plan",
             Self::Rule => "rule",
             Self::HuntGroup => "hunt group",
+            Self::RingGroup => "ring group",
             Self::Diversion => "diversion",
             Self::DiallingRule => "dialling rule",
             Self::Policy => "voice policy",

@@ -81,6 +81,8 @@ pub struct Core {
     pub conferences_supervisor: SupervisorRef,
     /// Supervisor of the keepers of gateways.
     pub gateways_supervisor: SupervisorRef,
+    /// Supervisor of the ring groups.
+    pub groups_supervisor: SupervisorRef,
     /// The registrar of this shard.
     pub registrar: Ref<Registrar>,
     /// The instant message relay of this shard.
@@ -135,6 +137,8 @@ pub struct Seats {
     pub conferences: SupervisorRef,
     /// Supervisor of the keepers of gateways.
     pub gateways: SupervisorRef,
+    /// Supervisor of the ring groups.
+    pub groups: SupervisorRef,
     /// Registrar.
     pub registrar: Ref<Registrar>,
     /// Message relay.
@@ -169,6 +173,7 @@ impl Core {
             calls_supervisor: seats.calls,
             conferences_supervisor: seats.conferences,
             gateways_supervisor: seats.gateways,
+            groups_supervisor: seats.groups,
             registrar: seats.registrar,
             relay: seats.relay,
             subscriptions: seats.subscriptions,

@@ -3,12 +3,14 @@
 use bytes::Bytes;
 use sip::net::{CloseReason, Inbound as _};
 use sip::{Hop, Message};
+use smol_str::SmolStr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::core::{Core, Load};
 use super::inbound::Door;
 use crate::call::{CallKey, CallMsg, Leg};
+use crate::group::Order;
 use crate::subscriptions::SubscriptionMsg;
 use crate::supervision::{Cx, Live, Reply};
 
@@ -70,10 +72,21 @@ pub enum SignallingMsg {
         /// The leg.
         leg: Option<Box<Leg>>,
     },
-    /// The gateways are configured otherwise.
-    Gateways,
+    /// Gateways and ring groups are configured otherwise.
+    Configured,
     /// The calls of an address of record have changed.
     CallsChanged(std::sync::Arc<str>),
+    /// A ring group says what becomes of a call.
+    Grouped {
+        /// The call.
+        call: CallKey,
+        /// The group.
+        group: SmolStr,
+        /// The call's number there.
+        id: u64,
+        /// What.
+        order: Order,
+    },
     /// Ends one call.
     HangUp {
         /// The call.
@@ -151,7 +164,13 @@ impl Live for Signalling {
             SignallingMsg::CallsChanged(aor) => {
                 self.core.subscriptions.send_reply(SubscriptionMsg::CallsChanged(aor));
             }
-            SignallingMsg::Gateways => crate::gateway::adopt(&self.core),
+            SignallingMsg::Configured => {
+                crate::gateway::adopt(&self.core);
+                crate::group::adopt_new(&self.core);
+            }
+            SignallingMsg::Grouped { call, group, id, order } => {
+                self.core.tell_call(call, CallMsg::Grouped { group, id, order });
+            }
             SignallingMsg::HangUp { call, by } => self.core.tell_call(call, CallMsg::HangUp { by }),
             SignallingMsg::HangUpAll => {
                 let keys: Vec<_> = self.core.calls.borrow().keys().copied().collect();

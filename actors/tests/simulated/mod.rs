@@ -353,6 +353,7 @@ fn settings() -> Settings {
         gateways: Vec::new(),
         services: Vec::new(),
         conferences: Vec::new(),
+        groups: Vec::new(),
         recordings: None,
     }
 }

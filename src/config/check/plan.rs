@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use actors::routing::inspect::{Left, can_match, going_round, left};
 use actors::routing::number::E164;
-use actors::routing::rewrite::first;
+use actors::routing::rewrite::{Rewrite, first};
 use actors::routing::spec::UriForm;
 
 use super::Checker;
@@ -57,6 +57,7 @@ impl Checker<'_> {
         self.unique("a voice policy", remedy, names(&config.voice_policies, "voice_policy", |p| &p.name));
         self.unique("a route", remedy, names(&config.routes, "route", |r| &r.name));
         self.unique("a hunt group", remedy, names(&config.hunt_groups, "hunt_group", |g| &g.name));
+        self.unique("a ring group", remedy, names(&config.ring_groups, "ring_group", |g| &g.name));
         self.unique("a time condition", remedy, names(&config.hours, "hours", |h| &h.name));
         let pilots = config.hunt_groups.iter().enumerate().flat_map(|(at, group)| {
             let of =
@@ -102,6 +103,15 @@ impl Checker<'_> {
             all.push((format!("hunt_group[{at}].gateway"), Some(&group.gateway), "gateway", &gateways));
             all.push((format!("hunt_group[{at}].dial_plan"), Some(&group.dial_plan), "dial plan", &plans));
             all.push((format!("hunt_group[{at}].hours"), group.hours.as_ref(), "time condition", &hours));
+        }
+        let users = names(config.users.iter().map(|u| &u.name).collect());
+        for (at, group) in config.ring_groups.iter().enumerate() {
+            all.push((format!("ring_group[{at}].hours"), group.hours.as_ref(), "time condition", &hours));
+            let policy = group.voice_policy.as_ref();
+            all.push((format!("ring_group[{at}].voice_policy"), policy, "voice policy", &policies));
+            for (n, agent) in group.agents.iter().enumerate() {
+                all.push((format!("ring_group[{at}].agents[{n}]"), Some(agent), "user", &users));
+            }
         }
         for (path, name, noun, known) in all {
             let Some(name) = name.filter(|name| !known.contains(*name)) else { continue };
@@ -229,7 +239,7 @@ impl Checker<'_> {
         for (key, to) in [("to", &group.to), ("closed_to", &group.closed_to)] {
             let Some(to) = to else { continue };
             let path = format!("hunt_group[{at}].{key}");
-            if self.is_sound(&[&path]) && owner(config, plan, to).is_none() {
+            if self.is_sound(&[&path]) && owner(config, &plan.normalise, to).is_none() {
                 let what = format!("hunt group {} leads nowhere: nobody here has {}", quoted(&group.name), quoted(to));
                 self.wrong(&path, what, "name a user, an extension, a service or a conference");
             }
@@ -243,7 +253,7 @@ impl Checker<'_> {
         }
         for (n, pilot) in group.pilots.iter().enumerate() {
             let path = format!("hunt_group[{at}].pilots[{n}]");
-            let what = match owner(config, plan, pilot) {
+            let what = match owner(config, &plan.normalise, pilot) {
                 None => {
                     format!("hunt group {} cannot be reached: nobody here has {}", quoted(&group.name), quoted(pilot))
                 }
@@ -271,10 +281,11 @@ impl Checker<'_> {
         for (number, path) in &emergencies {
             let taken = config.users.iter().any(|user| user.extension.as_ref() == Some(number))
                 || config.services.iter().any(|service| service.number == *number)
+                || config.ring_groups.iter().any(|group| group.number == *number)
                 || config.conferences.iter().any(|conference| conference.numbers.has(number));
             if taken && self.is_sound(&[path]) {
                 let what = format!("{} is a number here, which nobody could call any more", quoted(number));
-                self.wrong(path, what, "give that user, service or conference another number");
+                self.wrong(path, what, "give that user, service, group or conference another number");
             }
         }
         for (at, user) in config.users.iter().enumerate() {
@@ -304,16 +315,17 @@ impl Checker<'_> {
     }
 }
 
-/// Whether somebody here has a number, as it is or as a plan makes it: `Some(true)` for a user, `Some(false)` for a service
-/// or conference.
-fn owner(config: &Config, plan: &DialPlan, number: &str) -> Option<bool> {
+/// Whether somebody here has a number, as it is or as rules make it: `Some(true)` for a user, `Some(false)` for a service,
+/// ring group or conference.
+pub(super) fn owner(config: &Config, rules: &[Rewrite], number: &str) -> Option<bool> {
     let has = |number: &str| {
         let user = config.users.iter().any(|user| {
             user.name == number || user.extension.as_deref() == Some(number) || user.tel.iter().any(|tel| tel == number)
         });
         let other = config.services.iter().any(|service| service.number == number)
+            || config.ring_groups.iter().any(|group| group.number == number)
             || config.conferences.iter().any(|conference| conference.numbers.has(number));
         if user { Some(true) } else { other.then_some(false) }
     };
-    has(number).or_else(|| has(&first(&plan.normalise, number)?.1))
+    has(number).or_else(|| has(&first(rules, number)?.1))
 }
