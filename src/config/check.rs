@@ -76,7 +76,7 @@ impl Checker<'_> {
         dialled.extend(services.map(|(index, service)| (service.number.clone(), format!("service[{index}].number"))));
         let groups = config.ring_groups.iter().enumerate();
         dialled.extend(groups.map(|(index, group)| (group.number.clone(), format!("ring_group[{index}].number"))));
-        self.unique("a name or number", "give each user, service and ring group its own", dialled.into_iter());
+        self.unique("a name or number", "give each user and service its own", dialled.into_iter());
 
         let gateways = || config.gateways.iter().enumerate();
         let names = gateways().map(|(index, gateway)| (gateway.name.clone(), format!("gateway[{index}].name")));

@@ -161,7 +161,10 @@ impl Work<'_> {
     /// Takes the caller to another number, by leave of whom it was for.
     pub fn divert(&mut self, to: &str, by: &Arc<User>, why: Why) {
         if !self.sent_on(by, why) {
-            self.decided(None, format!("is not sent on to {to}: {} had it before, or it was sent on too often", by.name));
+            self.decided(
+                None,
+                format!("is not sent on to {to}: {} had it before, or it was sent on too often", by.name),
+            );
             return self.refuse(Status::TEMPORARILY_UNAVAILABLE, Some("Too Many Diversions"), 25);
         }
         let directory = self.core.shared.directory();

@@ -20,7 +20,7 @@ struct World {
 
 impl World {
     fn new(method: Method) -> Self {
-        let agents = NAMES.iter().map(|name| SmolStr::new(name)).collect();
+        let agents = NAMES.iter().map(SmolStr::new).collect();
         let there = NAMES.iter().map(|name| (*name, Presence::Free)).collect();
         Self { plan: Plan { method, agents, ..Plan::default() }, book: Book::default(), there, now_ms: 1_000 }
     }

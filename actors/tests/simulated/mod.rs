@@ -55,11 +55,23 @@ pub fn seeds(count: u64) -> Vec<u64> {
 
 /// Runs a scenario in a world of its own, and checks that nothing is left of it. A failure tells the seed and the ladder.
 pub fn run(seed: u64, weather: Weather, scenario: impl AsyncFnOnce(&World) + Send + 'static) -> Vec<Sent> {
+    run_with(seed, weather, |_| {}, scenario)
+}
+
+/// As [`run`], with other settings.
+pub fn run_with(
+    seed: u64,
+    weather: Weather,
+    change: impl FnOnce(&mut Settings) + Send + 'static,
+    scenario: impl AsyncFnOnce(&World) + Send + 'static,
+) -> Vec<Sent> {
+    let mut settings = settings();
+    change(&mut settings);
     // A thread a run: what actors keep on their thread ends with it.
     let ladder: Arc<Mutex<Vec<Sent>>> = Arc::default();
     let kept = Arc::clone(&ladder);
     let thread = std::thread::Builder::new().name(format!("seed {seed}"));
-    let running = thread.spawn(move || one_run(seed, weather, &kept, scenario)).expect("a thread");
+    let running = thread.spawn(move || one_run(seed, weather, settings, &kept, scenario)).expect("a thread");
     let ended = running.join();
     let sent = std::mem::take(&mut *ladder.lock().unwrap_or_else(PoisonError::into_inner));
     if let Err(panic) = ended {
@@ -89,7 +101,13 @@ pub struct World {
     hurt: Cell<bool>,
 }
 
-fn one_run(seed: u64, weather: Weather, ladder: &Mutex<Vec<Sent>>, scenario: impl AsyncFnOnce(&World)) {
+fn one_run(
+    seed: u64,
+    weather: Weather,
+    settings: Settings,
+    ladder: &Mutex<Vec<Sent>>,
+    scenario: impl AsyncFnOnce(&World),
+) {
     let turns = Turns::default();
     let parked = turns.clone();
     let system = actix::System::with_tokio_rt(|| {
@@ -110,15 +128,8 @@ fn one_run(seed: u64, weather: Weather, ladder: &Mutex<Vec<Sent>>, scenario: imp
         let tree = Tree::new();
         tree.allow_faults(true);
         let here = vec![actix::Arbiter::current()];
-        let shared = Shared::new(
-            settings(),
-            store.clone(),
-            pool,
-            media::prompt::Prompts::shipped(),
-            network,
-            tree.clone(),
-            here,
-        );
+        let shared =
+            Shared::new(settings, store.clone(), pool, media::prompt::Prompts::shipped(), network, tree.clone(), here);
         let (on_end, ended) = tokio::sync::oneshot::channel();
         let root = actors::switch::plant(&tree, &shared, Vec::new(), move |how| drop(on_end.send(how)));
         really(|| store.health().writer_lives).await;
@@ -179,6 +190,7 @@ impl World {
         );
         assert_eq!(self.shared.calls_alive.load(std::sync::atomic::Ordering::Relaxed), 0, "calls are counted as alive");
         assert_eq!(self.shared.lines_taken(), 0, "lines are taken");
+        assert_eq!(self.shared.groups.calls(), 0, "calls are in ring groups");
         if !self.hurt.get() {
             let kinds = self.tree.kinds();
             let fell: Vec<_> = kinds.iter().filter(|kind| kind.restarts > 0).collect();

@@ -194,3 +194,39 @@ fn a_route_to_a_gateway_that_takes_no_calls_is_told() {
         &["route `italy` leads to gateway `carrier`, which takes no calls out"],
     );
 }
+
+#[test]
+fn ring_groups_that_cannot_work_are_told_with_their_remedy() {
+    let group = |more: &str| {
+        let group = "[[ring_group]]\nname = \"desk\"\nnumber = \"1100\"\nagents = [\"alice\"]\n";
+        let text = format!("{}\n{group}{more}", lab().unwrap().source.expose().replace("\"1100\"", "\"1199\""));
+        let text = text.replacen("name = \"desk\"", "name = \"other\"", 1);
+        let found = super::super::parse("t", Path::new(""), &text, Origin::Lab).err().unwrap_or_default();
+        found.into_iter().map(|error| format!("{}: {}", error.key, error.what)).collect::<Vec<_>>()
+    };
+    assert_eq!(group(""), Vec::<String>::new());
+    let one = |more: &str| {
+        let found = group(more);
+        assert_eq!(found.len(), 1, "{more}: {found:?}");
+        found.into_iter().next().unwrap()
+    };
+    assert_eq!(
+        one("nobody_to = \"nobody\""),
+        "ring_group[1].nobody_to: ring group `desk` leads nowhere: nobody here has `nobody`"
+    );
+    assert_eq!(
+        one("timeout_to = \"1001\""),
+        "ring_group[1].timeout_to: ring group `desk` lets calls wait for as long as they like"
+    );
+    assert_eq!(one("closed_to = \"5502\""), "ring_group[1].closed_to: ring group `desk` is never closed");
+    assert_eq!(one("hours = \"night\""), "ring_group[1].hours: there is no time condition `night`");
+    assert_eq!(
+        one("overflow_to = \"1100\""),
+        "ring_group[1].overflow_to: calls of ring group `desk` go round by `overflow_to`"
+    );
+    assert_eq!(one("voice_policy = \"none\""), "ring_group[1].voice_policy: there is no voice policy `none`");
+    assert_eq!(group("overflow_to = \"+390612345678\""), Vec::<String>::new(), "outside, by the lab's policy");
+    assert_eq!(one("[[service]]\nnumber = \"1100\"\nkind = \"echo\"").split(':').next(), Some("ring_group[1].number"));
+    let agents = group("[[ring_group]]\nname = \"x\"\nnumber = \"1101\"\nagents = [\"alice\", \"alice\", \"zoe\"]\n");
+    assert_eq!(agents.len(), 2, "{agents:?}");
+}
