@@ -222,11 +222,13 @@ pub struct Registration {
 
 /// How an actor is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kill {
+pub enum ActorFault {
     /// It is stopped from outside.
     Kill,
     /// It panics in a handler.
     Panic,
+    /// It does nothing for so long, and with it all that share its thread.
+    Stall(Duration),
 }
 
 /// A running switch.
@@ -464,12 +466,24 @@ impl AdminClient {
     /// # Errors
     ///
     /// See [`Self::tree`].
-    pub fn kill(&self, path: &str, how: Kill) -> anyhow::Result<Value> {
-        let how = match how {
-            Kill::Kill => "kill",
-            Kill::Panic => "panic",
+    pub fn kill(&self, path: &str, how: ActorFault) -> anyhow::Result<Value> {
+        let (how, stall) = match how {
+            ActorFault::Kill => ("kill", Duration::ZERO),
+            ActorFault::Panic => ("panic", Duration::ZERO),
+            ActorFault::Stall(stall) => ("stall", stall),
         };
-        self.post("/api/kill", &serde_json::json!({ "path": path, "how": how }))
+        let stall_ms = u64::try_from(stall.as_millis()).unwrap_or(u64::MAX);
+        self.post("/api/kill", &serde_json::json!({ "path": path, "how": how, "stall_ms": stall_ms }))
+    }
+
+    /// Makes each sync of the disk longer by so much; zero ends it.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`].
+    pub fn slow_disk(&self, by: Duration) -> anyhow::Result<Value> {
+        let slower_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        self.post("/api/faults/disk", &serde_json::json!({ "slower_ms": slower_ms }))
     }
 
     /// Lets no new call in and waits for the others, at most `deadline`: `{"calls_left": n}`.

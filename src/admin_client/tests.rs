@@ -59,10 +59,13 @@ fn the_switch_is_found_by_its_data_folder_and_asked_with_its_token() {
 fn a_kill_says_which_and_how() {
     let (at, served) = switch_that_answers("200 OK", r#"{"killed":"a/b"}"#);
     let data = data_folder(&at);
-    AdminClient::find(data.path()).unwrap().kill("a/b", Kill::Panic).unwrap();
+    AdminClient::find(data.path()).unwrap().kill("a/b", ActorFault::Panic).unwrap();
     let [first, _, body] = served.join().unwrap();
     assert_eq!(first, "POST /api/kill HTTP/1.1");
-    assert_eq!(serde_json::from_str::<Value>(&body).unwrap(), serde_json::json!({ "path": "a/b", "how": "panic" }));
+    assert_eq!(
+        serde_json::from_str::<Value>(&body).unwrap(),
+        serde_json::json!({ "path": "a/b", "how": "panic", "stall_ms": 0 })
+    );
 }
 
 #[test]
@@ -98,7 +101,8 @@ fn a_refused_token_and_an_error_are_told_apart() {
     served.join().unwrap();
 
     let (at, served) = switch_that_answers("404 Not Found", r#"{"error":"no actor a/b"}"#);
-    let error = AdminClient::find(data_folder(&at).path()).unwrap().kill("a/b", Kill::Kill).err().unwrap().to_string();
+    let error =
+        AdminClient::find(data_folder(&at).path()).unwrap().kill("a/b", ActorFault::Kill).err().unwrap().to_string();
     assert_eq!(error, "no actor a/b");
     served.join().unwrap();
 }

@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 
 use super::{apply, conferences, gateways, groups, humane, route, say, table, tree};
 use crate::admin_client::{AdminClient, Call, Kill, Media, Registration, TreeNode};
+use super::{apply, conferences, gateways, humane, route, say, table, tree};
+use crate::admin_client::{ActorFault, AdminClient, Call, Media, Registration, TreeNode};
 use crate::config::units;
 use crate::ladder::{self, Ladder, Party, Record};
 use crate::top;
@@ -107,7 +109,7 @@ pub enum Command {
     /// List the registered contacts
     #[command(after_help = "Example: strowger registrations")]
     Registrations(Switch),
-    /// End one actor, to see it come back
+    /// End or stall one actor, to see it come back
     #[command(
         after_help = "Example: strowger kill switch/shard-0/registrar --panic\n\nThe paths stand in `strowger tree`."
     )]
@@ -117,6 +119,9 @@ pub enum Command {
         /// Make it panic in a handler, instead of stopping it from outside
         #[arg(long)]
         panic: bool,
+        /// Stall it for so long, and with it all that share its thread, instead of ending it
+        #[arg(long, value_name = "TIME", value_parser = deadline, conflicts_with = "panic")]
+        stall: Option<Duration>,
         #[command(flatten)]
         switch: Switch,
     },
@@ -183,8 +188,14 @@ impl Command {
             Self::Groups { order: None, switch } => groups::list(&switch, is_json),
             Self::Kill { path, panic, switch } => {
                 let how = if panic { Kill::Panic } else { Kill::Kill };
+            Self::Kill { path, panic, stall, switch } => {
+                let (how, did) = match (stall, panic) {
+                    (Some(stall), _) => (ActorFault::Stall(stall), "Stalled"),
+                    (None, true) => (ActorFault::Panic, "Ended"),
+                    (None, false) => (ActorFault::Kill, "Ended"),
+                };
                 let answer = switch.client()?.kill(&path, how)?;
-                show(is_json, &answer, |_: Value| format!("Ended {path}. See it come back: strowger tree\n"))
+                show(is_json, &answer, |_: Value| format!("{did} {path}. See it come back: strowger tree\n"))
             }
             Self::Drain { deadline, switch } => drain(&switch.client()?, deadline, is_json),
         }

@@ -16,7 +16,7 @@ use sip::Protocol;
 use super::say;
 use crate::config::units;
 use crate::load::{self, Bounds, Hears, Measured, Options, Rates, SoundOf, User};
-use crate::trial::{Ground, SwitchUnderTest};
+use crate::trial::{Ground, Needs, SwitchUnderTest};
 
 /// What the command tells of itself beside its arguments.
 pub const EXAMPLES: &str = "\
@@ -181,7 +181,7 @@ fn start(options: &mut Options, folder: &std::path::Path) -> anyhow::Result<Grou
     let config = folder.join("switch.toml");
     std::fs::write(&config, text).with_context(|| config.display().to_string())?;
     let wanted = SwitchUnderTest { config: Some(config), ..SwitchUnderTest::default() };
-    let ground = Ground::lay(&wanted, folder, folder)?;
+    let ground = Ground::lay(&wanted, folder, folder, Needs::default())?;
     options.target = ground.place(options.protocol)?;
     options.authorities = ground.started().map(|started| started.data().join("tls/dev-cert.pem"));
     if options.measured == Measured::Registrations {

@@ -166,6 +166,9 @@ struct TrialArgs {
     /// Only the steps with this in their name
     #[arg(long, value_name = "TEXT")]
     step: Option<String>,
+    /// A fault that comes in each step, as in a plan: '{ at = "1s", actor = "call", how = "panic" }'; again for each
+    #[arg(long, value_name = "TABLE")]
+    fault: Vec<String>,
     /// The SIP address of a switch that runs already, instead of the plan's
     #[arg(long, value_name = "ADDRESS:PORT")]
     address: Option<std::net::SocketAddr>,
@@ -224,12 +227,16 @@ fn check(args: &CheckArgs, is_json: bool) -> Result<(), Failure> {
 
 fn trial(args: &TrialArgs, is_json: bool) -> anyhow::Result<ExitCode> {
     let options = trial::Options {
+        faults: args.fault.clone(),
         plan: args.plan.clone(),
         out: args.out.clone(),
         only: args.step.clone(),
         address: args.address,
         tells: !is_json,
     };
+    if std::env::var_os(OWN_NAMESPACES).is_none() && trial::wants_own_namespaces(&options)? {
+        return again_in_own_namespaces();
+    }
     let outcome = trial::run(&options)?;
     if is_json {
         say(&format!("{:#}\n", json!(outcome)))?;
@@ -237,6 +244,23 @@ fn trial(args: &TrialArgs, is_json: bool) -> anyhow::Result<ExitCode> {
         say(&format!("\n{}", trial::summary(&outcome, &args.out)))?;
     }
     Ok(if outcome.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Set where the trial has namespaces of its own already.
+const OWN_NAMESPACES: &str = "STROWGER_OWN_NAMESPACES";
+
+/// Runs the same command once more with a network and mounts that nobody else has.
+fn again_in_own_namespaces() -> anyhow::Result<ExitCode> {
+    let program = std::env::current_exe().context("this program's own file")?;
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--net", "--mount"]);
+    if std::fs::metadata("/proc/self").map(|own| std::os::unix::fs::MetadataExt::uid(&own)).unwrap_or(1) != 0 {
+        // Who is not root becomes it there, and there alone.
+        command.arg("--map-root-user");
+    }
+    command.args(["sh", "-c", "ip link set lo up && exec \"$@\"", "sh"]).arg(program).args(std::env::args_os().skip(1));
+    let status = command.env(OWN_NAMESPACES, "1").status().context("unshare does not start: it is in util-linux")?;
+    Ok(ExitCode::from(u8::try_from(status.code().unwrap_or(1)).unwrap_or(1)))
 }
 
 fn apply(args: apply::ApplyArgs, is_json: bool) -> Result<(), Failure> {

@@ -223,28 +223,53 @@ pub struct KillRequest {
     path: String,
     #[serde(default)]
     how: How,
+    /// How long it is stalled.
+    #[serde(default)]
+    stall_ms: u64,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum How {
     #[default]
     Kill,
     Panic,
+    Stall,
 }
 
-/// Ends one actor.
+/// How slow the disk is to be.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SlowDisk {
+    /// What each sync takes longer.
+    slower_ms: u64,
+}
+
+/// Makes the disk slow, or well again.
+pub async fn slow_disk(web: Data<Web>, request: Json<SlowDisk>) -> Answer {
+    let SlowDisk { slower_ms } = request.into_inner();
+    if let Err(error) = web.shared.tree.faults_allowed() {
+        let remedy = "set `allow_faults = true` in [admin] of a lab";
+        return Err(Refusal::new(StatusCode::CONFLICT, error.to_string(), remedy));
+    }
+    tracing::warn!(slower_ms, "the disk is made slow by an operator");
+    store::slow_disk(Duration::from_millis(slower_ms));
+    Ok(Json(json!({ "slower_ms": slower_ms })))
+}
+
+/// Ends one actor, or stalls it.
 pub async fn kill(web: Data<Web>, request: Json<KillRequest>) -> Answer {
-    let KillRequest { path, how } = request.into_inner();
+    let KillRequest { path, how, stall_ms } = request.into_inner();
     let path = format!("/{}", path.trim_start_matches('/'));
     let tree = &web.shared.tree;
     let done = match how {
         How::Kill => tree.kill(&path),
         How::Panic => tree.panic(&path),
+        How::Stall => tree.stall(&path, Duration::from_millis(stall_ms)),
     };
     match done {
         Ok(()) => {
-            tracing::warn!(actor = path, "ended by an operator");
+            tracing::warn!(actor = path, ?how, "ended or stalled by an operator");
             Ok(Json(json!({ "killed": path })))
         }
         Err(TreeError::Unknown(path)) => {
@@ -258,7 +283,7 @@ pub async fn kill(web: Data<Web>, request: Json<KillRequest>) -> Answer {
         Err(error @ TreeError::NoFaults(_)) => Err(Refusal::new(
             StatusCode::CONFLICT,
             error.to_string(),
-            "end the actor without --panic, or set `allow_faults = true` in [admin] of a lab",
+            "end the actor without --panic or --stall, or set `allow_faults = true` in [admin] of a lab",
         )),
     }
 }

@@ -119,6 +119,7 @@ fn routes(service: &mut ServiceConfig) {
                 )
                 .service(get("/registrations", web::get().to(api::registrations)))
                 .service(resource("/kill", "POST").route(web::post().to(api::kill)))
+                .service(resource("/faults/disk", "POST").route(web::post().to(api::slow_disk)))
                 .service(
                     resource("/drain", "GET, POST")
                         .route(web::get().to(api::drained))

@@ -44,7 +44,7 @@ use search::Length;
 use wires::Way;
 use worker::{Manner, Work};
 
-pub use measure::Figures;
+pub use measure::{Delays, Figures};
 pub use report::summary;
 pub use search::{Bounds, Tried};
 pub use worker::{Hears, Progress, SoundOf, User, read_users};
@@ -312,7 +312,7 @@ fn attempt(fleet: &Fleet, phase: Phase, look: &dyn Fn(&Progress)) -> anyhow::Res
 }
 
 /// Attempts of a rate that is held for so long.
-fn count(rate: f64, length: Duration) -> u64 {
+pub fn count(rate: f64, length: Duration) -> u64 {
     // Rates and lengths are bounded: at most 10^5 times 10^5.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let count = (rate * length.as_secs_f64()).round() as u64;

@@ -12,13 +12,18 @@ use serde_json::Value;
 
 use sip::Protocol;
 
-use super::plan::{How, SwitchUnderTest};
-use crate::admin_client::{AdminClient, Kill};
+use super::breaking::Names;
+use super::fault::Needs;
+use super::plan::SwitchUnderTest;
+use super::sipp::free_port;
+use crate::admin_client::{ActorFault, AdminClient};
 use crate::config;
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const ENDED_WITHIN: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(20);
+/// Room of a disk that is to be filled.
+const SMALL_DISK_MIB: u32 = 48;
 /// Kernel clock ticks of a second, in which /proc tells CPU time (Linux has shown 100 to programs since 2.6).
 const TICKS_PER_SECOND: u64 = 100;
 
@@ -44,6 +49,11 @@ pub struct Started {
     /// Where it listens, as it says itself.
     status: Value,
     domain: String,
+    config: PathBuf,
+    /// The file that tells libfaketime what the switch's clock says, where it has one of its own.
+    clock: Option<PathBuf>,
+    /// The name server that it asks, where that is the trial's.
+    names: Option<Names>,
 }
 
 impl Ground {
@@ -51,20 +61,26 @@ impl Ground {
     ///
     /// # Errors
     /// It does not start.
-    pub fn lay(wanted: &SwitchUnderTest, plan_folder: &Path, folder: &Path) -> anyhow::Result<Self> {
+    pub fn lay(wanted: &SwitchUnderTest, plan_folder: &Path, folder: &Path, needs: Needs) -> anyhow::Result<Self> {
         let domain = wanted.domain.clone().unwrap_or_else(|| "example.com".to_owned());
         if let Some(address) = wanted.address {
             return Ok(Self::Foreign { address, domain });
         }
+        let names = needs.dns.then(Names::start).transpose()?;
         let file = match &wanted.config {
             Some(file) => plan_folder.join(file),
             None => {
                 let file = folder.join("strowger.toml");
-                fs::write(&file, config::lab_on_free_ports()).with_context(|| file.display().to_string())?;
+                fs::write(&file, lab(needs, names.as_ref())?).with_context(|| file.display().to_string())?;
                 file
             }
         };
-        Started::start(&file, folder, domain).map(|started| Self::Started(Box::new(started)))
+        let data = folder.join("data");
+        if needs.disk {
+            small_disk(&data)?;
+        }
+        let clock = needs.clock.then(|| folder.join("clock"));
+        Started::start(file, data, domain, clock, names).map(|started| Self::Started(Box::new(started)))
     }
 
     /// Where SIP goes.
@@ -96,41 +112,69 @@ impl Ground {
 }
 
 impl Started {
-    fn start(config: &Path, folder: &Path, domain: String) -> anyhow::Result<Self> {
-        let (data, log) = (folder.join("data"), folder.join("switch.log"));
-        let out = File::create(&log).with_context(|| log.display().to_string())?;
-        let program = std::env::current_exe().context("this program's own file")?;
-        let child = Command::new(program)
-            .args(["run", "--config"])
-            .arg(config)
-            .arg("--data")
-            .arg(&data)
-            .stdin(Stdio::null())
-            .stdout(out.try_clone()?)
-            .stderr(out)
-            .spawn()
-            .context("the switch does not start")?;
-        // From here on the process is ended whatever happens.
-        let mut starting = Starting(Some(child));
-        let began = Instant::now();
-        let (client, status) = loop {
-            if let Some(child) = starting.0.as_mut()
-                && let Some(status) = child.try_wait()?
-            {
-                bail!("the switch ended at its start with {status}; it said:\n{}", tail(&log));
-            }
-            let ready = AdminClient::find(&data).and_then(|client| client.status().map(|status| (client, status)));
-            match ready {
-                Ok(ready) => break ready,
-                Err(_) if began.elapsed() < READY_WITHIN => thread::sleep(POLL),
-                Err(error) => bail!("the switch is not ready after {READY_WITHIN:?}: {error:#}\n{}", tail(&log)),
-            }
-        };
-        let child = starting.0.take().context("it was started above")?;
-        Ok(Self { child, log, client, data, status, domain })
+    fn start(
+        config: PathBuf,
+        data: PathBuf,
+        domain: String,
+        clock: Option<PathBuf>,
+        names: Option<Names>,
+    ) -> anyhow::Result<Self> {
+        let log = data.with_extension("log");
+        if let Some(clock) = &clock {
+            fs::write(clock, "+0")?;
+        }
+        let (child, client, status) = launch(&config, &data, &log, clock.as_deref())?;
+        Ok(Self { child, log, client, data, status, domain, config, clock, names })
     }
 
-    fn listens(&self, protocol: Protocol) -> anyhow::Result<SocketAddr> {
+    /// Ends it as a power cut does, and starts it again with its data.
+    ///
+    /// # Errors
+    /// It does not come back, or elsewhere.
+    pub fn kill_and_restart(&mut self) -> anyhow::Result<()> {
+        self.child.kill().context("the switch cannot be killed")?;
+        self.child.wait()?;
+        // The one of the life before names a process that is gone.
+        let _ = fs::remove_file(self.data.join("switch.json"));
+        let before = self.status.get("sip").cloned();
+        (self.child, self.client, self.status) = launch(&self.config, &self.data, &self.log, self.clock.as_deref())?;
+        if self.status.get("sip").cloned() != before {
+            bail!("the switch came back on other ports: a configuration whose switch is killed names them");
+        }
+        Ok(())
+    }
+
+    /// Sends it a signal by its name.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let done = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status()?;
+        if done.success() { Ok(()) } else { bail!("the switch takes no SIG{name}") }
+    }
+
+    /// What its clock says: seconds from the real time, with their sign.
+    ///
+    /// # Errors
+    /// It has no clock of its own.
+    pub fn set_clock(&self, offset: &str) -> anyhow::Result<()> {
+        fs::write(self.clock.as_ref().context("the switch has no clock of its own")?, offset)?;
+        Ok(())
+    }
+
+    /// The name server that it asks.
+    ///
+    /// # Errors
+    /// It asks another.
+    pub fn names(&self) -> anyhow::Result<&Names> {
+        self.names.as_ref().context("the switch asks no name server of the trial")
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// Not for this.
+    pub fn listens(&self, protocol: Protocol) -> anyhow::Result<SocketAddr> {
         let place = match protocol {
             Protocol::Ws => "/http/0".to_owned(),
             Protocol::Wss => "/http/1".to_owned(),
@@ -174,11 +218,11 @@ impl Started {
         Some((Duration::from_millis(ticks * (1_000 / TICKS_PER_SECOND)), resident))
     }
 
-    /// Ends an actor: by its path, or the first of its kind. Answers its path.
+    /// Ends or stalls an actor: by its path, or the first of its kind. Answers its path.
     ///
     /// # Errors
     /// There is none.
-    pub fn end_actor(&self, actor: &str, how: How) -> anyhow::Result<String> {
+    pub fn end_actor(&self, actor: &str, how: ActorFault) -> anyhow::Result<String> {
         let tree = self.client.tree()?;
         let nodes = tree.get("nodes").and_then(Value::as_array).cloned().unwrap_or_default();
         let is_it = |node: &&Value| {
@@ -188,13 +232,86 @@ impl Started {
         let found = nodes.iter().find(is_it).and_then(|node| node.get("path")).and_then(Value::as_str);
         let path =
             found.with_context(|| format!("no actor `{actor}` lives: paths and kinds stand in `strowger tree`"))?;
-        let how = match how {
-            How::Kill => Kill::Kill,
-            How::Panic => Kill::Panic,
-        };
         self.client.kill(path, how)?;
         Ok(path.to_owned())
     }
+}
+
+/// Starts a switch and waits until it is ready: its process, its admin API, and what it says of itself.
+fn launch(config: &Path, data: &Path, log: &Path, clock: Option<&Path>) -> anyhow::Result<(Child, AdminClient, Value)> {
+    let out = File::options().create(true).append(true).open(log).with_context(|| log.display().to_string())?;
+    let program = std::env::current_exe().context("this program's own file")?;
+    let mut command = Command::new(program);
+    command.args(["run", "--config"]).arg(config).arg("--data").arg(data);
+    if let Some(clock) = clock {
+        // Only the clock that tells the time of day: the other one cannot jump.
+        command
+            .env("LD_PRELOAD", faketime()?)
+            .env("FAKETIME_TIMESTAMP_FILE", clock)
+            .env("FAKETIME_NO_CACHE", "1")
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+            .env("DONT_FAKE_MONOTONIC", "1");
+    }
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(out.try_clone()?)
+        .stderr(out)
+        .spawn()
+        .context("the switch does not start")?;
+    // From here on the process is ended whatever happens.
+    let mut starting = Starting(Some(child));
+    let began = Instant::now();
+    loop {
+        if let Some(child) = starting.0.as_mut()
+            && let Some(status) = child.try_wait()?
+        {
+            bail!("the switch ended at its start with {status}; it said:\n{}", tail(log));
+        }
+        let ready = AdminClient::find(data).and_then(|client| client.status().map(|status| (client, status)));
+        match ready {
+            Ok((client, status)) => {
+                let child = starting.0.take().context("it was started above")?;
+                return Ok((child, client, status));
+            }
+            Err(_) if began.elapsed() < READY_WITHIN => thread::sleep(POLL),
+            Err(error) => bail!("the switch is not ready after {READY_WITHIN:?}: {error:#}\n{}", tail(log)),
+        }
+    }
+}
+
+/// The lab, with what the faults need.
+fn lab(needs: Needs, names: Option<&Names>) -> anyhow::Result<String> {
+    let mut text = config::lab_on_free_ports();
+    while needs.ports && text.contains(":0\"") {
+        text = text.replacen(":0\"", &format!(":{}\"", free_port([127, 0, 0, 1].into())?), 1);
+    }
+    if let Some(names) = names {
+        // The carrier has a name, and the name server of the trial knows it.
+        text = text.replacen("[sip]\n", &format!("[sip]\nnameservers = [\"{}\"]\n", names.address()), 1);
+        text = text.replace("address = \"127.0.0.2:5080\"", "address = \"carrier.test:5080\"");
+    }
+    Ok(text)
+}
+
+/// Lays a small disk where the data will be, in the trial's own namespace: nobody else sees it, and it ends with it.
+fn small_disk(data: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(data)?;
+    let size = format!("size={SMALL_DISK_MIB}m");
+    let done = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "strowger-trial"]).arg(data).output()?;
+    if !done.status.success() {
+        bail!("no small disk: {}", String::from_utf8_lossy(&done.stderr).trim());
+    }
+    Ok(())
+}
+
+/// The library by which a process has a clock of its own.
+fn faketime() -> anyhow::Result<PathBuf> {
+    let folders = fs::read_dir("/usr/lib").into_iter().flatten().filter_map(Result::ok).map(|folder| folder.path());
+    let found = folders
+        .chain([PathBuf::from("/usr/lib"), PathBuf::from("/usr/local/lib")])
+        .map(|folder| folder.join("faketime/libfaketime.so.1"))
+        .find(|file| file.is_file());
+    found.context("a clock that jumps needs libfaketime: it is in Debian's faketime")
 }
 
 impl Drop for Started {

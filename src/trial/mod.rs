@@ -5,11 +5,17 @@
 //! | `plan` | what is to be done: TOML, checked as a whole |
 //! | `ground` | the switch under test: started for the trial, or one that runs already |
 //! | `sipp` | SIPp as a caller or callee |
+//! | `loading` | our own generator as both |
 //! | `step` | one step: parties, faults, samples |
+//! | `fault` | what can be broken, by name |
+//! | `breaking` | how it is broken, and mended |
 //! | `verdict` | what must hold, and whether it did |
 //! | `report` | the terminal, JUnit, JSON and one page of HTML |
 
+mod breaking;
+mod fault;
 mod ground;
+mod loading;
 mod plan;
 mod report;
 mod sipp;
@@ -35,6 +41,8 @@ pub struct Options {
     pub only: Option<String>,
     /// A switch that runs already, instead of the plan's.
     pub address: Option<std::net::SocketAddr>,
+    /// Faults that come in each step, beside the plan's: each as an inline table of the plan.
+    pub faults: Vec<String>,
     /// Tell on standard error how far it is.
     pub tells: bool,
 }
@@ -75,7 +83,7 @@ impl Outcome {
 /// # Errors
 /// The plan is wrong, or the switch does not start; a step that fails is no error.
 pub fn run(options: &Options) -> anyhow::Result<Outcome> {
-    let mut plan = Plan::read(&options.plan)?;
+    let mut plan = read(options)?;
     if let Some(address) = options.address {
         plan.switch = plan::SwitchUnderTest { config: None, address: Some(address), domain: plan.switch.domain };
     }
@@ -93,7 +101,7 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
     let room = tempfile::Builder::new().prefix("strowger-trial").tempdir().context("a folder for the trial")?;
 
     let began = (jiff::Timestamp::now(), std::time::Instant::now());
-    let mut ground = Ground::lay(&plan.switch, &plan_folder, room.path())?;
+    let mut ground = Ground::lay(&plan.switch, &plan_folder, room.path(), plan.needs())?;
     let count = plan.steps.len();
     let mut steps = Vec::with_capacity(count);
     for (number, step) in plan.steps.iter().enumerate() {
@@ -121,6 +129,35 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
+/// The plan, with the faults of the command line.
+fn read(options: &Options) -> anyhow::Result<Plan> {
+    let mut plan = Plan::read(&options.plan)?;
+    for text in &options.faults {
+        #[derive(serde::Deserialize)]
+        struct One {
+            fault: fault::Fault,
+        }
+        let one: One = toml::from_str(&format!("fault = {text}"))
+            .map_err(|error| anyhow::anyhow!("--fault {text}: {}", error.message().trim()))?;
+        if let Some(mistake) = one.fault.mistake() {
+            bail!("--fault {text}: {mistake}");
+        }
+        for step in &mut plan.steps {
+            step.faults.push(one.fault.clone());
+        }
+    }
+    Ok(plan)
+}
+
+/// Whether the trial must have a network and mounts of its own, because datagrams are to be lost there, or a disk filled.
+///
+/// # Errors
+/// The plan is wrong.
+pub fn wants_own_namespaces(options: &Options) -> anyhow::Result<bool> {
+    read(options).map(|plan| plan.needs().own_namespaces())
+}
+
+pub use fault::Needs;
 pub use ground::Ground;
 pub use plan::SwitchUnderTest;
 pub use report::summary;

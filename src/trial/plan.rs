@@ -7,7 +7,9 @@ use std::time::Duration;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+use super::fault::{Fault, Needs};
 use crate::config::units;
+use crate::load::{self, Measured, SoundOf};
 
 /// Most steps of a plan.
 const STEPS_MAX: usize = 1_000;
@@ -53,8 +55,11 @@ pub struct Step {
     pub purpose: String,
     /// Which clause asks for it: `RFC 3261 section 13`.
     pub clause: String,
-    /// SIPp's scenario of the caller: a file beside the plan, or the name of one of SIPp's own with `sn:` before it.
-    pub caller: Scenario,
+    /// SIPp's scenario of the caller: a file beside the plan, or the name of one of SIPp's own with `sn:` before it. Either
+    /// this or `load`.
+    pub caller: Option<Scenario>,
+    /// Calls or registrations of our own generator, which listens to what is heard.
+    pub load: Option<Load>,
     /// The user that calls.
     pub caller_user: Option<User>,
     /// SIPp's scenario of the callee.
@@ -95,6 +100,58 @@ pub struct Step {
     pub faults: Vec<Fault>,
 }
 
+/// A load of our own generator.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Load {
+    /// How often in a second.
+    pub rate: f64,
+    /// How long.
+    #[serde(default = "load_length", deserialize_with = "duration")]
+    pub length: Duration,
+    /// What is done.
+    #[serde(default = "calls")]
+    pub measure: Measured,
+    /// How SIP travels: `udp`, `tcp`, `tls`, `ws`.
+    #[serde(default)]
+    pub transport: LoadTransport,
+    /// What a call carries.
+    #[serde(default = "rtp")]
+    pub sound: SoundOf,
+    /// How long it stands.
+    #[serde(default = "one_second", deserialize_with = "duration")]
+    pub talk: Duration,
+    /// The longest that an answer may take.
+    #[serde(default = "one_second", deserialize_with = "duration")]
+    pub threshold: Duration,
+    /// How much of a stream may be lost, percent.
+    #[serde(default = "one_percent")]
+    pub loss_max: f64,
+    /// Who calls, or registers.
+    pub callers: Vec<User>,
+    /// Who is registered, and answers.
+    #[serde(default)]
+    pub callees: Vec<User>,
+    /// Who is called; the callees by their names when not given.
+    #[serde(default)]
+    pub numbers: Vec<String>,
+}
+
+/// How SIP of a load travels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LoadTransport {
+    /// Datagrams.
+    #[default]
+    Udp,
+    /// A connection.
+    Tcp,
+    /// The same, encrypted.
+    Tls,
+    /// A WebSocket.
+    Ws,
+}
+
 /// Where a scenario of SIPp comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scenario {
@@ -125,6 +182,18 @@ pub enum Transport {
     Tcp,
 }
 
+impl LoadTransport {
+    /// As SIP's wires know it.
+    pub const fn protocol(self) -> sip::Protocol {
+        match self {
+            Self::Udp => sip::Protocol::Udp,
+            Self::Tcp => sip::Protocol::Tcp,
+            Self::Tls => sip::Protocol::Tls,
+            Self::Ws => sip::Protocol::Ws,
+        }
+    }
+}
+
 impl Transport {
     /// As SIP's wires know it.
     pub const fn protocol(self) -> sip::Protocol {
@@ -148,31 +217,6 @@ pub struct Expect {
     /// the first sign); of a Strowger only, whose call records tell it.
     #[serde(default, deserialize_with = "optional_duration")]
     pub answer_delay_p99_max: Option<Duration>,
-}
-
-/// Something that is broken on purpose.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Fault {
-    /// When, from the step's begin.
-    #[serde(deserialize_with = "duration")]
-    pub at: Duration,
-    /// The actors that are ended: a path of the tree, or a kind, which means the first of that kind that lives.
-    pub actor: String,
-    /// `kill` ends it from outside, `panic` in one of its handlers.
-    #[serde(default)]
-    pub how: How,
-}
-
-/// How an actor is ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum How {
-    /// From outside.
-    #[default]
-    Kill,
-    /// By a panic in a handler.
-    Panic,
 }
 
 /// What is wrong with a plan, and where.
@@ -200,13 +244,25 @@ impl Plan {
         };
         let text = std::fs::read_to_string(file)
             .map_err(|error| at("", None, format!("this plan cannot be read: {error}")))?;
-        let plan: Self =
+        let mut plan: Self =
             toml::from_str(&text).map_err(|error| at(&text, error.span(), error.message().trim().to_owned()))?;
+        for step in &mut plan.steps {
+            if let Some(load) = &step.load {
+                step.calls = u32::try_from(load::count(load.rate, load.length)).unwrap_or(u32::MAX);
+                step.rate = RATE_MAX;
+            }
+        }
         plan.check(file.parent().unwrap_or(Path::new("."))).map_err(|(near, what)| {
             let start = near.and_then(|near| text.find(&format!("\"{near}\"")));
             at(&text, start.map(|start| start..start), what)
         })?;
         Ok(plan)
+    }
+
+    /// What the faults of all steps need.
+    pub fn needs(&self) -> Needs {
+        let faults = self.steps.iter().flat_map(|step| &step.faults);
+        faults.fold(Needs::default(), |needs, fault| needs.and(fault.needs()))
     }
 
     /// What the shapes do not say. Beside the complaint a string of the plan near which it stands.
@@ -226,10 +282,28 @@ impl Plan {
             if !(1..=CALLS_MAX).contains(&step.calls) || !(1..=RATE_MAX).contains(&step.rate) {
                 return wrong(format!("`calls` is from 1 to {CALLS_MAX} and `rate` from 1 to {RATE_MAX}"));
             }
+            match &step.load {
+                None if step.caller.is_none() => return wrong("a step has a `caller` or a `load`".into()),
+                Some(_) if step.caller.is_some() || step.callee.is_some() => {
+                    return wrong(
+                        "a `load` has callers and callees of its own: leave out `caller` and `callee`".into(),
+                    );
+                }
+                Some(load) if !(load.rate.is_finite() && load.rate > 0.0) || load.callers.is_empty() => {
+                    return wrong("a `load` has a `rate` above 0, and at least one of `callers`".into());
+                }
+                Some(load) if load.measure == Measured::Calls && load.callees.is_empty() => {
+                    return wrong("a `load` of calls has at least one of `callees`".into());
+                }
+                _ => {}
+            }
+            if let Some(mistake) = step.faults.iter().find_map(Fault::mistake) {
+                return wrong(mistake);
+            }
             if step.callee.is_some() != step.callee_user.is_some() {
                 return wrong("a callee needs `callee` and `callee_user`: give both or none".into());
             }
-            for scenario in std::iter::once(&step.caller).chain(&step.callee) {
+            for scenario in step.caller.iter().chain(&step.callee) {
                 if let Scenario::File(path) = scenario
                     && !folder.join(path).is_file()
                 {
@@ -263,15 +337,35 @@ impl<'de> Deserialize<'de> for Scenario {
     }
 }
 
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     units::duration(&text).ok_or_else(|| {
         D::Error::custom(format!("`{text}` is no time: write a whole number with its unit, as in 500ms or 5s"))
     })
 }
 
-fn optional_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+pub(super) fn optional_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     duration(deserializer).map(Some)
+}
+
+const fn calls() -> Measured {
+    Measured::Calls
+}
+
+const fn rtp() -> SoundOf {
+    SoundOf::Rtp
+}
+
+const fn one_second() -> Duration {
+    Duration::from_secs(1)
+}
+
+const fn load_length() -> Duration {
+    Duration::from_secs(5)
+}
+
+const fn one_percent() -> f64 {
+    1.0
 }
 
 fn number() -> String {

@@ -228,7 +228,7 @@ fn call_ids(errors: &str) -> Vec<String> {
 }
 
 /// A port of `ip` that nobody has, for both transports.
-fn free_port(ip: IpAddr) -> anyhow::Result<u16> {
+pub fn free_port(ip: IpAddr) -> anyhow::Result<u16> {
     for _ in 0..64 {
         let udp = UdpSocket::bind((ip, 0)).context("no free port")?;
         let port = udp.local_addr()?.port();

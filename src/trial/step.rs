@@ -1,6 +1,7 @@
 //! One step of a trial: the callee is registered and listens, the caller calls, faults come when they are due, and the
 //! switch is looked at meanwhile.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,8 +11,10 @@ use serde::Serialize;
 use serde_json::Value;
 use sip::Protocol;
 
+use super::breaking;
+use super::fault::{Fault, SwitchFault};
 use super::ground::{Ground, Started};
-use super::plan::{Fault, Scenario, Step, Transport, User};
+use super::plan::{Scenario, Step, Transport, User};
 use super::sipp::{Figures, Running, Sipp};
 use super::verdict::{Evidence, Happened, StepResult, judge};
 use crate::ladder::{Ladder, Record};
@@ -26,8 +29,6 @@ const SAMPLES_MAX: usize = 2_400;
 const SLACK: Duration = Duration::from_secs(5);
 /// How long a registration may take.
 const REGISTER_WITHIN: Duration = Duration::from_secs(10);
-/// How long a fault may wait for its actor to be there.
-const FAULT_WITHIN: Duration = Duration::from_millis(500);
 /// Ladders of failed calls that are kept.
 const LADDERS_MAX: usize = 5;
 /// How long the call records of a step may be on their way to the store.
@@ -66,14 +67,17 @@ pub fn run(step: &Step, ground: &mut Ground, place: &Place<'_>, tell: impl Fn(&s
     let mut evidence = Evidence::default();
     let done = Course { step, ground, place, tell: &tell, began }.run(&mut evidence);
     if let Err(error) = done {
-        evidence.broken = Some(format!("{error:#}"));
+        match error.downcast_ref::<breaking::Unavailable>() {
+            Some(unavailable) => evidence.unavailable = Some(unavailable.to_string()),
+            None => evidence.broken = Some(format!("{error:#}")),
+        }
     }
     judge(step, evidence, began.elapsed())
 }
 
-struct Course<'a> {
-    step: &'a Step,
-    ground: &'a mut Ground,
+pub(super) struct Course<'a> {
+    pub(super) step: &'a Step,
+    pub(super) ground: &'a mut Ground,
     place: &'a Place<'a>,
     tell: &'a dyn Fn(&str),
     began: Instant,
@@ -81,6 +85,9 @@ struct Course<'a> {
 
 impl Course<'_> {
     fn run(&mut self, evidence: &mut Evidence) -> anyhow::Result<()> {
+        if let Some(load) = self.step.load.clone() {
+            return self.load(&load, evidence);
+        }
         let since = self.last_ended();
         let mut callee = match (&self.step.callee, &self.step.callee_user) {
             (Some(scenario), Some(user)) => {
@@ -91,7 +98,7 @@ impl Course<'_> {
         };
         let registered = callee.as_ref().map(Running::port);
         let user = self.step.caller_user.as_ref();
-        let scenario = self.step.caller.clone();
+        let scenario = self.step.caller.clone().context("a step has a caller or a load")?;
         let transport = self.step.transport;
         let caller = self.sipp(&scenario, user, &self.step.caller_arguments)?;
         let caller = Sipp { target: self.ground.place(transport.protocol())?, transport, ..caller };
@@ -182,46 +189,24 @@ impl Course<'_> {
         mut callee: Option<&mut Running>,
         evidence: &mut Evidence,
     ) -> anyhow::Result<()> {
-        let mut faults: Vec<&Fault> = self.step.faults.iter().collect();
-        faults.sort_by_key(|fault| fault.at);
-        let mut faults = faults.into_iter().peekable();
         let calling = Instant::now();
-        let mut last: Option<(Instant, Option<Duration>, u64)> = None;
+        let mut watch = Watch::of(&self.step.faults);
         let mut caller_ended: Option<Instant> = None;
         loop {
-            while let Some(fault) = faults.next_if(|fault| calling.elapsed() >= fault.at) {
-                evidence.happened.push(self.break_it(fault)?);
-            }
-            if last.is_none_or(|(at, ..)| at.elapsed() >= SAMPLE_EVERY) {
-                let figures = caller.figures();
-                let (sample, used) = self.sample(figures, last);
-                last = Some((Instant::now(), used, figures.created));
-                if evidence.samples.len() >= SAMPLES_MAX {
-                    let mut keep = false;
-                    evidence.samples.retain(|_| {
-                        keep = !keep;
-                        keep
-                    });
-                }
-                evidence.samples.push(sample);
-                (self.tell)(&format!(
-                    "{} of {} calls done, {} failed",
-                    figures.successful, self.step.calls, figures.failed
-                ));
-            }
+            self.look(&mut watch, caller.figures(), evidence)?;
             if caller_ended.is_none() && caller.ended().is_some() {
                 caller_ended = Some(Instant::now());
             }
             let callee_done = callee.as_mut().is_none_or(|callee| callee.ended().is_some());
             match caller_ended {
-                Some(_) if callee_done => return Ok(()),
+                Some(_) if callee_done => return self.mend(&watch),
                 // A callee whose call never came waits for its own time-out; its caller's failure says all.
                 Some(at) if at.elapsed() > SLACK => {
                     if let Some(callee) = &mut callee {
                         evidence.callee_left = true;
                         callee.stop();
                     }
-                    return Ok(());
+                    return self.mend(&watch);
                 }
                 None if calling.elapsed() > self.step.timeout + SLACK => {
                     caller.stop();
@@ -232,22 +217,46 @@ impl Course<'_> {
         }
     }
 
-    fn break_it(&self, fault: &Fault) -> anyhow::Result<Happened> {
-        let started = self.ground.started().context("a fault needs a switch of ours")?;
-        let began = Instant::now();
-        let path = loop {
-            match started.end_actor(&fault.actor, fault.how) {
-                Ok(path) => break path,
-                // One that is down at this moment comes back, unless it is gone for good.
-                Err(_) if began.elapsed() < FAULT_WITHIN => thread::sleep(POLL),
-                Err(error) => return Err(error.context(format!("the fault at {:?} did not come", fault.at))),
+    /// Breaks and mends what is due, and takes a sample when it is time for one.
+    pub(super) fn look(&mut self, watch: &mut Watch, figures: Figures, evidence: &mut Evidence) -> anyhow::Result<()> {
+        while let Some(event) = watch.due() {
+            let fault = self.step.faults.get(event.fault).context("a fault of this step")?;
+            if event.ends {
+                breaking::end(fault, self.ground)?;
+            } else {
+                let what = breaking::begin(fault, self.ground)?;
+                evidence.happened.push(Happened { at_s: self.began.elapsed().as_secs_f64(), what });
             }
-        };
-        let word = match fault.how {
-            super::plan::How::Kill => "killed",
-            super::plan::How::Panic => "made to panic",
-        };
-        Ok(Happened { at_s: self.began.elapsed().as_secs_f64(), what: format!("{path} was {word}") })
+            watch.done(event, fault);
+        }
+        if watch.frozen || watch.last.is_some_and(|(at, ..)| at.elapsed() < SAMPLE_EVERY) {
+            return Ok(());
+        }
+        let (sample, used) = self.sample(figures, watch.last);
+        watch.last = Some((Instant::now(), used, figures.created));
+        if evidence.samples.len() >= SAMPLES_MAX {
+            let mut keep = false;
+            evidence.samples.retain(|_| {
+                keep = !keep;
+                keep
+            });
+        }
+        evidence.samples.push(sample);
+        (self.tell)(&format!("{} of {} calls done, {} failed", figures.successful, self.step.calls, figures.failed));
+        Ok(())
+    }
+
+    /// Mends what is still broken when the parties have ended. A fault that had not come yet never comes, which is a mistake of
+    /// the plan.
+    pub(super) fn mend(&mut self, watch: &Watch) -> anyhow::Result<()> {
+        for event in &watch.events {
+            let fault = self.step.faults.get(event.fault).context("a fault of this step")?;
+            if !event.ends {
+                bail!("all was over before the fault at {:?}", fault.at);
+            }
+            breaking::end(fault, self.ground)?;
+        }
+        Ok(())
     }
 
     fn sample(&self, figures: Figures, last: Option<(Instant, Option<Duration>, u64)>) -> (Sample, Option<Duration>) {
@@ -276,6 +285,46 @@ impl Course<'_> {
 
     fn folder(&self, of: &str) -> PathBuf {
         self.place.folder.join(of)
+    }
+}
+
+/// What is to come in a step, and what was seen last.
+pub(super) struct Watch {
+    began: Instant,
+    /// In the order of their time; an end comes only after its begin.
+    events: VecDeque<Event>,
+    frozen: bool,
+    last: Option<(Instant, Option<Duration>, u64)>,
+}
+
+/// The begin or end of a fault.
+#[derive(Clone, Copy)]
+struct Event {
+    at: Duration,
+    fault: usize,
+    ends: bool,
+}
+
+impl Watch {
+    pub(super) fn of(faults: &[Fault]) -> Self {
+        let mut events = Vec::new();
+        for (number, fault) in faults.iter().enumerate() {
+            events.push(Event { at: fault.at, fault: number, ends: false });
+            events.extend(fault.length().map(|length| Event { at: fault.at + length, fault: number, ends: true }));
+        }
+        events.sort_by_key(|event| event.at);
+        Self { began: Instant::now(), events: events.into(), frozen: false, last: None }
+    }
+
+    fn due(&mut self) -> Option<Event> {
+        self.events.pop_front_if(|event| self.began.elapsed() >= event.at)
+    }
+
+    fn done(&mut self, event: Event, fault: &Fault) {
+        if fault.switch == Some(SwitchFault::Freeze) {
+            // A frozen switch answers no question.
+            self.frozen = !event.ends;
+        }
     }
 }
 

@@ -7,12 +7,15 @@ use serde::Serialize;
 use super::plan::Step;
 use super::sipp::Figures;
 use super::step::Sample;
+use crate::load::Tried;
 
 /// What a step left behind.
 #[derive(Debug, Default)]
 pub struct Evidence {
     /// Why it could not be run to its end.
     pub broken: Option<String>,
+    /// What this machine lacks for it.
+    pub unavailable: Option<String>,
     /// What the caller counted.
     pub caller: Figures,
     /// SIPp's exit code: 0 all calls as written, 1 some not, 97 given up.
@@ -29,6 +32,10 @@ pub struct Evidence {
     pub ladders: Vec<String>,
     /// ms from INVITE to answer.
     pub answer_delays_ms: Vec<f64>,
+    /// The same of a load, which has counted them itself.
+    pub delays: Option<Delays>,
+    /// What a load came to.
+    pub load: Option<Tried>,
     /// The switch, from time to time.
     pub samples: Vec<Sample>,
     /// The faults that came.
@@ -88,6 +95,8 @@ pub struct StepResult {
     pub caller: Figures,
     /// What the callee counted.
     pub callee: Option<Figures>,
+    /// What a load of our own generator came to.
+    pub load: Option<Tried>,
     /// Answer delay, ms: median, of 95 and of 99 of 100 callers, the longest.
     pub answer_delay_ms: Option<Delays>,
     /// The faults that came.
@@ -117,6 +126,13 @@ pub struct Delays {
 }
 
 impl Delays {
+    /// Those that a load has counted; `None` of nothing.
+    pub fn of_load(delays: &crate::load::Delays) -> Option<Self> {
+        let of = |percentile| delays.percentile_ms(percentile);
+        let count = usize::try_from(delays.count()).ok().filter(|count| *count > 0)?;
+        Some(Self { p50: of(50.0), p95: of(95.0), p99: of(99.0), max: delays.max_ms(), count })
+    }
+
     /// By the nearest rank; `None` of nothing.
     pub fn of(delays: &[f64]) -> Option<Self> {
         let mut sorted = delays.to_vec();
@@ -128,10 +144,10 @@ impl Delays {
 
 /// Compares what a step left behind with what must hold.
 pub fn judge(step: &Step, evidence: Evidence, lasted: Duration) -> StepResult {
-    let delays = Delays::of(&evidence.answer_delays_ms);
+    let delays = evidence.delays.or_else(|| Delays::of(&evidence.answer_delays_ms));
     let mut reasons: Vec<String> = evidence.broken.iter().cloned().collect();
     let Figures { created, successful, failed, retransmissions, .. } = evidence.caller;
-    if evidence.broken.is_none() {
+    if evidence.broken.is_none() && evidence.unavailable.is_none() {
         let (asked, allowed) = (u64::from(step.calls), u64::from(step.expect.failed_max));
         if failed > allowed {
             reasons.push(format!("{failed} of {created} calls failed, at most {allowed} may"));
@@ -157,7 +173,10 @@ pub fn judge(step: &Step, evidence: Evidence, lasted: Duration) -> StepResult {
         }
     }
     let mut verdict = if reasons.is_empty() { Verdict::Passed } else { Verdict::Failed };
-    if let Some(max) = step.expect.answer_delay_p99_max {
+    if let Some(unavailable) = &evidence.unavailable {
+        reasons.push(unavailable.clone());
+        verdict = Verdict::NotApplicable;
+    } else if let Some(max) = step.expect.answer_delay_p99_max {
         match &delays {
             Some(delays) if delays.p99 > max.as_secs_f64() * 1_000.0 => {
                 reasons.push(format!(
@@ -184,6 +203,7 @@ pub fn judge(step: &Step, evidence: Evidence, lasted: Duration) -> StepResult {
         calls: step.calls,
         caller: evidence.caller,
         callee: evidence.callee,
+        load: evidence.load,
         answer_delay_ms: delays,
         faults: evidence.happened,
         samples: evidence.samples,

@@ -229,7 +229,11 @@ impl Tree {
         if seat.control(order) { Ok(()) } else { Err(TreeError::Vacant(path.to_owned())) }
     }
 
-    fn faults_allowed(&self) -> Result<(), NoFaults> {
+    /// Whether faults may be injected.
+    ///
+    /// # Errors
+    /// They may not.
+    pub fn faults_allowed(&self) -> Result<(), NoFaults> {
         if self.0.faults.load(Relaxed) { Ok(()) } else { Err(NoFaults) }
     }
 }

@@ -152,6 +152,7 @@ impl Engine for SledEngine {
     fn flush(&self) -> Result<(), StoreError> {
         self.with(|open| {
             open.db.flush().map_err(from_sled)?;
+            crate::fault::wait_for_disk();
             // sled's flush does not empty the drive's own cache; this does.
             open.log.sync_data().map_err(|error| StoreError::io("syncing sled's log", &error))
         })
