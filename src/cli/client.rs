@@ -11,8 +11,6 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{apply, conferences, gateways, groups, humane, route, say, table, tree};
-use crate::admin_client::{AdminClient, Call, Kill, Media, Registration, TreeNode};
-use super::{apply, conferences, gateways, humane, route, say, table, tree};
 use crate::admin_client::{ActorFault, AdminClient, Call, Media, Registration, TreeNode};
 use crate::config::units;
 use crate::ladder::{self, Ladder, Party, Record};
@@ -186,8 +184,6 @@ impl Command {
             Self::Gateways { order: None, switch } => gateways::list(&switch, is_json),
             Self::Groups { order: Some(order), .. } => order.run(is_json),
             Self::Groups { order: None, switch } => groups::list(&switch, is_json),
-            Self::Kill { path, panic, switch } => {
-                let how = if panic { Kill::Panic } else { Kill::Kill };
             Self::Kill { path, panic, stall, switch } => {
                 let (how, did) = match (stall, panic) {
                     (Some(stall), _) => (ActorFault::Stall(stall), "Stalled"),
