@@ -172,6 +172,30 @@ pub struct GroupCall {
     pub agent: Option<String>,
 }
 
+/// Somebody who pays for calls outside, as `GET /api/limits` says.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Account {
+    /// `user:NAME` or `gateway:NAME`.
+    pub account: String,
+    /// The name of its limit.
+    pub limit: Option<String>,
+    /// Calls outside that are up.
+    pub calls: u32,
+    /// Units that were spent in this hour.
+    pub hour: u64,
+    /// Units that it may spend in an hour.
+    pub hour_max: Option<u64>,
+    /// Units that were spent today.
+    pub day: u64,
+    /// Units that it may spend in a day.
+    pub day_max: Option<u64>,
+    /// Why it may call nobody outside at this moment: `calls`, `pace`, `hour`, `day`.
+    pub refuses: Option<String>,
+    /// Calls that were refused since the start.
+    pub refused: u64,
+}
+
 /// One gateway, as `GET /api/gateways` says.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -450,6 +474,24 @@ impl AdminClient {
     /// See [`Self::tree`].
     pub fn order_gateway(&self, name: &str, order: &Value) -> anyhow::Result<Value> {
         self.post(&format!("/api/gateways/{}", path_segment(name)), order)
+    }
+
+    /// What was spent on calls outside: `{"limits": [Account]}`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`].
+    pub fn limits(&self) -> anyhow::Result<Value> {
+        self.get("/api/limits")
+    }
+
+    /// Has what an account has spent forgotten: `{"limit": Account}`; docs/http.md says what can be ordered.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`].
+    pub fn order_limit(&self, account: &str, order: &Value) -> anyhow::Result<Value> {
+        self.post(&format!("/api/limits/{}", path_segment(account)), order)
     }
 
     /// The bindings: `{"registrations": [Registration]}`.

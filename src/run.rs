@@ -296,6 +296,7 @@ fn plant(
     if unreadable > 0 {
         tracing::error!(unreadable, "bindings in the store cannot be read: their phones must register again");
     }
+    shared.limits.restore(&shared.store).context("what was spent on calls outside")?;
     forget_expired(&shared);
     let drain = Drain::new();
     let applied = Applied::new(Arc::clone(&shared), config.clone(), folder.path());

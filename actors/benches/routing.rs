@@ -105,7 +105,12 @@ fn directory(routes: usize, pattern: fn(usize) -> String) -> Directory {
             rules: rules.collect(),
             ..DialPlan::default()
         }],
-        policies: vec![VoicePolicy { name: "staff".into(), usages: vec!["none".into(), "all".into()], transfer: true }],
+        policies: vec![VoicePolicy {
+            name: "staff".into(),
+            usages: vec!["none".into(), "all".into()],
+            transfer: true,
+            limit: None,
+        }],
         routes: (0..routes).map(route).collect(),
         ..Spec::default()
     };

@@ -12,6 +12,7 @@ pub mod directory;
 pub mod figures;
 pub mod gateway;
 pub mod group;
+pub mod limits;
 pub mod location;
 pub mod messages;
 mod outgoing;

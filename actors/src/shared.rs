@@ -13,6 +13,7 @@ use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::gateway::{Gateways, KeeperMsg};
 use crate::group::{Groups, sign_ins};
+use crate::limits::Book;
 use crate::location::{Contact, Location};
 use crate::outside;
 pub use crate::outside::{unix_ms, unix_now};
@@ -44,6 +45,8 @@ pub struct Shared {
     pub groups: Groups,
     /// How the gateways stand.
     pub gateways: Gateways,
+    /// What was spent on calls outside, and by whom.
+    pub limits: Arc<Book>,
     /// The network.
     pub network: sip::net::Network,
     /// The tree.
@@ -102,6 +105,7 @@ impl Shared {
             conferences: Conferences::default(),
             groups,
             gateways,
+            limits: Arc::default(),
             network,
             tree,
             counters: Counters::default(),

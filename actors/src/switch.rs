@@ -3,6 +3,7 @@
 //! ```text
 //! switch                      one-for-one    5 in 60 s   (the root: past its limit the process ends)
 //! ├─ store                    permanent      the writer thread of sled
+//! ├─ limits                 permanent      writes down what was spent on calls outside
 //! ├─ records                  permanent      call detail records: file and store
 //! ├─ recorder                 permanent      the writer thread of recordings
 //! ├─ media                    one-for-one    50 in 60 s
@@ -35,6 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::admission::Admission;
+use crate::limits::Limits;
 use crate::messages::{self, MessageRelay};
 use crate::records::Records;
 use crate::registrar::{self, Registrar};
@@ -68,6 +70,13 @@ pub fn plant(
                 move || Records::new(Arc::clone(&shared))
             })
             .seat(&shared.records),
+        )
+        .with(
+            child("limits", Restart::Permanent, {
+                let shared = Arc::clone(shared);
+                move || Limits::new(Arc::clone(&shared))
+            })
+            .seat(&shared.limits.seat),
         )
         .with(recording_writer(shared))
         .with(child("media", Restart::Permanent, {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{apply, conferences, gateways, groups, humane, route, say, table, tree};
+use super::{apply, conferences, gateways, groups, humane, limits, route, say, table, tree};
 use crate::admin_client::{ActorFault, AdminClient, Call, Media, Registration, TreeNode};
 use crate::config::units;
 use crate::ladder::{self, Ladder, Party, Record};
@@ -86,6 +86,17 @@ pub enum Command {
     Groups {
         #[command(subcommand)]
         order: Option<groups::Order>,
+        #[command(flatten)]
+        switch: Switch,
+    },
+    /// List who has spent how much on calls outside, and reset it
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples: strowger limits\n          strowger limits reset user:alice"
+    )]
+    Limits {
+        #[command(subcommand)]
+        order: Option<limits::Order>,
         #[command(flatten)]
         switch: Switch,
     },
@@ -184,6 +195,8 @@ impl Command {
             Self::Gateways { order: None, switch } => gateways::list(&switch, is_json),
             Self::Groups { order: Some(order), .. } => order.run(is_json),
             Self::Groups { order: None, switch } => groups::list(&switch, is_json),
+            Self::Limits { order: Some(order), .. } => order.run(is_json),
+            Self::Limits { order: None, switch } => limits::list(&switch, is_json),
             Self::Kill { path, panic, stall, switch } => {
                 let (how, did) = match (stall, panic) {
                     (Some(stall), _) => (ActorFault::Stall(stall), "Stalled"),

@@ -9,6 +9,7 @@ mod conferences;
 mod gateways;
 mod groups;
 pub mod humane;
+mod limits;
 mod load;
 mod route;
 mod table;

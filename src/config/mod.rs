@@ -43,7 +43,7 @@ const FILE_BYTES_MAX: usize = 16 << 20;
 const ERRORS_MAX: usize = 1_000;
 
 /// Every section, in the order of documentation.
-pub const SCHEMAS: [&SectionSchema; 24] = [
+pub const SCHEMAS: [&SectionSchema; 26] = [
     Node::SCHEMA,
     Sip::SCHEMA,
     Tls::SCHEMA,
@@ -64,6 +64,8 @@ pub const SCHEMAS: [&SectionSchema; 24] = [
     DiallingRule::SCHEMA,
     VoicePolicy::SCHEMA,
     Route::SCHEMA,
+    Destination::SCHEMA,
+    Limit::SCHEMA,
     HuntGroup::SCHEMA,
     RingGroup::SCHEMA,
     Emergency::SCHEMA,
@@ -177,6 +179,8 @@ impl Config {
             "dialling_rule": all(&self.dialling_rules),
             "voice_policy": all(&self.voice_policies),
             "route": all(&self.routes),
+            "destination": all(&self.destinations),
+            "limit": all(&self.limits),
             "hunt_group": all(&self.hunt_groups),
             "ring_group": all(&self.ring_groups),
             "emergency": all(&self.emergencies),
@@ -210,6 +214,8 @@ fn read(reader: &mut Reader<'_>, root: &DeTable<'_>, origin: Origin, text: &str)
         dialling_rules: reader.list(root)?,
         voice_policies: reader.list(root)?,
         routes: reader.list(root)?,
+        destinations: reader.list(root)?,
+        limits: reader.list(root)?,
         hunt_groups: reader.list(root)?,
         ring_groups: reader.list(root)?,
         emergencies: reader.list(root)?,

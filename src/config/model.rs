@@ -11,7 +11,10 @@ use super::kind::{
     ALGORITHM, CODEC, Count, DIALLED, FilePath, Flag, GATEWAY_ADDRESS, HOST, Ha1Table, IP, LABEL, LISTEN, LOG_FILTER,
     List, NAME, NAMESERVER, NUMBERS, OneOf, Optional, PASSWORD, PORTS, Period, RewriteRule, Size, TEL, TOKEN,
 };
-use super::plan::{DialPlan, DiallingRule, Emergency, Hours, HuntGroup, RingGroup, Route, Routing, Site, VoicePolicy};
+use super::plan::{
+    Destination, DialPlan, DiallingRule, Emergency, Hours, HuntGroup, Limit, RingGroup, Route, Routing, Site,
+    VoicePolicy,
+};
 use super::schema::section;
 use super::values::{
     Algorithm, Codec, Dtmf, GatewayAddress, GatewayTransport, LogFormat, Numbers, Origin, PortMode, Secret,
@@ -83,6 +86,10 @@ pub struct Config {
     pub voice_policies: Vec<VoicePolicy>,
     /// `[[route]]`
     pub routes: Vec<Route>,
+    /// `[[destination]]`
+    pub destinations: Vec<Destination>,
+    /// `[[limit]]`
+    pub limits: Vec<Limit>,
     /// `[[hunt_group]]`
     pub hunt_groups: Vec<HuntGroup>,
     /// `[[ring_group]]`
@@ -380,6 +387,8 @@ section! {
         register_expires: Duration = Period(MINUTE..=DAY * 7), default "\"1h\"";
         /// The dial plan of its calls that are for no hunt group.
         dial_plan: Option<String> = Optional(NAME), optional "\"office\"";
+        /// How much may leave by it, and how much of its calls may leave by other gateways.
+        limit: Option<String> = Optional(NAME), optional "\"carrier\"";
         /// The usages by which its calls may leave through another gateway; none lets none out.
         usages: Vec<String> = List { of: NAME, lengths: 0..=200 }, default "[]";
         /// Whether it is of our domain of trust (RFC 3325): P-Asserted-Identity and verification results (`verstat`) are believed from

@@ -114,6 +114,8 @@ section! {
         usages: Vec<String> = List { of: NAME, lengths: 0..=NAMES_MAX }, default "[]";
         /// Whether calls may be transferred.
         call_transfer: bool = Flag, default "true";
+        /// How much each of its users may call outside.
+        limit: Option<String> = Optional(NAME), optional "\"staff\"";
     }
 }
 
@@ -134,6 +136,41 @@ section! {
         caller: Option<String> = Optional(SHOWN), optional "\"+390612345678\"";
         /// The time condition under which it is open.
         hours: Option<String> = Optional(NAME), optional "\"office\"";
+    }
+}
+
+section! {
+    /// Destinations outside that cost the same. The first that has a number counts; what none has costs nothing. Units are what you take
+    /// them for, such as cents.
+    Destination = "[[destination]]" {
+        /// Its name.
+        name: String = NAME, required "\"mobile\"";
+        /// The numbers, as routes see them.
+        patterns: Vec<Pattern> = List { of: PATTERN, lengths: 1..=200 }, required r#"["^\\+393"]"#;
+        /// Units that a call costs when it is answered.
+        call: u32 = Count::new(0, 1_000_000), default "0";
+        /// Units that each minute costs that it begins.
+        minute: u32 = Count::new(0, 1_000_000), default "0";
+    }
+}
+
+section! {
+    /// A limit of calls outside, for each user of a voice policy or for a gateway that names it.
+    Limit = "[[limit]]" {
+        /// Its name.
+        name: String = NAME, required "\"staff\"";
+        /// How many calls outside there may be at once; the next one gets 503.
+        calls_max: Option<u32> = Optional(Count::new(1, 1_000_000)), optional "4";
+        /// How many calls outside may begin in a minute; the next one gets 503.
+        calls_per_minute: Option<u32> = Optional(Count::new(1, 1_000_000)), optional "10";
+        /// Units that may be spent in an hour of the clock (UTC); after that new calls get 403 until the next, or until an operator resets it.
+        hour_max: Option<u64> = Optional(Count::new(1, 1_000_000_000)), optional "500";
+        /// Units that may be spent in a day (UTC), likewise.
+        day_max: Option<u64> = Optional(Count::new(1, 1_000_000_000)), optional "2000";
+        /// The destinations that may be called; none is all numbers, with and without a destination.
+        destinations: Vec<String> = List { of: NAME, lengths: 0..=NAMES_MAX }, default "[]";
+        /// Whether calls that are up end when nothing is left for their next minute.
+        cut: bool = Flag, default "false";
     }
 }
 

@@ -2,7 +2,8 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use actors::shared::Shared;
+use actors::limits::Refused;
+use actors::shared::{Shared, unix_now};
 use metrics::{counter, gauge};
 use sip::Protocol;
 use store::StoreState;
@@ -17,6 +18,7 @@ pub async fn render(web: Data<Web>) -> HttpResponse {
     conferences(&web.shared);
     gateways(&web.shared);
     groups(&web.shared);
+    limits(&web.shared);
     store(&web.shared);
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(web.metrics.render())
 }
@@ -143,6 +145,13 @@ fn groups(shared: &Shared) {
             counter!("strowger_group_calls_total", "group" => name(), "what" => what).absolute(counter.load(Relaxed));
         }
     }
+}
+
+fn limits(shared: &Shared) {
+    gauge!("strowger_limited_calls").set(float(shared.limits.up()));
+    let all = shared.limits.all(unix_now());
+    let spent = all.iter().filter(|one| one.refuses.is_some_and(Refused::is_spent)).count();
+    gauge!("strowger_limits_spent").set(count(spent));
 }
 
 fn gateways(shared: &Shared) {

@@ -19,6 +19,7 @@ pub mod face;
 mod gateways;
 mod groups;
 pub mod health;
+mod limits;
 mod metrics;
 mod refusal;
 mod route;
@@ -117,6 +118,8 @@ fn routes(service: &mut ServiceConfig) {
                         .route(web::get().to(groups::one))
                         .route(web::post().to(groups::order)),
                 )
+                .service(get("/limits", web::get().to(limits::list)))
+                .service(resource("/limits/{account}", "POST").route(web::post().to(limits::order)))
                 .service(get("/registrations", web::get().to(api::registrations)))
                 .service(resource("/kill", "POST").route(web::post().to(api::kill)))
                 .service(resource("/faults/disk", "POST").route(web::post().to(api::slow_disk)))

@@ -3,10 +3,12 @@
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Query};
 use actors::directory::Destination;
+use actors::limits::Book;
 use actors::outside;
 use actors::routing::hours::parse_time;
 use actors::routing::number::E164;
 use actors::routing::{By, Decision, Inbound, Question};
+use actors::shared::unix_now;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -74,10 +76,10 @@ pub async fn route(web: Data<Web>, query: Query<RouteQuery>) -> Result<Json<Valu
     {
         decision.steps.extend(group.explain(&web.shared));
     }
-    Ok(Json(told(&query, at, &decision)))
+    Ok(Json(told(&query, at, &decision, &web.shared.limits)))
 }
 
-fn told(query: &RouteQuery, at: jiff::Timestamp, decision: &Decision) -> Value {
+fn told(query: &RouteQuery, at: jiff::Timestamp, decision: &Decision, book: &Book) -> Value {
     let (outcome, status) = match &decision.destination {
         Destination::Nowhere(refusal) => (refusal.kind.as_str(), Some(refusal.kind.status().code())),
         _ => ("goes", None),
@@ -92,6 +94,13 @@ fn told(query: &RouteQuery, at: jiff::Timestamp, decision: &Decision) -> Value {
                     "number": exit.number,
                     "caller": exit.caller,
                     "why": exit.why,
+                    "class": exit.rate.class,
+                    "units": { "call": exit.rate.call, "minute": exit.rate.minute },
+                    "pays": exit.charges.iter().map(|charge| json!({
+                        "account": charge.account,
+                        "limit": charge.limit.name,
+                        "refuses": book.would(charge, unix_now()).err().map(|why| why.as_str()),
+                    })).collect::<Vec<_>>(),
                     "country": facts.as_ref().and_then(|facts| facts.country.clone()),
                     "international": facts.map(|facts| facts.international),
                 })

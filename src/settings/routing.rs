@@ -1,11 +1,13 @@
 //! Where calls go, from the configuration to the actors.
 
 use actors::group::Plan;
+use actors::limits::{Class, Limit};
 use actors::routing::hours::Hours;
 use actors::routing::spec::{
     Assigned, DialPlan, DiallingRule, Emergency, HuntGroup, Route, Scope, Site, Spec, TrunkRules, VoicePolicy,
 };
 use smol_str::SmolStr;
+use std::sync::Arc;
 
 use crate::config::{self as from, Config};
 
@@ -17,6 +19,8 @@ pub fn spec(config: &Config) -> Spec {
         dial_plans: config.dial_plans.iter().map(|plan| dial_plan(plan, &config.dialling_rules)).collect(),
         policies: config.voice_policies.iter().map(voice_policy).collect(),
         routes: config.routes.iter().map(route).collect(),
+        classes: config.destinations.iter().map(class).collect(),
+        limits: config.limits.iter().map(|one| Arc::new(limit(one))).collect(),
         hunt_groups: config.hunt_groups.iter().map(hunt_group).collect(),
         emergencies: config.emergencies.iter().map(emergency).collect(),
         hours: config.hours.iter().map(hours).collect(),
@@ -34,6 +38,7 @@ pub fn trunk(gateway: &from::Gateway) -> TrunkRules {
     TrunkRules {
         dial_plan: name(&gateway.dial_plan),
         usages: names(&gateway.usages),
+        limit: name(&gateway.limit),
         called_in: gateway.called_in.clone(),
         caller_in: gateway.caller_in.clone(),
         called_out: gateway.called_out.clone(),
@@ -113,7 +118,28 @@ fn dial_plan(plan: &from::DialPlan, rules: &[from::DiallingRule]) -> DialPlan {
 }
 
 fn voice_policy(policy: &from::VoicePolicy) -> VoicePolicy {
-    VoicePolicy { name: (&policy.name).into(), usages: names(&policy.usages), transfer: policy.call_transfer }
+    VoicePolicy {
+        name: (&policy.name).into(),
+        usages: names(&policy.usages),
+        transfer: policy.call_transfer,
+        limit: name(&policy.limit),
+    }
+}
+
+fn class(class: &from::Destination) -> Class {
+    Class { name: (&class.name).into(), patterns: class.patterns.clone(), call: class.call, minute: class.minute }
+}
+
+fn limit(limit: &from::Limit) -> Limit {
+    Limit {
+        name: (&limit.name).into(),
+        calls_max: limit.calls_max,
+        calls_per_minute: limit.calls_per_minute,
+        hour_max: limit.hour_max,
+        day_max: limit.day_max,
+        classes: names(&limit.destinations),
+        cuts: limit.cut,
+    }
 }
 
 fn route(route: &from::Route) -> Route {

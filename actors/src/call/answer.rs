@@ -93,6 +93,7 @@ impl Work<'_> {
         leg.state = LegState::Confirmed;
         leg.client = Some(client);
         self.take_channel_again(id);
+        self.charge(id);
         self.session_settled(id, response);
         true
     }

@@ -111,6 +111,7 @@ impl Work<'_> {
         for agent in std::mem::take(&mut self.state.rung) {
             core.shared.leave_line(&agent);
         }
+        self.state.places.clear();
         for line in std::mem::take(&mut self.state.lines) {
             core.shared.leave_line(&line);
         }

@@ -137,6 +137,8 @@ pub enum CallTimer {
     Failover(LegId),
     /// The call has lasted as long as a call may.
     MaxDuration,
+    /// A minute of a leg that leads outside is over: the next one is paid for.
+    Minute(LegId),
     /// It is our turn to refresh the session of a leg (RFC 4028 section 10).
     Refresh(LegId),
     /// The session of a leg was not refreshed (RFC 4028 section 10).
@@ -445,6 +447,7 @@ impl Work<'_> {
             CallTimer::Silence(leg) => self.gateway_late(leg, "the gateway says nothing: the next one is tried"),
             CallTimer::Failover(leg) => self.gateway_late(leg, "the gateway does not ring: the next one is tried"),
             CallTimer::MaxDuration => self.hang_up_all("switch", "the longest time of a call has passed"),
+            CallTimer::Minute(leg) => self.charge_minute(leg),
             CallTimer::Refresh(leg) => self.refresh(leg),
             CallTimer::SessionExpired(leg) => self.session_expired(leg),
             CallTimer::Retry(leg) => self.retry(leg),

@@ -14,12 +14,17 @@ use sip::{Message, Status};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use super::groups::Turn;
 use super::leg::{Leg, LegId, LegState};
 use super::{CallTimer, Work};
 use crate::gateway::{Channel, Direction, Exit, KeeperMsg, NoChannel, Standing, State, answerer, challenge};
+use crate::limits::{Charge, Refused};
 use crate::shared::unix_now;
+
+/// What is charged is charged by the minute.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// What a leg that leads out of the switch has beside the others.
 pub struct Outward {
@@ -92,6 +97,69 @@ impl Work<'_> {
         }
     }
 
+    /// Whether each who pays for an exit has room for the call: one place, by however many ways it is tried.
+    fn within_limits(&mut self, exit: &Exit) -> bool {
+        let now = unix_now();
+        for charge in &exit.charges {
+            if self.state.places.iter().any(|place| place.charge.account == charge.account) {
+                continue;
+            }
+            match self.core.shared.limits.take(charge, now) {
+                Ok(place) => self.state.places.push(place),
+                Err(why) => {
+                    self.decided(None, format!("gateway {} is not tried: {} {why}", exit.gateway.name, charge.account));
+                    let (status, reason) = match why {
+                        Refused::Hour | Refused::Day => (Status::FORBIDDEN, "Spending Limit Reached"),
+                        Refused::Calls | Refused::Pace => (Status::SERVICE_UNAVAILABLE, "Too Many Calls Outside"),
+                    };
+                    self.state.limited = true;
+                    self.weigh(status, reason.into());
+                    // Other ways that it pays for are none either.
+                    let pays = |exit: &Exit| exit.charges.iter().any(|other| other.account == charge.account);
+                    self.state.turns.retain(|turn| !matches!(turn, Turn::Exit(exit) if pays(exit)));
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// A gateway has answered: the call costs, now and with every minute that it begins.
+    pub fn charge(&mut self, id: LegId) {
+        let Some(outward) = self.state.leg(id).and_then(|leg| leg.outward.as_ref()) else { return };
+        let rate = &outward.exit.rate;
+        let units = u64::from(rate.call) + u64::from(rate.minute);
+        for charge in &outward.exit.charges {
+            // That it was the last is found when the next minute begins.
+            self.core.shared.limits.charge(charge, units, unix_now());
+        }
+        self.time_minute(id);
+    }
+
+    /// The minute of a leg that somebody pays for begins.
+    pub fn time_minute(&mut self, id: LegId) {
+        let outward = self.state.leg(id).filter(|leg| leg.state == LegState::Confirmed);
+        let exit = outward.and_then(|leg| leg.outward.as_ref()).map(|outward| &outward.exit);
+        if exit.is_some_and(|exit| !exit.charges.is_empty()) {
+            self.arm(CallTimer::Minute(id), MINUTE);
+        }
+    }
+
+    /// Another minute of a leg has begun. Where what may be spent is spent before it, the call ends, if the limit says so.
+    pub fn charge_minute(&mut self, id: LegId) {
+        let up = self.state.leg(id).filter(|leg| leg.state == LegState::Confirmed);
+        let Some(exit) = up.and_then(|leg| leg.outward.as_ref()).map(|outward| outward.exit.clone()) else { return };
+        let (book, now) = (Arc::clone(&self.core.shared.limits), unix_now());
+        let spent = |charge: &&Charge| charge.limit.cuts && book.over(charge, now).is_some();
+        if let Some(charge) = exit.charges.iter().find(spent) {
+            return self.hang_up_all("switch", &format!("{} has spent what it may", charge.account));
+        }
+        for charge in &exit.charges {
+            book.charge(charge, u64::from(exit.rate.minute), now);
+        }
+        self.time_minute(id);
+    }
+
     /// The gateway that a leg leads over did not take the call.
     fn gateway_failed(&self, id: LegId, silent: bool) {
         let Some(channel) = self.state.leg(id).and_then(|leg| leg.channel.as_ref()) else { return };
@@ -146,6 +214,9 @@ impl Work<'_> {
     /// Sends an INVITE to a gateway, as a new leg.
     pub fn leave_by(&mut self, exit: Exit) {
         let (side, theirs) = self.place();
+        if !self.within_limits(&exit) {
+            return;
+        }
         let Some(channel) = self.channel_of(&exit) else { return };
         let Some(id) = self.state.new_leg() else { return };
         channel.standing().tally().tried.fetch_add(1, Relaxed);

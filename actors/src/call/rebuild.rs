@@ -66,6 +66,7 @@ impl Work<'_> {
             self.state.legs.iter().filter(|leg| leg.state == LegState::Confirmed).map(|leg| leg.id).collect();
         for id in up {
             self.arm_session(id);
+            self.time_minute(id);
             if self.state.leg(id).is_some_and(|leg| leg.retell && leg.client.is_none()) {
                 self.retry_later(id);
             }

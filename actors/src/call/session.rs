@@ -116,8 +116,8 @@ impl Work<'_> {
 
     /// Stops the timers of a leg.
     pub fn disarm_leg(&mut self, id: LegId) {
-        use CallTimer::{Failover, Refresh, Retry, SessionExpired, Silence};
-        for timer in [Refresh(id), SessionExpired(id), Retry(id), Silence(id), Failover(id)] {
+        use CallTimer::{Failover, Minute, Refresh, Retry, SessionExpired, Silence};
+        for timer in [Refresh(id), SessionExpired(id), Retry(id), Silence(id), Failover(id), Minute(id)] {
             self.disarm(timer);
         }
     }

@@ -61,6 +61,8 @@ pub struct State {
     pub expires: bool,
     /// A gateway was passed over because of its limits or its operator.
     pub limited: bool,
+    /// Its places among the calls outside of who pays.
+    pub places: Vec<crate::limits::Held>,
     /// How often a party was offered anew what the other speaks.
     pub retold: u8,
     /// The legs have each other's sides, while one of them is on its way into a conference.

@@ -273,6 +273,7 @@ impl Work<'_> {
         self.decided(Some(id), format!("{} joins: attended transfer", leg.party));
         self.state.legs.push(*leg);
         self.tie(id);
+        self.time_minute(id);
         if let Some(transfer) = &mut self.state.transfer {
             transfer.step = Step::Joining(id);
         }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::health::Probing;
+use crate::limits::{Charge, Rate};
 use crate::routing::{TrunkRules, rewrite};
 
 /// Where a gateway is.
@@ -253,6 +254,10 @@ pub struct Exit {
     pub by_route: bool,
     /// It is an emergency call: nothing holds it back, and its caller is shown.
     pub emergency: bool,
+    /// What it costs.
+    pub rate: Rate,
+    /// Who pays.
+    pub charges: Vec<Charge>,
     /// Which rule leads here, for the record of the call.
     pub why: String,
 }

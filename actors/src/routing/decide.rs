@@ -13,6 +13,7 @@ use super::trail::{Step, Topic, Trail, Verdict};
 use crate::directory::{Destination, Directory, User};
 use crate::gateway::{Exit, Gateway};
 use crate::group::Plan;
+use crate::limits::{Charge, Rate};
 
 /// Who asks where a number goes.
 #[derive(Clone, Copy, Debug)]
@@ -72,13 +73,25 @@ pub(super) struct Decider<'a> {
     pub(super) trail: Trail,
     /// Ring groups on the way that are closed.
     pub(super) closed: usize,
+    /// Who pays for calls outside.
+    pub(super) payer: Option<Charge>,
+    /// Why a limit has let no way out.
+    pub(super) held_back: Option<String>,
 }
 
 impl Routing {
     /// Where a call goes: always somewhere, or nowhere with a named reason. `full` keeps every step that was looked at.
     pub fn decide(&self, directory: &Directory, question: &Question<'_>, full: bool) -> Decision {
         let trail = if full { Trail::full() } else { Trail::brief() };
-        let mut decider = Decider { routing: self, directory, at: question.at, trail, closed: 0 };
+        let mut decider = Decider {
+            routing: self,
+            directory,
+            at: question.at,
+            trail,
+            closed: 0,
+            payer: None,
+            held_back: None,
+        };
         let dialled = question.dialled;
         let destination = match question.by {
             By::User(user) => decider.by_user(user, dialled),
@@ -210,12 +223,16 @@ impl Decider<'_> {
             return self.refuse(kind, why);
         };
         self.trail.step(Topic::Policy, Verdict::Matched, &policy.name, || scope.to_owned());
+        self.payer = self.routing.charge(&format!("user:{}", user.name), policy.limit.as_ref());
         let caller = number_of(user, plan);
         let mut exits = Vec::new();
         for usage in &policy.usages {
             exits.append(&mut self.exits(usage, number, &caller, None, false));
         }
         if exits.is_empty() {
+            if let Some(kept) = self.kept_inside() {
+                return kept;
+            }
             return self.no_way(number, &format!("voice policy {}", policy.name), &policy.usages, plan);
         }
         Destination::Outside(unique(exits))
@@ -260,8 +277,10 @@ impl Decider<'_> {
                 format!("usage {usage}: {} matches {number}", route.pattern.text())
             });
             for name in &route.gateways {
-                let exit = self.exit(name, number, caller, not, || format!("route {} of usage {usage}", route.name));
-                exits.extend(exit.map(|exit| Exit { by_route, emergency, ..exit }));
+                let why = || format!("route {} of usage {usage}", route.name);
+                let exit = self.exit(name, number, caller, not, why);
+                let exit = exit.map(|exit| Exit { by_route, emergency, ..exit });
+                exits.extend(exit.and_then(|exit| if emergency { Some(exit) } else { self.priced(exit, number) }));
             }
         }
         exits
@@ -292,7 +311,44 @@ impl Decider<'_> {
             format!("is sent {called}{by}, and shown {from}")
         });
         let gateway = Arc::clone(gateway);
-        Some(Exit { gateway, number: called, caller: shown, by_route: false, emergency: false, why: why() })
+        Some(Exit {
+            gateway,
+            number: called,
+            caller: shown,
+            by_route: false,
+            emergency: false,
+            rate: Rate::default(),
+            charges: Vec::new(),
+            why: why(),
+        })
+    }
+
+    /// A way out with what it costs, and who pays; none where a limit does not let such a call out.
+    pub(super) fn priced(&mut self, exit: Exit, number: &str) -> Option<Exit> {
+        let rate = self.routing.rate(number);
+        let gateway = &exit.gateway;
+        let of_gateway = self.routing.charge(&format!("gateway:{}", gateway.name), gateway.trunk.limit.as_ref());
+        let charges: Vec<Charge> = self.payer.iter().cloned().chain(of_gateway).collect();
+        let class = rate.class.as_deref().unwrap_or("none");
+        for charge in &charges {
+            let (limit, account) = (&charge.limit, &charge.account);
+            if !limit.allows(&rate) {
+                let why = format!("limit {} of {account} lets no call to numbers of class {class} out", limit.name);
+                self.trail.step(Topic::Limit, Verdict::Refused, &limit.name, || why.clone());
+                self.held_back.get_or_insert(why);
+                return None;
+            }
+            self.trail.step(Topic::Limit, Verdict::Allowed, &limit.name, || {
+                format!("{account} pays {} units and {} a minute (class {class})", rate.call, rate.minute)
+            });
+        }
+        Some(Exit { rate, charges, ..exit })
+    }
+
+    /// The refusal of a number that a limit keeps inside.
+    pub(super) fn kept_inside(&mut self) -> Option<Destination> {
+        let why = self.held_back.take()?;
+        Some(self.refuse(Kind::NotAllowed, why))
     }
 
     fn fits(&mut self, route: &Route, number: &str) -> bool {

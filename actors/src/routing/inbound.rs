@@ -160,6 +160,7 @@ impl Decider<'_> {
         if let Some(refusal) = self.blocked(number) {
             return refusal;
         }
+        self.payer = routing.charge(&format!("gateway:{name}"), gateway.trunk.limit.as_ref());
         let mut exits = Vec::new();
         for usage in &gateway.trunk.usages {
             exits.append(&mut self.exits(usage, number, inbound.caller, Some(name), false));
@@ -171,10 +172,14 @@ impl Decider<'_> {
             });
             for group in routing.spec().hunt_groups.iter().filter(|group| group.dial_plan == plan.name) {
                 let why = || format!("dialling rule {} of dial plan {}", rule.group, plan.name);
-                exits.extend(self.exit(&group.gateway, &sent, inbound.caller, Some(name), why));
+                let exit = self.exit(&group.gateway, &sent, inbound.caller, Some(name), why);
+                exits.extend(exit.and_then(|exit| self.priced(exit, number)));
             }
         }
         if exits.is_empty() {
+            if let Some(kept) = self.kept_inside() {
+                return kept;
+            }
             return self.no_way(number, &format!("gateway {name}"), &gateway.trunk.usages, plan);
         }
         Destination::Outside(unique(exits))

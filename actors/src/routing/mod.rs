@@ -44,8 +44,10 @@ pub use trail::{Step, Topic, Trail, Verdict};
 
 use ahash::AHashMap;
 use smol_str::SmolStr;
+use std::sync::Arc;
 
 use crate::directory::User;
+use crate::limits::{Charge, Rate};
 use index::Index;
 use spec::{DialPlan, Emergency, HuntGroup, Scope, Site, VoicePolicy};
 
@@ -138,6 +140,22 @@ impl Routing {
         let national = country.and_then(|code| dialled.strip_prefix('+')?.strip_prefix(code));
         let found = [Some(dialled), inside, national].into_iter().flatten().find_map(|d| self.emergencies.get(d));
         self.spec.emergencies.get(*found?)
+    }
+
+    /// What a call to a number costs.
+    pub fn rate(&self, number: &str) -> Rate {
+        let class = self.spec.classes.iter().find(|class| class.patterns.iter().any(|pattern| pattern.matches(number)));
+        class.map_or_else(Rate::default, |class| Rate {
+            class: Some(class.name.clone()),
+            call: class.call,
+            minute: class.minute,
+        })
+    }
+
+    /// Who pays, within the limit of this name.
+    fn charge(&self, account: &str, limit: Option<&SmolStr>) -> Option<Charge> {
+        let limit = self.spec.limits.iter().find(|known| Some(&known.name) == limit)?;
+        Some(Charge { account: account.into(), limit: Arc::clone(limit) })
     }
 
     /// Whether any route leads to a number.

@@ -1,11 +1,13 @@
 //! What an operator says about routing: plain data that holds no state and asks nobody.
 
 use smol_str::SmolStr;
+use std::sync::Arc;
 
 use super::hours::Hours;
 use super::mask::{Format, Mask};
 use super::pattern::Pattern;
 use super::rewrite::{self, Rewrite};
+use crate::limits::{Class, Limit};
 
 /// The whole plan.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +30,10 @@ pub struct Spec {
     pub hours: Vec<Hours>,
     /// Numbers outside that nobody calls.
     pub blocked: Vec<Pattern>,
+    /// What calls cost; the first class that has a number counts.
+    pub classes: Vec<Class>,
+    /// How much whoever pays may call.
+    pub limits: Vec<Arc<Limit>>,
 }
 
 /// What a user, a site or the whole switch has been given. The narrowest scope that has one wins, and wins whole: nothing is
@@ -65,6 +71,8 @@ pub struct TrunkRules {
     pub dial_plan: Option<SmolStr>,
     /// Usages over which its calls may leave through another gateway (reference, mobility and voice, 6.11).
     pub usages: Vec<SmolStr>,
+    /// How much may leave by it, and how much of its calls may leave by others.
+    pub limit: Option<SmolStr>,
     /// What is done to the called number of its calls, before anything else.
     pub called_in: Vec<Rewrite>,
     /// What is done to the caller's number of its calls.
@@ -220,6 +228,8 @@ pub struct VoicePolicy {
     pub usages: Vec<SmolStr>,
     /// The user may transfer calls.
     pub transfer: bool,
+    /// How much each user may call outside.
+    pub limit: Option<SmolStr>,
 }
 
 /// A route (reference, mobility and voice, 6.5).

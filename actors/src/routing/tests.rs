@@ -50,7 +50,7 @@ fn route(name: &str, pattern: &str, usages: &[&str], gateways: &[&str]) -> Route
 
 fn policy(name: &str, usages: &[&str]) -> VoicePolicy {
     let usages = usages.iter().map(|text| (*text).into()).collect();
-    VoicePolicy { name: name.into(), usages, transfer: true }
+    VoicePolicy { name: name.into(), usages, transfer: true, limit: None }
 }
 
 /// The plan of the Seattle office of the reference, with its sample rules.

@@ -38,6 +38,8 @@ pub enum Topic {
     Gateway,
     /// A time condition.
     Hours,
+    /// What a call costs, and who may spend it.
+    Limit,
     /// Where the call goes.
     Result,
 }
@@ -61,6 +63,7 @@ impl Topic {
             Self::Route => "route",
             Self::Gateway => "gateway",
             Self::Hours => "hours",
+            Self::Limit => "limit",
             Self::Result => "result",
         }
     }

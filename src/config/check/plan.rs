@@ -56,6 +56,8 @@ impl Checker<'_> {
         self.unique("a dial plan", remedy, names(&config.dial_plans, "dial_plan", |p| &p.name));
         self.unique("a voice policy", remedy, names(&config.voice_policies, "voice_policy", |p| &p.name));
         self.unique("a route", remedy, names(&config.routes, "route", |r| &r.name));
+        self.unique("a destination", remedy, names(&config.destinations, "destination", |d| &d.name));
+        self.unique("a limit", remedy, names(&config.limits, "limit", |l| &l.name));
         self.unique("a hunt group", remedy, names(&config.hunt_groups, "hunt_group", |g| &g.name));
         self.unique("a ring group", remedy, names(&config.ring_groups, "ring_group", |g| &g.name));
         self.unique("a time condition", remedy, names(&config.hours, "hours", |h| &h.name));
@@ -74,6 +76,8 @@ impl Checker<'_> {
         let sites = names(config.sites.iter().map(|s| &s.name).collect());
         let gateways = names(config.gateways.iter().map(|g| &g.name).collect());
         let hours = names(config.hours.iter().map(|h| &h.name).collect());
+        let limits = names(config.limits.iter().map(|l| &l.name).collect());
+        let classes = names(config.destinations.iter().map(|d| &d.name).collect());
         let mut all: Vec<(String, Option<&String>, &str, &BTreeSet<String>)> = vec![
             ("routing.dial_plan".into(), config.routing.dial_plan.as_ref(), "dial plan", &plans),
             ("routing.voice_policy".into(), config.routing.voice_policy.as_ref(), "voice policy", &policies),
@@ -89,6 +93,15 @@ impl Checker<'_> {
         }
         for (at, gateway) in config.gateways.iter().enumerate() {
             all.push((format!("gateway[{at}].dial_plan"), gateway.dial_plan.as_ref(), "dial plan", &plans));
+            all.push((format!("gateway[{at}].limit"), gateway.limit.as_ref(), "limit", &limits));
+        }
+        for (at, policy) in config.voice_policies.iter().enumerate() {
+            all.push((format!("voice_policy[{at}].limit"), policy.limit.as_ref(), "limit", &limits));
+        }
+        for (at, limit) in config.limits.iter().enumerate() {
+            for (n, class) in limit.destinations.iter().enumerate() {
+                all.push((format!("limit[{at}].destinations[{n}]"), Some(class), "destination", &classes));
+            }
         }
         for (at, rule) in config.dialling_rules.iter().enumerate() {
             all.push((format!("dialling_rule[{at}].dial_plan"), Some(&rule.dial_plan), "dial plan", &plans));
