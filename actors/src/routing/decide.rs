@@ -83,15 +83,8 @@ impl Routing {
     /// Where a call goes: always somewhere, or nowhere with a named reason. `full` keeps every step that was looked at.
     pub fn decide(&self, directory: &Directory, question: &Question<'_>, full: bool) -> Decision {
         let trail = if full { Trail::full() } else { Trail::brief() };
-        let mut decider = Decider {
-            routing: self,
-            directory,
-            at: question.at,
-            trail,
-            closed: 0,
-            payer: None,
-            held_back: None,
-        };
+        let mut decider =
+            Decider { routing: self, directory, at: question.at, trail, closed: 0, payer: None, held_back: None };
         let dialled = question.dialled;
         let destination = match question.by {
             By::User(user) => decider.by_user(user, dialled),
