@@ -440,6 +440,42 @@ impl AdminClient {
         self.post("/api/config/rollback", wanted)
     }
 
+    /// What a user has switched: `{"user", "features"}`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`]; also that there is no such user.
+    pub fn features(&self, user: &str) -> anyhow::Result<Value> {
+        self.get(&format!("/api/features/{}", path_segment(user)))
+    }
+
+    /// Changes what a user has switched: an object of what is to change. Answers as [`Self::features`].
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::features`]; also that it may not be so.
+    pub fn set_features(&self, user: &str, wanted: &Value) -> anyhow::Result<Value> {
+        self.post(&format!("/api/features/{}", path_segment(user)), wanted)
+    }
+
+    /// The calls that are parked: `{"parked": […]}`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`].
+    pub fn parked(&self) -> anyhow::Result<Value> {
+        self.get("/api/parked")
+    }
+
+    /// The calls that users have traced: `{"traces": […]}`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`].
+    pub fn traces(&self) -> anyhow::Result<Value> {
+        self.get("/api/traces")
+    }
+
     /// The ring groups: `{"groups": [Group]}`.
     ///
     /// # Errors

@@ -65,6 +65,7 @@ pub fn settings(config: &Config, data: &Path) -> Settings {
         services: config.services.iter().map(service).collect(),
         conferences: config.conferences.iter().map(|plan| Arc::new(conference(plan))).collect(),
         groups: config.ring_groups.iter().map(|group| Arc::new(routing::ring_group(group))).collect(),
+        features: routing::features(&config.features),
         routing: routing::spec(config),
         recordings: Some(data.join(RECORDINGS_FOLDER)),
     }
@@ -160,6 +161,7 @@ fn user(user: &from::User) -> to::User {
         srtp: user.srtp.map(srtp),
         routing: routing::assigned(user),
         keys_by_info: user.dtmf == from::Dtmf::Info,
+        pickup_group: user.pickup_group.clone(),
     }
 }
 

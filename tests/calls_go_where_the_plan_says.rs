@@ -74,25 +74,6 @@ fn decided(switch: &Switch, call_id: &str) -> String {
     record.to_string()
 }
 
-/// The final answer to this INVITE, acknowledged; answers to others that come again are passed over.
-fn heard(party: &mut Party, invite: &str) -> String {
-    loop {
-        let answer = party.answer_to("INVITE", 200);
-        if header(&answer, "Call-ID") == header(invite, "Call-ID") {
-            let of = |name: &str| header(&answer, name).unwrap_or_default().to_owned();
-            let uri = invite.split(' ').nth(1).unwrap_or_default();
-            let (via, from, to) = (header(invite, "Via").unwrap_or_default(), of("From"), of("To"));
-            party.wire.send(&format!(
-                "ACK {uri} SIP/2.0\nVia: {via}\nMax-Forwards: 70\nFrom: {from}\nTo: {to}\nCall-ID: {}\nCSeq: {} ACK\n\
-                 Content-Length: 0\n\n",
-                of("Call-ID"),
-                of("CSeq").split(' ').next().unwrap_or_default()
-            ));
-            return answer;
-        }
-    }
-}
-
 /// A call of a carrier: its INVITE.
 fn call(carrier: &mut Party, number: &str, more: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(91_000);
@@ -156,7 +137,7 @@ fn a_policy_a_block_and_an_exclusion_hold_a_call_back_and_nothing_holds_back_an_
         ("9899123456", 403, "is on the block list"),
     ] {
         let invite = lobby.call(dialled, "");
-        let answer = heard(&mut lobby, &invite);
+        let answer = lobby.heard(&invite);
         assert_eq!(status(&answer), Some(code), "{answer}");
         assert!(header(&answer, "Reason").unwrap().contains(why), "{answer}");
     }
@@ -166,7 +147,7 @@ fn a_policy_a_block_and_an_exclusion_hold_a_call_back_and_nothing_holds_back_an_
 
     assert!(invite.starts_with("INVITE sip:112@127.0.0.3"), "{invite}");
     refused(&mut second, &invite, "486 Busy Here");
-    assert_eq!(status(&heard(&mut lobby, &emergency)), Some(486));
+    assert_eq!(status(&lobby.heard(&emergency)), Some(486));
     idle(&switch);
 }
 
@@ -180,7 +161,7 @@ fn a_call_of_a_carrier_reaches_its_hunt_group_and_leaves_by_no_other_carrier() {
     let asked = call(&mut first, "+390612340000", "");
     let invite = bob.wire.receive("INVITE");
     refused(&mut bob, &invite, "486 Busy Here");
-    assert_eq!(status(&heard(&mut first, &asked)), Some(486));
+    assert_eq!(status(&first.heard(&asked)), Some(486));
 
     for (number, more, code, why) in [
         ("1001", "", 404, "no hunt group of gateway first has pilot 1001"),
@@ -194,7 +175,7 @@ fn a_call_of_a_carrier_reaches_its_hunt_group_and_leaves_by_no_other_carrier() {
         ),
     ] {
         let asked = call(&mut first, number, more);
-        let answer = heard(&mut first, &asked);
+        let answer = first.heard(&asked);
         assert_eq!(status(&answer), Some(code), "{answer}");
         assert!(header(&answer, "Reason").unwrap().contains(why), "{answer}");
     }
@@ -202,10 +183,10 @@ fn a_call_of_a_carrier_reaches_its_hunt_group_and_leaves_by_no_other_carrier() {
     let asked = call(&mut second, "1002", "");
     let invite = bob.wire.receive("INVITE");
     refused(&mut bob, &invite, "486 Busy Here");
-    assert_eq!(status(&heard(&mut second, &asked)), Some(486));
+    assert_eq!(status(&second.heard(&asked)), Some(486));
     for number in ["+390612345678", "90612345678", "5500"] {
         let asked = call(&mut second, number, "");
-        let answer = heard(&mut second, &asked);
+        let answer = second.heard(&asked);
         assert_eq!(status(&answer), Some(403), "{answer}");
     }
     idle(&switch);
@@ -227,7 +208,7 @@ fn a_carrier_that_says_a_users_name_is_not_shown_as_that_user() {
     let shown = header(&invite, "From").expect("From").to_owned();
     assert!(shown.starts_with("<sip:alice@example.com>") && !shown.contains("Alice"), "{shown}");
     refused(&mut bob, &invite, "486 Busy Here");
-    assert_eq!(status(&heard(&mut second, &claimed)), Some(486));
+    assert_eq!(status(&second.heard(&claimed)), Some(486));
     idle(&switch);
 }
 
@@ -242,7 +223,7 @@ fn a_carrier_with_usages_of_its_own_passes_calls_on_to_another() {
     let invite = first.wire.receive("INVITE");
     assert!(invite.starts_with("INVITE sip:390612345678@127.0.0.2"), "{invite}");
     refused(&mut first, &invite, "503 Service Unavailable");
-    assert_eq!(status(&heard(&mut second, &asked)), Some(500), "it does not go back where it came from");
+    assert_eq!(status(&second.heard(&asked)), Some(500), "it does not go back where it came from");
     idle(&switch);
 }
 
@@ -274,7 +255,7 @@ fn a_phone_that_diverts_outside_does_so_with_its_users_policy() {
     let asked = alice.call("1009", "");
     let invite = lobby.wire.receive("INVITE");
     lobby.reply_with_contact(&invite, "302 Moved Temporarily", "sip:9003312345678@example.com");
-    assert_eq!(status(&heard(&mut alice, &asked)), Some(480));
+    assert_eq!(status(&alice.heard(&asked)), Some(480));
     idle(&switch);
 }
 

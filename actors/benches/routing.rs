@@ -29,7 +29,7 @@ fn main() {
             let built = began.elapsed();
             let user = directory.user("alice").cloned().expect("alice");
             let ask = |dialled: &str, full: bool| {
-                let question = Question { dialled, by: By::User(&user), at: Timestamp::UNIX_EPOCH };
+                let question = Question { dialled, by: By::User(&user), at: Timestamp::UNIX_EPOCH, sent_on: false };
                 let mut best = f64::MAX;
                 for _ in 0..ROUNDS {
                     let began = Instant::now();
@@ -42,7 +42,8 @@ fn main() {
             };
             // The last route of all, and a number that none has.
             let dialled = format!("900{}55501", prefix(routes - 1));
-            let question = Question { dialled: &dialled, by: By::User(&user), at: Timestamp::UNIX_EPOCH };
+            let question =
+                Question { dialled: &dialled, by: By::User(&user), at: Timestamp::UNIX_EPOCH, sent_on: false };
             let goes = directory.routing().decide(&directory, &question, false);
             assert!(matches!(&goes.destination, Destination::Outside(exits) if exits.len() == 2), "{goes:?}");
             let (goes, refused, whole) = (ask(&dialled, false), ask("900999", false), ask(&dialled, true));
@@ -82,6 +83,7 @@ fn directory(routes: usize, pattern: fn(usize) -> String) -> Directory {
         srtp: None,
         routing: Assigned::default(),
         keys_by_info: false,
+        pickup_group: None,
     };
     let gateways = ["first", "second"].map(gateway);
     let rules = (0..20).map(|n| Rewrite::new("", &format!(r"^8{n:02}(\d{{2}})$"), "+3903912$1").expect("a rule"));
@@ -109,7 +111,7 @@ fn directory(routes: usize, pattern: fn(usize) -> String) -> Directory {
             name: "staff".into(),
             usages: vec!["none".into(), "all".into()],
             transfer: true,
-            limit: None,
+            ..VoicePolicy::default()
         }],
         routes: (0..routes).map(route).collect(),
         ..Spec::default()

@@ -6,6 +6,7 @@ use sip::value::{Scheme, Uri};
 use std::sync::Arc;
 
 use crate::conference::Plan;
+use crate::features::Wish;
 use crate::gateway::{Exit, Gateway};
 use crate::group;
 use crate::outside;
@@ -36,6 +37,8 @@ pub struct User {
     pub routing: Assigned,
     /// Whether it is told keys by SIP INFO, whatever its phones agree to.
     pub keys_by_info: bool,
+    /// Those who may take each other's ringing calls.
+    pub pickup_group: Option<String>,
 }
 
 impl User {
@@ -53,6 +56,7 @@ impl User {
             srtp: None,
             routing: Assigned { scope, ..Assigned::default() },
             keys_by_info: false,
+            pickup_group: None,
         }
     }
 }
@@ -80,6 +84,8 @@ pub enum ServiceKind {
     Music,
     /// A conference; its number says which.
     Conference,
+    /// A tone that says that it is done.
+    Confirmation,
 }
 
 impl ServiceKind {
@@ -91,6 +97,7 @@ impl ServiceKind {
             Self::Announcement => "announcement",
             Self::Music => "music",
             Self::Conference => "conference",
+            Self::Confirmation => "confirmation",
         }
     }
 }
@@ -109,6 +116,10 @@ pub enum Destination {
         /// Its number.
         number: String,
     },
+    /// To what a feature code asks for.
+    Feature(Wish),
+    /// To the call that is parked there.
+    Park(String),
     /// To a ring group.
     Group(Arc<group::Plan>),
     /// Out of the switch: by the first of these that takes the call. Never empty.
@@ -242,6 +253,6 @@ impl Directory {
             _ => dialled.split(';').next().unwrap_or_default().to_owned(),
         };
         let at = outside::now();
-        self.routing.decide(self, &Question { dialled: &dialled, by, at }, false)
+        self.routing.decide(self, &Question { dialled: &dialled, by, at, sent_on: false }, false)
     }
 }

@@ -119,7 +119,11 @@ impl MessageRelay {
         let route = gruu::route(&self.core.shared, &uri, identity.asks());
         let user = match route.destination {
             Destination::User(user) => user,
-            Destination::Service(_) | Destination::Conference { .. } | Destination::Group(_) => {
+            Destination::Service(_)
+            | Destination::Conference { .. }
+            | Destination::Group(_)
+            | Destination::Feature(_)
+            | Destination::Park(_) => {
                 self.core.answer(
                     server,
                     &message,

@@ -63,10 +63,31 @@ pub struct Settings {
     pub conferences: Vec<Arc<Plan>>,
     /// Ring groups.
     pub groups: Vec<Arc<crate::group::Plan>>,
+    /// Call features.
+    pub features: FeatureSettings,
     /// Where calls go.
     pub routing: Spec,
     /// The folder of recordings; `None`: nothing is recorded.
     pub recordings: Option<PathBuf>,
+}
+
+/// Call features, where users do not say otherwise.
+#[derive(Clone, Debug)]
+pub struct FeatureSettings {
+    /// How long phones ring before a call goes on that nobody answers.
+    pub ring: Duration,
+    /// How long a call is parked before whoever parked it is rung.
+    pub park_time: Duration,
+    /// How often it is rung.
+    pub park_tries: u32,
+    /// Where the call goes after that; `None`: it ends.
+    pub park_to: Option<String>,
+}
+
+impl Default for FeatureSettings {
+    fn default() -> Self {
+        Self { ring: Duration::from_secs(20), park_time: Duration::from_secs(90), park_tries: 1, park_to: None }
+    }
 }
 
 /// How the switch speaks SIP.

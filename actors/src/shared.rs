@@ -11,12 +11,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use crate::conference::Conferences;
 use crate::counters::Counters;
 use crate::directory::Directory;
+use crate::features::FeatureBook;
 use crate::gateway::{Gateways, KeeperMsg};
 use crate::group::{Groups, sign_ins};
 use crate::limits::Book;
 use crate::location::{Contact, Location};
 use crate::outside;
 pub use crate::outside::{unix_ms, unix_now};
+use crate::parking::{Parking, Ringing};
 use crate::records::Records;
 use crate::registrar::gruu::TemporaryGruus;
 use crate::settings::Settings;
@@ -43,6 +45,12 @@ pub struct Shared {
     pub conferences: Conferences,
     /// Ring groups.
     pub groups: Groups,
+    /// What users have switched.
+    pub features: Arc<FeatureBook>,
+    /// Calls that are parked.
+    pub parked: Parking,
+    /// Calls that ring.
+    pub ringing: Ringing,
     /// How the gateways stand.
     pub gateways: Gateways,
     /// What was spent on calls outside, and by whom.
@@ -90,6 +98,7 @@ impl Shared {
             outside::random()
         });
         let gateways = Gateways::new(&settings.gateways);
+        let features = FeatureBook::read(&store);
         let groups = Groups::default();
         groups.set(&settings.groups, arbiters.len(), &sign_ins(&store));
         let own = network.listening().iter().map(|bind| bind.address).collect();
@@ -104,6 +113,9 @@ impl Shared {
             recorder: media::recorder::Recorder::default(),
             conferences: Conferences::default(),
             groups,
+            features,
+            parked: Parking::default(),
+            ringing: Ringing::default(),
             gateways,
             limits: Arc::default(),
             network,

@@ -13,8 +13,8 @@ const LIVE: [(&str, &[&str]); 5] = [
     ("media", &["codecs", "srtp", "srtp_over_plain_sip"]),
     ("store", &["message_expires"]),
 ];
-/// The section of where calls go is live as a whole.
-const PLAN: &str = "routing";
+/// The sections of where calls go, and of what users switch, are live as a whole.
+const PLAN: [&str; 2] = ["routing", "features"];
 /// A difference.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Change {
@@ -49,7 +49,7 @@ fn once(section: &str, was: &Map<String, Value>, is: &Map<String, Value>, all: &
     for (key, before) in was {
         let after = is.get(key).cloned().unwrap_or(Value::Null);
         if *before != after {
-            let live = section == PLAN || keys.contains(&key.as_str());
+            let live = PLAN.contains(&section) || keys.contains(&key.as_str());
             all.push(Change { what: format!("[{section}] {key}"), before: before.clone(), after, live });
         }
     }

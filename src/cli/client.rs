@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{apply, conferences, gateways, groups, humane, limits, route, say, table, tree};
+use super::{apply, conferences, features, gateways, groups, humane, limits, route, say, table, tree};
 use crate::admin_client::{ActorFault, AdminClient, Call, Media, Registration, TreeNode};
 use crate::config::units;
 use crate::ladder::{self, Ladder, Party, Record};
@@ -78,6 +78,17 @@ pub enum Command {
         #[command(flatten)]
         switch: Switch,
     },
+    /// Show what a user has switched for its calls, or change it: forwarding, do-not-disturb, who rings as well
+    #[command(
+        after_help = "Examples: strowger features alice\n          strowger features alice forward_no_answer=1003 ring_s=30\n          strowger features alice forward_no_answer="
+    )]
+    Features(features::FeatureArgs),
+    /// List the calls that are parked
+    #[command(after_help = "Example: strowger parked")]
+    Parked(Switch),
+    /// List the calls that users have traced as malicious
+    #[command(after_help = "Example: strowger traces")]
+    Traces(Switch),
     /// List the ring groups, their agents and who waits; sign agents in and out
     #[command(
         args_conflicts_with_subcommands = true,
@@ -193,6 +204,9 @@ impl Command {
             Self::Ladder { call, svg, switch } => ladder(is_json, &switch.client()?.record(&call)?, svg.as_deref()),
             Self::Gateways { order: Some(order), .. } => order.run(is_json),
             Self::Gateways { order: None, switch } => gateways::list(&switch, is_json),
+            Self::Features(args) => args.run(is_json),
+            Self::Parked(switch) => features::parked(&switch, is_json),
+            Self::Traces(switch) => features::traces(&switch, is_json),
             Self::Groups { order: Some(order), .. } => order.run(is_json),
             Self::Groups { order: None, switch } => groups::list(&switch, is_json),
             Self::Limits { order: Some(order), .. } => order.run(is_json),

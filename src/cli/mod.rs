@@ -6,6 +6,7 @@
 mod apply;
 mod client;
 mod conferences;
+mod features;
 mod gateways;
 mod groups;
 pub mod humane;

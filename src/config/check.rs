@@ -32,6 +32,7 @@ pub(super) fn relations(config: &Config, places: &Places, unsound: &BTreeSet<Str
     checker.prompts(config);
     checker.plan(config);
     checker.ring_groups(config);
+    checker.features(config);
     checker.unique(
         "a domain",
         "name each domain once",

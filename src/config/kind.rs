@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-pub use plan::{CALLED, CODE, FORMAT, HOLIDAY, MASK, OPENING, PATTERN, PREFIX, RewriteRule, SHOWN, ZONE};
+pub use plan::{CALLED, CODE, FEATURE, FORMAT, HOLIDAY, MASK, OPENING, PATTERN, PREFIX, RewriteRule, SHOWN, ZONE};
 pub use words::{
     ALGORITHM, CODEC, DIALLED, GATEWAY_ADDRESS, HOST, IP, LABEL, LISTEN, LOG_FILTER, NAME, NAMESERVER, NUMBERS,
     PASSWORD, PORTS, TEL, TOKEN,

@@ -43,7 +43,7 @@ const FILE_BYTES_MAX: usize = 16 << 20;
 const ERRORS_MAX: usize = 1_000;
 
 /// Every section, in the order of documentation.
-pub const SCHEMAS: [&SectionSchema; 26] = [
+pub const SCHEMAS: [&SectionSchema; 27] = [
     Node::SCHEMA,
     Sip::SCHEMA,
     Tls::SCHEMA,
@@ -59,6 +59,7 @@ pub const SCHEMAS: [&SectionSchema; 26] = [
     Service::SCHEMA,
     Conference::SCHEMA,
     Routing::SCHEMA,
+    Features::SCHEMA,
     Site::SCHEMA,
     DialPlan::SCHEMA,
     DiallingRule::SCHEMA,
@@ -174,6 +175,7 @@ impl Config {
             "service": all(&self.services),
             "conference": all(&self.conferences),
             "routing": self.routing.effective(),
+            "features": self.features.effective(),
             "site": all(&self.sites),
             "dial_plan": all(&self.dial_plans),
             "dialling_rule": all(&self.dialling_rules),
@@ -209,6 +211,7 @@ fn read(reader: &mut Reader<'_>, root: &DeTable<'_>, origin: Origin, text: &str)
         services: reader.list(root)?,
         conferences: reader.list(root)?,
         routing: reader.section(root)?,
+        features: reader.section(root)?,
         sites: reader.list(root)?,
         dial_plans: reader.list(root)?,
         dialling_rules: reader.list(root)?,

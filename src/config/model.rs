@@ -12,7 +12,7 @@ use super::kind::{
     List, NAME, NAMESERVER, NUMBERS, OneOf, Optional, PASSWORD, PORTS, Period, RewriteRule, Size, TEL, TOKEN,
 };
 use super::plan::{
-    Destination, DialPlan, DiallingRule, Emergency, Hours, HuntGroup, Limit, RingGroup, Route, Routing, Site,
+    Destination, DialPlan, DiallingRule, Emergency, Features, Hours, HuntGroup, Limit, RingGroup, Route, Routing, Site,
     VoicePolicy,
 };
 use super::schema::section;
@@ -76,6 +76,8 @@ pub struct Config {
     pub conferences: Vec<Conference>,
     /// `[routing]`
     pub routing: Routing,
+    /// `[features]`
+    pub features: Features,
     /// `[[site]]`
     pub sites: Vec<Site>,
     /// `[[dial_plan]]`
@@ -325,6 +327,8 @@ section! {
         dial_plan: Option<String> = Optional(NAME), optional "\"office\"";
         /// The user's voice policy, where that of the site or of `[routing]` does not fit.
         voice_policy: Option<String> = Optional(NAME), optional "\"staff\"";
+        /// Users of one pickup group may take each other's ringing calls.
+        pickup_group: Option<String> = Optional(NAME), optional "\"sales\"";
     }
 }
 

@@ -12,10 +12,11 @@ use actors::routing::spec::{DiallingList, Security, UriForm};
 use media::prompt::Language;
 
 use super::kind::{
-    CALLED, CODE, Count, DIALLED, FORMAT, Flag, HOLIDAY, LABEL, List, MASK, NAME, OPENING, OneOf, Optional, PATTERN,
-    PREFIX, Period, RewriteRule, SHOWN, ZONE,
+    CALLED, CODE, Count, DIALLED, FEATURE, FORMAT, Flag, HOLIDAY, LABEL, List, MASK, NAME, NUMBERS, OPENING, OneOf,
+    Optional, PATTERN, PREFIX, Period, RewriteRule, SHOWN, ZONE,
 };
 use super::schema::section;
+use super::values::{ForwardingUsages, Numbers};
 
 /// Most names in one list.
 const NAMES_MAX: usize = 200;
@@ -106,6 +107,47 @@ section! {
 }
 
 section! {
+    /// Call features: the codes that users dial to switch them, and what holds where they do not say. A code switches on;
+    /// with `#` instead of its `*` it switches off; a number follows where one is needed.
+    Features = "[features]" {
+        /// Sends all calls to the number behind it.
+        forward_all: String = FEATURE, default "\"*21\"";
+        /// Sends calls to the number behind it while the user is busy, or refuses them.
+        forward_busy: String = FEATURE, default "\"*67\"";
+        /// Sends calls to the number behind it that nobody answers; `*` and the seconds may follow.
+        forward_no_answer: String = FEATURE, default "\"*61\"";
+        /// Takes all forwardings back.
+        forward_none: String = FEATURE, default "\"*73\"";
+        /// Has the number behind it ring as well.
+        also_ring: String = FEATURE, default "\"*36\"";
+        /// Lets no call ring.
+        do_not_disturb: String = FEATURE, default "\"*26\"";
+        /// Lets another call ring while there is one; off, it is busy.
+        call_waiting: String = FEATURE, default "\"*43\"";
+        /// Hides the user's number: in the call to the number behind it, else in all.
+        hide_number: String = FEATURE, default "\"*31\"";
+        /// Refuses calls of who hides its number.
+        reject_anonymous: String = FEATURE, default "\"*77\"";
+        /// Takes calls of ring groups whose agents sign in: of the one whose number follows, else of all of the user's.
+        sign_in: String = FEATURE, default "\"*22\"";
+        /// Takes a call that rings for the number behind it, else for anybody of the user's pickup group.
+        pickup: String = FEATURE, default "\"*8\"";
+        /// Marks the last call that came for the user as malicious.
+        trace: String = FEATURE, default "\"*57\"";
+        /// How long phones ring before a call goes on that nobody answers.
+        ring_time: Duration = Period(SECOND * 5..=SECOND * 180), default "\"20s\"";
+        /// Places where calls are parked: by a transfer to one, and taken by dialling it.
+        park_numbers: Option<Numbers> = Optional(NUMBERS), optional "\"5900-5909\"";
+        /// How long a call is parked before whoever parked it is rung.
+        park_time: Duration = Period(SECOND * 10..=SECOND * 600), default "\"90s\"";
+        /// How often whoever parked it is rung.
+        park_tries: u32 = Count::new(0, 10), default "1";
+        /// Where a parked call goes after that; without it, it ends.
+        park_to: Option<String> = Optional(CALLED), optional "\"1001\"";
+    }
+}
+
+section! {
     /// A voice policy: what users may do.
     VoicePolicy = "[[voice_policy]]" {
         /// Its name.
@@ -116,6 +158,25 @@ section! {
         call_transfer: bool = Flag, default "true";
         /// How much each of its users may call outside.
         limit: Option<String> = Optional(NAME), optional "\"staff\"";
+        /// Whether users may send their calls on.
+        call_forwarding: bool = Flag, default "true";
+        /// Whether users may have other numbers ring as well.
+        simultaneous_ring: bool = Flag, default "true";
+        /// Whether users may have delegates.
+        delegation: bool = Flag, default "true";
+        /// Whether users may have a team that rings as well.
+        team_call: bool = Flag, default "true";
+        /// Whether users may park calls.
+        call_park: bool = Flag, default "false";
+        /// Whether users may trace malicious calls.
+        malicious_call_trace: bool = Flag, default "false";
+        /// By what usages calls leave that a user sends on, or that ring outside as well: those of the policy, by none, or by
+        /// `forwarding_usages`.
+        forwarding: ForwardingUsages = OneOf(&[
+            ("policy", ForwardingUsages::Policy), ("internal", ForwardingUsages::Internal), ("usages", ForwardingUsages::Usages),
+        ]), default "\"policy\"";
+        /// Those usages, in order.
+        forwarding_usages: Vec<String> = List { of: NAME, lengths: 0..=NAMES_MAX }, default "[]";
     }
 }
 

@@ -121,7 +121,7 @@ fn keys_and_sections_that_do_not_exist_are_told_with_the_nearest_one() {
     adding_gives(
         "colour = 1\n",
         &[
-            "t.toml:9:1: unknown key `colour` in `[[user]]`; its keys are name, password, ha1, extension, display, tel, max_calls, contacts_max, srtp, dtmf, site, dial_plan, voice_policy",
+            "t.toml:9:1: unknown key `colour` in `[[user]]`; its keys are name, password, ha1, extension, display, tel, max_calls, contacts_max, srtp, dtmf, site, dial_plan, voice_policy, pickup_group",
         ],
     );
     adding_gives("[registar]\n", &["t.toml:9:2: unknown section `registar`; did you mean `[registrar]`?"]);

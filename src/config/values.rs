@@ -202,6 +202,17 @@ impl Numbers {
     }
 }
 
+/// By what usages calls leave that are sent on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForwardingUsages {
+    /// Those of the policy.
+    Policy,
+    /// By none.
+    Internal,
+    /// By others.
+    Usages,
+}
+
 /// What answers a service number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServiceKind {

@@ -123,6 +123,8 @@ fn conferences(shared: &Shared) {
 }
 
 fn groups(shared: &Shared) {
+    gauge!("strowger_calls_parked").set(count(shared.parked.len()));
+    gauge!("strowger_users_with_features").set(count(shared.features.len()));
     use std::sync::atomic::Ordering::Relaxed;
     for group in shared.groups.all() {
         let plan = group.plan();

@@ -16,6 +16,7 @@ mod conferences;
 mod config;
 mod console;
 pub mod face;
+mod features;
 mod gateways;
 mod groups;
 pub mod health;
@@ -112,6 +113,13 @@ fn routes(service: &mut ServiceConfig) {
                 .service(resource("/config/rollback", "POST").route(web::post().to(config::roll_back)))
                 .service(get("/gateways", web::get().to(gateways::list)))
                 .service(resource("/gateways/{name}", "POST").route(web::post().to(gateways::order)))
+                .service(
+                    resource("/features/{user}", "GET, POST")
+                        .route(web::get().to(features::one))
+                        .route(web::post().to(features::change)),
+                )
+                .service(get("/parked", web::get().to(features::parked)))
+                .service(get("/traces", web::get().to(features::traces)))
                 .service(get("/groups", web::get().to(groups::list)))
                 .service(
                     resource("/groups/{name}", "GET, POST")

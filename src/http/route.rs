@@ -3,15 +3,18 @@
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Query};
 use actors::directory::Destination;
+use actors::features::DELEGATES;
+use actors::features::rules::{self, Now, Outcome};
 use actors::limits::Book;
 use actors::outside;
 use actors::routing::hours::parse_time;
 use actors::routing::number::E164;
-use actors::routing::{By, Decision, Inbound, Question};
+use actors::routing::{By, Decision, Inbound, Question, Trail};
 use actors::shared::unix_now;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 use super::{Refusal, Web};
 
@@ -69,14 +72,52 @@ pub async fn route(web: Data<Web>, query: Query<RouteQuery>) -> Result<Json<Valu
         }
         _ => return Err(bad("who calls?".into(), "name a user with `from`, or a gateway with `gateway`")),
     };
-    let question = Question { dialled: &query.number, by, at };
+    let question = Question { dialled: &query.number, by, at, sent_on: false };
     let mut decision = directory.routing().decide(&directory, &question, true);
+    follow(&web, &mut decision, &query, at);
     if let Destination::Group(plan) = &decision.destination
         && let Some(group) = web.shared.groups.get(&plan.name)
     {
         decision.steps.extend(group.explain(&web.shared));
     }
     Ok(Json(told(&query, at, &decision, &web.shared.limits)))
+}
+
+/// What the features of users do with the call, and where it goes then: as a call would, in which nobody is busy that is not.
+fn follow(web: &Web, decision: &mut Decision, query: &RouteQuery, at: jiff::Timestamp) {
+    let (shared, directory) = (&web.shared, web.shared.directory());
+    let caller = query.from.as_deref().or(query.caller.as_deref()).unwrap_or_default();
+    let mut callers = vec![caller];
+    let from = query.from.as_deref().and_then(|name| directory.find(name)).cloned();
+    if let Some(user) = &from {
+        callers.extend([Some(&user.name), user.extension.as_ref()].into_iter().flatten().map(String::as_str));
+        callers.extend(user.numbers.iter().map(String::as_str));
+    }
+    let mut sent_on: Vec<String> = Vec::new();
+    while let Destination::User(user) = &decision.destination {
+        let user = Arc::clone(user);
+        let (features, switches) = (shared.features.of(&user.name), directory.routing().switches(&user.routing));
+        let now = Now {
+            user: &user.name,
+            callers: &callers,
+            hidden: from.as_ref().is_some_and(|from| shared.features.of(&from.name).hide_number),
+            lines: shared.lines_of(&directory.aor(&user)),
+            lines_max: user.max_calls.unwrap_or(usize::MAX),
+            ring: shared.settings().features.ring,
+        };
+        let mut trail = Trail::full();
+        let outcome = rules::incoming(&features, &switches, &now, &mut trail);
+        decision.steps.extend(trail.into_steps());
+        let to = match outcome {
+            Outcome::SendOn(to, _) if to != DELEGATES && !sent_on.contains(&user.name) => to,
+            _ => return,
+        };
+        sent_on.push(user.name.clone());
+        let question = Question { dialled: &to, by: By::User(&user), at, sent_on: true };
+        let next = directory.routing().decide(&directory, &question, true);
+        decision.destination = next.destination;
+        decision.steps.extend(next.steps);
+    }
 }
 
 fn told(query: &RouteQuery, at: jiff::Timestamp, decision: &Decision, book: &Book) -> Value {

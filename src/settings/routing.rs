@@ -1,11 +1,14 @@
 //! Where calls go, from the configuration to the actors.
 
+use actors::features::{Action, Codes};
 use actors::group::Plan;
 use actors::limits::{Class, Limit};
 use actors::routing::hours::Hours;
 use actors::routing::spec::{
-    Assigned, DialPlan, DiallingRule, Emergency, HuntGroup, Route, Scope, Site, Spec, TrunkRules, VoicePolicy,
+    Assigned, DialPlan, DiallingRule, Emergency, Forwarding, HuntGroup, Route, Scope, Site, Spec, Switches, TrunkRules,
+    VoicePolicy,
 };
+use actors::settings::FeatureSettings;
 use smol_str::SmolStr;
 use std::sync::Arc;
 
@@ -25,6 +28,8 @@ pub fn spec(config: &Config) -> Spec {
         emergencies: config.emergencies.iter().map(emergency).collect(),
         hours: config.hours.iter().map(hours).collect(),
         blocked: config.routing.blocked.clone(),
+        codes: codes(&config.features),
+        parking: config.features.park_numbers.as_ref().map(|n| (n.first.clone(), n.last.clone())),
     }
 }
 
@@ -44,6 +49,34 @@ pub fn trunk(gateway: &from::Gateway) -> TrunkRules {
         called_out: gateway.called_out.clone(),
         caller_out: gateway.caller_out.clone(),
     }
+}
+
+/// Call features.
+pub fn features(features: &from::Features) -> FeatureSettings {
+    FeatureSettings {
+        ring: features.ring_time,
+        park_time: features.park_time,
+        park_tries: features.park_tries,
+        park_to: features.park_to.clone(),
+    }
+}
+
+fn codes(features: &from::Features) -> Codes {
+    let all = [
+        (&features.forward_all, Action::ForwardAll),
+        (&features.forward_busy, Action::ForwardBusy),
+        (&features.forward_no_answer, Action::ForwardNoAnswer),
+        (&features.forward_none, Action::ForwardNone),
+        (&features.also_ring, Action::AlsoRing),
+        (&features.do_not_disturb, Action::DoNotDisturb),
+        (&features.call_waiting, Action::CallWaiting),
+        (&features.hide_number, Action::HideNumber),
+        (&features.reject_anonymous, Action::RejectAnonymous),
+        (&features.sign_in, Action::SignIn),
+        (&features.pickup, Action::Pickup),
+        (&features.trace, Action::Trace),
+    ];
+    Codes::new(all.into_iter().map(|(code, action)| (code.clone(), action)))
 }
 
 /// A ring group.
@@ -123,6 +156,19 @@ fn voice_policy(policy: &from::VoicePolicy) -> VoicePolicy {
         usages: names(&policy.usages),
         transfer: policy.call_transfer,
         limit: name(&policy.limit),
+        switches: Switches {
+            forwarding: policy.call_forwarding,
+            simultaneous: policy.simultaneous_ring,
+            delegation: policy.delegation,
+            team_call: policy.team_call,
+            park: policy.call_park,
+            trace: policy.malicious_call_trace,
+        },
+        forwarding: match policy.forwarding {
+            from::ForwardingUsages::Policy => Forwarding::Policy,
+            from::ForwardingUsages::Internal => Forwarding::Internal,
+            from::ForwardingUsages::Usages => Forwarding::Usages(names(&policy.forwarding_usages)),
+        },
     }
 }
 

@@ -199,6 +199,25 @@ impl Party {
         }
     }
 
+    /// The final answer to this INVITE, acknowledged; answers to others that come again are passed over.
+    pub fn heard(&mut self, invite: &str) -> String {
+        loop {
+            let answer = self.answer_to("INVITE", 200);
+            if header(&answer, "Call-ID") == header(invite, "Call-ID") {
+                let of = |name: &str| header(&answer, name).unwrap_or_default().to_owned();
+                let uri = invite.split(' ').nth(1).unwrap_or_default();
+                let (via, from, to) = (header(invite, "Via").unwrap_or_default(), of("From"), of("To"));
+                let cseq = of("CSeq").split(' ').next().unwrap_or_default().to_owned();
+                let call_id = of("Call-ID");
+                self.wire.send(&format!(
+                    "ACK {uri} SIP/2.0\nVia: {via}\nMax-Forwards: 70\nFrom: {from}\nTo: {to}\nCall-ID: {call_id}\n\
+                     CSeq: {cseq} ACK\nContent-Length: 0\n\n"
+                ));
+                return answer;
+            }
+        }
+    }
+
     /// Answers a request that came.
     pub fn reply(&mut self, request: &str, answer: &str, more: &str, body: &str) {
         let copied: String = request

@@ -45,6 +45,7 @@ impl Work<'_> {
         self.cancel_losers(id);
         let waited = self.state.service.is_some();
         self.taken_by_agent(id);
+        self.callee_answered(id);
         if meaning == Meaning::Offer {
             // The INVITE had no offer: the callee's goes to the caller, whose answer comes in its ACK and goes back in ours.
             return self.answer_with_offer(client, id, response);
@@ -98,7 +99,8 @@ impl Work<'_> {
         true
     }
 
-    fn note_answer(&mut self, id: LegId) {
+    /// The leg has answered, for the record and the timers.
+    pub fn note_answer(&mut self, id: LegId) {
         self.disarm(CallTimer::Ringing);
         let was_answered = self.file.facts.borrow().answered_ms.is_some();
         if !was_answered {
@@ -223,6 +225,7 @@ impl Work<'_> {
             }
         }
         self.group_acked();
+        self.promise_kept();
     }
 
     /// The caller's answer came in its ACK: the callee's 2xx, which waited for it, is acknowledged with it.

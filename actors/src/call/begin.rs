@@ -33,6 +33,12 @@ impl Work<'_> {
         // A leg is large, and a usual call has two.
         self.state.legs.reserve_exact(2);
         self.state.legs.push(Leg::incoming(self.core, LegId::CALLER, Side::A, server, invite.clone(), hop, &identity));
+        if let Identity::User(user) = &identity
+            && self.core.shared.features.of(&user.name).hide_number
+            && let Some(caller) = self.state.caller()
+        {
+            caller.hide();
+        }
         if let Some(caller) = self.state.caller() {
             let mut facts = self.file.facts.borrow_mut();
             facts.from.clone_from(&caller.party);
@@ -133,18 +139,11 @@ impl Work<'_> {
             }
             Destination::Group(plan) => self.enter_group(&plan),
             Destination::User(user) => {
-                let aor = directory.aor(&user);
-                self.file.facts.borrow_mut().to.clone_from(&aor);
-                self.decided(None, sip::text![dialled, " is ", &aor]);
-                if !self.take_line(&user, &aor) {
-                    self.decided(None, "the callee has as many calls as it may have");
-                    let reason = Some("Too Many Calls Of This User");
-                    return self.refuse_by("callee", Status::BUSY_HERE, reason, 17, |writer| {
-                        writer.header(Name::Reason, "Q.850;cause=17;text=\"no line free\"");
-                    });
-                }
-                self.ring(&aor, route.instance.as_deref());
+                self.decided(None, sip::text![dialled, " is ", &directory.aor(&user)]);
+                self.reach(user, route.instance.as_deref());
             }
+            Destination::Feature(wish) => self.fulfil(wish),
+            Destination::Park(place) => self.retrieve(&place),
             Destination::Outside(exits) => {
                 self.decided(None, brief);
                 self.leave(exits);
@@ -168,7 +167,7 @@ impl Work<'_> {
             return self.refuse(Status::TEMPORARILY_UNAVAILABLE, Some("Too Many Diversions"), 25);
         }
         let directory = self.core.shared.directory();
-        let question = routing::Question { dialled: to, by: By::User(by), at: crate::outside::now() };
+        let question = routing::Question { dialled: to, by: By::User(by), at: crate::outside::now(), sent_on: true };
         let routing::Decision { destination, steps } = directory.routing().decide(&directory, &question, false);
         self.decided(None, format!("{} sends it on to {to}: {}", by.name, why.reason()));
         self.go(gruu::Route { destination, instance: None, steps }, to);

@@ -3,12 +3,13 @@
 use sip::transaction::ServerId;
 use sip::{Message, Name, Status};
 
+use super::history::Why;
 use super::leg::{Leg, LegId, LegState};
 use super::record::{Said, What};
 use super::{CallTimer, Work};
 
 /// Says to the phones that lost the race who won (RFC 3326).
-const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
+pub const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
 
 impl Work<'_> {
     /// The caller gives up before an answer (RFC 3261 section 9.2).
@@ -37,6 +38,8 @@ impl Work<'_> {
     pub fn cancel_forks(&mut self, except: Option<LegId>, reason: Option<&str>) {
         self.disarm(CallTimer::Ringing);
         self.disarm(CallTimer::Group);
+        self.nobody_beside();
+        self.state.rings.clear();
         self.state.turns.clear();
         let waits = |leg: &&Leg| leg.outgoing && matches!(leg.state, LegState::Early | LegState::Late);
         let forks: Vec<LegId> = self.state.legs.iter().filter(waits).map(|leg| leg.id).collect();
@@ -69,7 +72,7 @@ impl Work<'_> {
 
     /// Rang too long.
     pub fn nobody_answered(&mut self) {
-        if self.state.partner.is_some() {
+        if self.state.partner.is_some() || !self.state.expires && self.callee_left(Why::NoAnswer) {
             return;
         }
         self.cancel_forks(None, Some("SIP;cause=480;text=\"nobody answered\""));

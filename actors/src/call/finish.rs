@@ -108,6 +108,8 @@ impl Work<'_> {
         }
         self.state.seated = None;
         self.state.group = None;
+        (self.state.callee, self.state.parked) = (None, None);
+        self.state.rings.clear();
         for agent in std::mem::take(&mut self.state.rung) {
             core.shared.leave_line(&agent);
         }

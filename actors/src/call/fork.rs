@@ -8,6 +8,7 @@ use sip::{Message, Method, Name, Status, Writer};
 use std::time::Duration;
 
 use super::cancel::{q850_of, rank};
+use super::history::Why;
 use super::identity::Heads;
 use super::leg::{Leg, LegId, LegState, TooLong};
 use super::modify::resumed;
@@ -33,6 +34,17 @@ impl Work<'_> {
         self.state.tried.push(aor.to_owned());
         if groups.is_empty() {
             self.decided(None, sip::text![aor, " is not registered"]);
+            if self.has_others() {
+                if !self.ready_media() {
+                    return;
+                }
+                if self.ring_others(true) {
+                    return self.time_ringing();
+                }
+            }
+            if self.callee_left(Why::Unavailable) {
+                return;
+            }
             return self.refuse_with(Status::TEMPORARILY_UNAVAILABLE, None, 20, |writer| {
                 writer.header(Name::Reason, "Q.850;cause=20;text=\"not registered\"");
             });
@@ -44,7 +56,8 @@ impl Work<'_> {
             None,
             sip::text![aor, " has ", self.state.forks as u64, " contacts of ", groups.len() as u64, " q"],
         );
-        if !self.ring_turns(groups) {
+        let rings = self.ring_turns(groups);
+        if !self.ring_others(!rings) && !rings {
             if let Some((status, _)) = self.state.best {
                 return self.all_refused(status);
             }
@@ -56,6 +69,7 @@ impl Work<'_> {
     /// Somebody rings: for as long as the caller's INVITE says (RFC 3261 section 13.3.1), or as long as may be.
     pub fn time_ringing(&mut self) {
         let longest = self.core.shared.settings().sip.max_ringing;
+        let longest = self.patience().map_or(longest, |patience| patience.min(longest));
         let invite = self.state.caller().and_then(|leg| leg.server.as_ref()).map(|(_, invite)| invite);
         let expires = invite.and_then(|i| i.number(Name::Expires, u64::from(u32::MAX)).ok().flatten());
         let expires = expires.map(Duration::from_secs).filter(|e| *e < longest);
@@ -75,6 +89,10 @@ impl Work<'_> {
         }
         let ours = theirs.and_then(|theirs| self.first_offer(&leg, &theirs));
         self.state.legs.push(leg);
+        let waits = self.state.partner.is_none() && self.state.transfer.is_none();
+        if waits && !self.state.rings.iter().any(|rings| rings.aor() == aor) {
+            self.state.rings.push(self.core.shared.ringing.add(aor, self.key, self.core.shard));
+        }
         self.send_invite(id, contact.uri.as_bytes(), &contact.path, ours, None);
     }
 
@@ -214,11 +232,24 @@ impl Work<'_> {
 
     /// Nobody rings and nobody is left whose turn could come; `last` is the last refusal.
     pub fn all_refused(&mut self, last: Status) {
+        let open = self.state.partner.is_none() && self.state.transfer.is_none();
+        if open && last.code() < 600 && self.ring_those_left() {
+            return;
+        }
         self.cancel_forks(None, None);
         if self.transfer_place().is_some() {
             return self.transfer_failed(last);
         }
         if self.group_refused() {
+            return;
+        }
+        // Who declines is taken for busy: it is there, and does not want the call.
+        let why = match self.state.best.as_ref().map_or(last, |(best, _)| *best).code() {
+            486 | 600..=699 => Why::Busy,
+            404 | 410 | 480 => Why::Unavailable,
+            _ => Why::NoAnswer,
+        };
+        if self.callee_left(why) {
             return;
         }
         let (status, reason) = self.state.best.clone().unwrap_or((Status::TEMPORARILY_UNAVAILABLE, "".into()));

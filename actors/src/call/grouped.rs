@@ -91,7 +91,7 @@ impl Work<'_> {
     /// The agents who rang have had their time.
     pub fn alert_over(&mut self) {
         self.decided(None, "the agents who rang do not answer");
-        self.pass_over();
+        self.pass_over(true);
         self.round_over();
     }
 
@@ -107,13 +107,14 @@ impl Work<'_> {
     fn round_over(&mut self) {
         self.disarm(CallTimer::Alert);
         self.leave_rung(None);
+        self.state.rings.clear();
         if let Some(ticket) = &self.state.group {
             ticket.missed(&ticket.ringing());
         }
     }
 
     /// The agents who were rung have one call less, but for the one who has taken this one.
-    fn leave_rung(&mut self, but: Option<&str>) {
+    pub fn leave_rung(&mut self, but: Option<&str>) {
         for aor in std::mem::take(&mut self.state.rung) {
             if Some(aor.as_str()) == but {
                 self.state.lines.push(aor);
@@ -210,7 +211,7 @@ impl Work<'_> {
         for timer in [CallTimer::Alert, CallTimer::Waited, CallTimer::Announce] {
             self.disarm(timer);
         }
-        self.pass_over();
+        self.pass_over(true);
         self.leave_rung(None);
         self.state.round = None;
         let (to, reason, status, q850) = match why {

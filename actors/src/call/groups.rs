@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use sip::Status;
 
-use super::leg::{LegId, LegState};
+use super::leg::{Leg, LegId, LegState};
 use super::{CallTimer, Work};
 use crate::gateway::Exit;
 use crate::location::Contact;
@@ -99,16 +99,17 @@ impl Work<'_> {
             return;
         }
         self.decided(None, "nobody of this q answers: the next has its turn");
-        self.pass_over();
+        self.pass_over(false);
         self.weigh(Status::TEMPORARILY_UNAVAILABLE, "Nobody Answered".into());
-        if !self.ring_next() {
+        if !self.ring_next() && !self.state.ringing() {
             self.all_refused(Status::TEMPORARILY_UNAVAILABLE);
         }
     }
 
-    /// Cancels who rings, without letting go of an answer that crosses the CANCEL.
-    pub fn pass_over(&mut self) {
-        let ringing = self.state.legs.iter().filter(|leg| leg.outgoing && leg.state == LegState::Early);
+    /// Cancels who rings, without letting go of an answer that crosses the CANCEL; `all`: also who rings beside the others.
+    pub fn pass_over(&mut self, all: bool) {
+        let rings = |leg: &&Leg| leg.outgoing && leg.state == LegState::Early && (all || !leg.beside);
+        let ringing = self.state.legs.iter().filter(rings);
         let ringing: Vec<LegId> = ringing.map(|leg| leg.id).collect();
         for id in ringing {
             self.cancel_leg(id, LegState::Late, Some("SIP;cause=480;text=\"nobody answered\""));

@@ -191,6 +191,11 @@ impl Leg {
         self.claims.as_ref().is_some_and(|claims| claims.wish == Wish::Hidden)
     }
 
+    /// Its party is named to others, whatever else was said.
+    pub fn show(&mut self) {
+        self.claims.get_or_insert_default().wish = Wish::Shown;
+    }
+
     /// Its party is not named to others, unless its INVITE says that it wants to be: the block of a user's caller-id.
     pub fn hide(&mut self) {
         let claims = self.claims.get_or_insert_default();

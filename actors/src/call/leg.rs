@@ -84,6 +84,8 @@ pub struct Leg {
     pub outgoing: bool,
     /// Where it is.
     pub state: LegState,
+    /// It rings beside the phones whose turn it is.
+    pub beside: bool,
     /// We are the focus of a conference to it.
     pub focus: bool,
     /// The party, as the record names it.
@@ -252,6 +254,7 @@ impl Leg {
             id,
             side,
             outgoing: false,
+            beside: false,
             focus: false,
             state: LegState::Early,
             party,
@@ -376,6 +379,15 @@ impl Leg {
             exchange
         };
         Some(EarlyDialog { dialog, exchange, reliable_received: Received::default() })
+    }
+
+    /// Whether nothing is under way on it: it may move to another call.
+    pub fn is_idle(&self) -> bool {
+        self.state == LegState::Confirmed
+            && self.client.is_none()
+            && self.server.is_none()
+            && !self.ack_due
+            && self.ack_held.is_none()
     }
 
     /// What its audio comes to by the descriptions in force or previewed.

@@ -17,6 +17,10 @@
 //! | `identity` | who calls, as the called side is told |
 //! | `history` | who has sent the call on, as the next one is told |
 //! | `redirect` | a phone sends the caller elsewhere |
+//! | `callee` | what the user who is called has switched |
+//! | `wishes` | a feature code was dialled |
+//! | `pickup` | a call that rings for another, or is parked, is taken over |
+//! | `park` | a party waits at a place |
 //! | `cancel` | ringing that ends without an answer: CANCEL, time, refusals |
 //! | `answer` | the callee has answered: media connected, 200 to the caller |
 //! | `service` | numbers that the switch answers itself |
@@ -37,6 +41,7 @@ mod adding;
 mod again;
 mod answer;
 mod begin;
+mod callee;
 mod cancel;
 mod diverted;
 mod dtmf;
@@ -55,6 +60,8 @@ mod lines;
 mod media;
 mod modify;
 mod outward;
+mod park;
+mod pickup;
 mod progress;
 mod rebuild;
 mod record;
@@ -66,11 +73,14 @@ mod service;
 mod session;
 mod state;
 mod transfer;
+mod wishes;
 
 pub use file::{CallFile, CallView, EndedRecord, RecordView, rfc3339};
+pub use history::Why;
 pub use leg::{Leg, LegId, LegState};
 pub use record::{Event, Said, What};
 pub use state::State;
+pub use wishes::{Kept, Unkept};
 
 use sip::dialog::replaces::Replaces;
 use sip::transaction::{ServerEnd, ServerId};
@@ -123,6 +133,12 @@ impl fmt::Display for CallKey {
 pub enum CallTimer {
     /// Nobody has answered for too long.
     Ringing,
+    /// It is the turn of those who ring beside the callee's phones.
+    Beside(u8),
+    /// The call that was asked for its party does not give it.
+    Fetched,
+    /// The call has been parked for long enough.
+    Parked,
     /// The agents of a ring group who ring have had their time.
     Alert,
     /// The call has been in a ring group for as long as it may.
@@ -264,6 +280,15 @@ pub enum CallMsg {
     },
     /// A leg from another call; `None` when there was none to give.
     TakeLeg(Option<Box<Leg>>),
+    /// What was dialled to be switched is, or is not.
+    Kept(Kept),
+    /// Another call of this node wants the party that waits here: while phones ring for it, or parked.
+    GiveWaiting {
+        /// Who takes it.
+        to: CallKey,
+        /// On which shard.
+        shard: usize,
+    },
     /// The ring group that it is in says what becomes of it.
     Grouped {
         /// The group.
@@ -432,6 +457,8 @@ impl Work<'_> {
             }
             CallMsg::GiveLeg { leg, replaces, to, shard } => self.give_leg(leg, &replaces, to, shard),
             CallMsg::TakeLeg(leg) => self.take_leg(leg),
+            CallMsg::Kept(kept) => self.wish_kept(kept),
+            CallMsg::GiveWaiting { to, shard } => self.give_waiting(to, shard),
             CallMsg::Grouped { group, id, order } => self.grouped(&group, id, order),
             CallMsg::HangUp { by } => self.hang_up_all(by, "ended by the operator"),
         }
@@ -441,6 +468,9 @@ impl Work<'_> {
         match timer {
             CallTimer::Ringing => self.nobody_answered(),
             CallTimer::Group => self.group_over(),
+            CallTimer::Beside(at) => self.beside_due(at),
+            CallTimer::Fetched => self.fetched(None),
+            CallTimer::Parked => self.park_over(),
             CallTimer::Alert => self.alert_over(),
             CallTimer::Waited => self.waited_too_long(),
             CallTimer::Announce => self.announce_place(),

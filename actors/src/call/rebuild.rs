@@ -17,11 +17,14 @@ impl Work<'_> {
             return self.hang_up_rest(None);
         }
         let waits = self.state.partner.is_none() && self.state.caller().is_some_and(|leg| leg.state == LegState::Early);
-        if waits && self.state.group.is_none() && !self.state.ringing() && !self.ring_next() {
+        let has_errand = self.state.group.is_some() || self.state.fetches || self.state.wishes;
+        if waits && !has_errand && !self.state.ringing() && !self.ring_next() {
             return self.hang_up_all("switch", "a fault ended the call before it was answered");
         }
         self.rearm(waits);
         self.group_rebuilt();
+        self.park_rebuilt();
+        self.promise_kept();
     }
 
     fn reconcile_leg(&mut self, id: LegId) {
@@ -48,7 +51,8 @@ impl Work<'_> {
         let settings = self.core.shared.settings();
         let lasts = self.core.now().saturating_sub(self.file.began());
         if rings {
-            self.arm(CallTimer::Ringing, settings.sip.max_ringing);
+            let longest = settings.sip.max_ringing;
+            self.arm(CallTimer::Ringing, self.patience().map_or(longest, |patience| patience.min(longest)));
         } else {
             self.arm(CallTimer::MaxDuration, settings.sip.max_call_duration.saturating_sub(lasts));
         }

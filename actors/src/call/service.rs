@@ -102,6 +102,7 @@ impl Work<'_> {
             ServiceKind::Tone => Source::Tone { hz: TONE_HZ, dbm0: TONE_DBM0 },
             ServiceKind::Announcement => Source::Prompt(::media::prompt::announcement(), Repeat::Once),
             ServiceKind::Music => Source::MusicOnHold,
+            ServiceKind::Confirmation => Self::confirmation(),
             ServiceKind::Conference => match &self.state.seated {
                 Some(seated) => Source::Room(seated.member().clone()),
                 None => Source::Silence,
@@ -133,6 +134,9 @@ impl Work<'_> {
             MediaEvent::SourceEnded(Side::A) if self.state.service == Some(ServiceKind::Announcement) => {
                 note(self, "the announcement has ended".into());
                 self.hang_up_all("switch", "the announcement has ended");
+            }
+            MediaEvent::SourceEnded(Side::A) if self.state.service == Some(ServiceKind::Confirmation) => {
+                self.hang_up_all("switch", "done");
             }
             MediaEvent::SourceEnded(Side::A) if self.announced() => {}
             MediaEvent::SourceEnded(_) => {}

@@ -6,15 +6,18 @@ use smol_str::SmolStr;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::CallTimer;
 use super::adding::Adding;
+use super::callee::Callee;
 use super::groups::Turn;
 use super::history::SentOn;
 use super::leg::{Leg, LegId, LegState};
 use super::lines::{Line, Paths};
+use super::park::Parked;
 use super::transfer::Transfer;
+use super::{CallKey, CallTimer};
 use crate::directory::ServiceKind;
 use crate::group::Ticket;
+use crate::parking::Rings;
 
 /// The call, whole. It lies in the call's file, so that it outlives the actor.
 #[derive(Default)]
@@ -39,6 +42,18 @@ pub struct State {
     pub service: Option<ServiceKind>,
     /// Its place in a conference; given back when it is dropped.
     pub seated: Option<crate::conference::Seated>,
+    /// The user that it rings for, and what that one has switched.
+    pub callee: Option<Callee>,
+    /// For whom its phones ring; others may take it.
+    pub rings: Vec<Rings>,
+    /// What a feature code asked for is on its way to the disk.
+    pub wishes: bool,
+    /// Another call was asked for its party.
+    pub fetches: bool,
+    /// The caller goes to this call of this shard as soon as it has acknowledged our answer.
+    pub promised: Option<(CallKey, usize)>,
+    /// A party of it is parked.
+    pub parked: Option<Parked>,
     /// Its place in a ring group; given back when it is dropped.
     pub group: Option<Ticket>,
     /// Agents whose phones ring, until one has the call: each has one call more.

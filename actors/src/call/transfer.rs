@@ -71,6 +71,8 @@ pub(super) enum Step {
     Joining(LegId),
     /// The party that stays is being re-INVITEd into a conference.
     Gathering(LegId),
+    /// The party that stays is parked.
+    Parked,
     /// Done; the transferor is to leave.
     Done,
 }
@@ -81,7 +83,7 @@ impl Transfer {
         match self.step {
             Step::Ringing | Step::Joining(_) | Step::Gathering(_) => ringing,
             Step::Fetching => FETCH,
-            Step::Done => LEAVE,
+            Step::Done | Step::Parked => LEAVE,
         }
     }
 }
@@ -127,7 +129,7 @@ impl Work<'_> {
     }
 
     /// Blind: rings the target on the transferor's side of the media path.
-    fn ring_target(&mut self, target: &[u8]) {
+    pub fn ring_target(&mut self, target: &[u8]) {
         let directory = self.core.shared.directory();
         let ours = |uri: &sip::value::Uri<'_>| uri.scheme == Scheme::Tel || self.core.is_ours(uri.host_text());
         // Its target is reached as the transferor may reach it: who came in by a gateway sends nobody out.
@@ -135,6 +137,7 @@ impl Work<'_> {
         let by = by.as_ref().map_or(By::Nobody, |user| By::User(user));
         let uri = sip::value::Uri::parse(target).ok().filter(ours);
         let route = uri.map(|uri| gruu::route(&self.core.shared, &uri, by));
+        let route = route.map(|route| self.followed(route));
         if let Some(route) = &route {
             self.decided(None, routing::brief(&route.steps));
         }
@@ -143,6 +146,7 @@ impl Work<'_> {
             Some(gruu::Route { destination: Destination::User(user), instance, .. }) => {
                 self.groups_of(&directory.aor(&user), instance.as_deref())
             }
+            Some(gruu::Route { destination: Destination::Park(place), .. }) => return self.park(&place),
             Some(gruu::Route { destination: Destination::Conference { plan, number }, .. }) => {
                 return self.gather(&plan, &number);
             }
@@ -211,42 +215,25 @@ impl Work<'_> {
     pub fn give_leg(&mut self, leg: LegId, replaces: &Replaces, to: CallKey, shard: usize) {
         // Both tags must be right: who knows but one is not the transferor (RFC 3891 section 3).
         let named = self.state.leg(leg).and_then(|l| l.dialog.as_ref()).is_some_and(|d| replaces.names(d));
-        let idle = |l: &Leg| {
-            l.state == LegState::Confirmed
-                && l.client.is_none()
-                && l.server.is_none()
-                && !l.ack_due
-                && l.ack_held.is_none()
-        };
         let far = self
             .state
             .other(leg)
-            .filter(|far| named && self.state.transfer.is_none() && self.state.leg(*far).is_some_and(idle));
-        let given = far.and_then(|far| {
-            self.disarm_leg(far);
-            let at = self.state.legs.iter().position(|l| l.id == far)?;
-            Some(self.state.legs.remove(at))
-        });
-        if let Some(given) = &given {
-            self.decided(Some(given.id), format!("the party goes to call {to}: attended transfer"));
-            self.core.remove_dialog(given.call_id.as_bytes(), given.tag.as_bytes());
-            if shard != self.core.shard {
-                self.core.shared.move_dialog(given.call_id.as_bytes(), shard);
+            .filter(|far| named && self.state.transfer.is_none() && self.state.leg(*far).is_some_and(Leg::is_idle));
+        match far {
+            Some(far) => self.hand_over(far, to, shard, "transferred"),
+            None => {
+                if let Some(seat) = self.core.shared.signalling(shard) {
+                    seat.send_reply(SignallingMsg::Leg { call: to, leg: None });
+                }
             }
-        }
-        let took = given.is_some();
-        if let Some(seat) = self.core.shared.signalling(shard) {
-            seat.send_reply(SignallingMsg::Leg { call: to, leg: given.map(Box::new) });
-        }
-        if took {
-            // The transferor's own leg of this call has done its service.
-            self.hang_up_rest(Some("SIP;cause=200;text=\"Call transferred\""));
-            self.finish("switch", "transferred", Status::OK, 16);
         }
     }
 
     /// The leg that was asked for.
     pub fn take_leg(&mut self, leg: Option<Box<Leg>>) {
+        if self.state.fetches || self.state.transfer.is_none() {
+            return self.fetched(leg);
+        }
         let waits = self.state.transfer.as_ref().is_some_and(|t| t.step == Step::Fetching);
         let Some(mut leg) = leg else {
             if waits {
@@ -353,6 +340,8 @@ impl Work<'_> {
 
     /// The newcomer has the transferor's place: media first, then the report, then the transferor may go.
     fn transfer_succeeded(&mut self, id: LegId) {
+        self.state.parked = None;
+        self.disarm(CallTimer::Parked);
         let Some(transfer) = &mut self.state.transfer else { return };
         transfer.step = Step::Done;
         let (by, stays) = (transfer.by, transfer.stays);
@@ -383,6 +372,9 @@ impl Work<'_> {
 
     /// Nobody came: the transferor is back with the party that stayed.
     pub fn transfer_failed(&mut self, status: Status) {
+        if self.state.parked.is_some() {
+            return self.park_again();
+        }
         self.disarm(CallTimer::TransferDone);
         self.report(status);
         let Some(mut transfer) = self.state.transfer.take() else { return };
@@ -429,6 +421,11 @@ impl Work<'_> {
         self.disarm(CallTimer::TransferDone);
         match self.state.transfer.as_ref().map(|t| t.step) {
             Some(Step::Done) => self.end_transferor(),
+            Some(Step::Parked) => {
+                if let Some(by) = self.state.transfer.as_ref().map(Transfer::by) {
+                    self.hang_up(by, Some("SIP;cause=200;text=\"Call parked\""));
+                }
+            }
             Some(_) => {
                 self.cancel_forks(None, None);
                 self.transfer_failed(Status::TEMPORARILY_UNAVAILABLE);

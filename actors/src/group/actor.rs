@@ -101,31 +101,40 @@ impl GroupActor {
             seat.send_reply(msg);
         }
     }
+}
 
-    fn sign(&self, agent: SmolStr, on: bool, reply: Reply<Result<(), NotSigned>>) {
-        let plan = self.group.plan();
+impl Group {
+    /// Has an agent take calls, or none; `done` is called once that is durable.
+    pub fn sign(
+        self: &Arc<Self>,
+        store: &store::Store,
+        agent: SmolStr,
+        on: bool,
+        done: impl FnOnce(Result<(), NotSigned>) + Send + 'static,
+    ) {
+        let plan = self.plan();
         if !plan.agents.contains(&agent) {
-            return reply.send(Err(NotSigned::NoAgent(agent)));
+            return done(Err(NotSigned::NoAgent(agent)));
         }
         if !plan.sign_in {
-            return reply.send(Err(NotSigned::Always));
+            return done(Err(NotSigned::Always));
         }
-        let (group, key) = (Arc::clone(&self.group), format!("{} {agent}", plan.name));
-        // Durable, then in force, whatever becomes of this actor meanwhile.
+        let (group, key) = (Arc::clone(self), format!("{} {agent}", plan.name));
+        // Durable, then in force, whatever becomes of whoever asked meanwhile.
         let kept = move |kept: Result<(), store::StoreError>| {
-            let done = kept.map_err(|error| NotSigned::Store(error.to_string()));
-            if done.is_ok() {
+            let signed = kept.map_err(|error| NotSigned::Store(error.to_string()));
+            if signed.is_ok() {
                 let mut book = group.book.lock();
                 let agent = book.agent_mut(&agent);
                 (agent.signed_in, agent.rests_until_ms) = (on, 0);
                 drop(book);
                 group.look();
             }
-            reply.send(done);
+            done(signed);
         };
         match on {
-            true => self.shared.store.facts().put(SIGN_INS, &key, "in", kept),
-            false => self.shared.store.facts().remove(SIGN_INS, &key, kept),
+            true => store.facts().put(SIGN_INS, &key, "in", kept),
+            false => store.facts().remove(SIGN_INS, &key, kept),
         }
     }
 }
@@ -143,7 +152,9 @@ impl Live for GroupActor {
     fn handle(&mut self, msg: GroupMsg, cx: &mut Cx<'_, Self>) {
         match msg {
             GroupMsg::Look => self.look(cx),
-            GroupMsg::Sign(agent, on, reply) => self.sign(agent, on, reply),
+            GroupMsg::Sign(agent, on, reply) => {
+                self.group.sign(&self.shared.store, agent, on, move |signed| reply.send(signed));
+            }
         }
     }
 

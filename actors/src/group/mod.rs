@@ -242,7 +242,8 @@ pub fn presence(shared: &Shared, user: &str) -> Presence {
     let Some(user) = directory.user(user) else { return Presence::Away };
     let aor = directory.aor(user);
     let now = crate::shared::unix_ms();
-    if !shared.location.get(&aor).iter().any(|contact| contact.expires_at_ms > now) {
+    let registered = shared.location.get(&aor).iter().any(|contact| contact.expires_at_ms > now);
+    if !registered || shared.features.of(&user.name).do_not_disturb {
         return Presence::Away;
     }
     if shared.lines_of(&aor) == 0 { Presence::Free } else { Presence::Busy }

@@ -8,7 +8,7 @@ use super::hours::State;
 use super::number::{E164, bare, is_number};
 use super::refusal::{Kind, Refusal};
 use super::rewrite;
-use super::spec::{DialPlan, Route};
+use super::spec::{DialPlan, Forwarding, Route};
 use super::trail::{Step, Topic, Trail, Verdict};
 use crate::directory::{Destination, Directory, User};
 use crate::gateway::{Exit, Gateway};
@@ -48,6 +48,8 @@ pub struct Question<'a> {
     pub by: By<'a>,
     /// When.
     pub at: Timestamp,
+    /// It was for the user, who sends it on: the usages of such calls hold.
+    pub sent_on: bool,
 }
 
 /// Where a call goes, and why.
@@ -77,14 +79,24 @@ pub(super) struct Decider<'a> {
     pub(super) payer: Option<Charge>,
     /// Why a limit has let no way out.
     pub(super) held_back: Option<String>,
+    /// The call was sent on by the user by whose rules it goes.
+    pub(super) sent_on: bool,
 }
 
 impl Routing {
     /// Where a call goes: always somewhere, or nowhere with a named reason. `full` keeps every step that was looked at.
     pub fn decide(&self, directory: &Directory, question: &Question<'_>, full: bool) -> Decision {
         let trail = if full { Trail::full() } else { Trail::brief() };
-        let mut decider =
-            Decider { routing: self, directory, at: question.at, trail, closed: 0, payer: None, held_back: None };
+        let mut decider = Decider {
+            routing: self,
+            directory,
+            at: question.at,
+            trail,
+            closed: 0,
+            sent_on: question.sent_on,
+            payer: None,
+            held_back: None,
+        };
         let dialled = question.dialled;
         let destination = match question.by {
             By::User(user) => decider.by_user(user, dialled),
@@ -115,6 +127,16 @@ impl Decider<'_> {
         let plan = plan.map(|(plan, _)| plan);
         if let Some(out) = self.emergency(user, dialled, plan) {
             return out;
+        }
+        if let Some(wish) = routing.spec.codes.wish(dialled) {
+            let name = wish.action.as_str();
+            self.trail.step(Topic::Feature, Verdict::Matched, "", || format!("{dialled} is a feature code: {name}"));
+            return Destination::Feature(wish);
+        }
+        if routing.is_parking(dialled) {
+            self.trail
+                .step(Topic::Feature, Verdict::Matched, "", || format!("{dialled} is a place where calls are parked"));
+            return Destination::Park(dialled.to_owned());
         }
         if let Some(owner) = self.owner(dialled) {
             return owner;
@@ -219,14 +241,24 @@ impl Decider<'_> {
         self.payer = self.routing.charge(&format!("user:{}", user.name), policy.limit.as_ref());
         let caller = number_of(user, plan);
         let mut exits = Vec::new();
-        for usage in &policy.usages {
+        let usages = match &policy.forwarding {
+            Forwarding::Usages(usages) if self.sent_on => usages,
+            Forwarding::Internal if self.sent_on => {
+                let why = format!("voice policy {} lets calls be sent on inside only", policy.name);
+                self.trail
+                    .step(Topic::Policy, Verdict::Refused, &policy.name, || "calls are sent on inside only".into());
+                return self.refuse(Kind::NotAllowed, why);
+            }
+            _ => &policy.usages,
+        };
+        for usage in usages {
             exits.append(&mut self.exits(usage, number, &caller, None, false));
         }
         if exits.is_empty() {
             if let Some(kept) = self.kept_inside() {
                 return kept;
             }
-            return self.no_way(number, &format!("voice policy {}", policy.name), &policy.usages, plan);
+            return self.no_way(number, &format!("voice policy {}", policy.name), usages, plan);
         }
         Destination::Outside(unique(exits))
     }
@@ -493,6 +525,8 @@ pub fn describe(destination: &Destination) -> String {
         Destination::User(user) => format!("user {}", user.name),
         Destination::Service(kind) => format!("the {} service", kind.as_str()),
         Destination::Conference { number, .. } => format!("conference {number}"),
+        Destination::Feature(wish) => format!("the feature code of {}", wish.action.as_str()),
+        Destination::Park(place) => format!("parking place {place}"),
         Destination::Group(plan) => format!("ring group {}", plan.name),
         Destination::Outside(exits) => {
             let names: Vec<_> = exits.iter().map(|exit| exit.gateway.name.as_str()).collect();

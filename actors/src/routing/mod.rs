@@ -188,6 +188,17 @@ impl Routing {
         decide::number_of(user, self.plan_of(&user.routing).map(|(plan, _)| plan))
     }
 
+    /// What a user may switch.
+    pub fn switches(&self, assigned: &Assigned) -> spec::Switches {
+        self.policy_of(assigned).map_or_else(spec::Switches::default, |(policy, _)| policy.switches)
+    }
+
+    /// Whether calls are parked at a number.
+    fn is_parking(&self, number: &str) -> bool {
+        let Some((first, last)) = &self.spec.parking else { return false };
+        number.len() == first.len() && (first.as_str()..=last.as_str()).contains(&number)
+    }
+
     /// The voice policy of a user, and why it is that.
     pub fn policy_of(&self, assigned: &Assigned) -> Option<(&VoicePolicy, &'static str)> {
         let (name, scope) = self.narrowest(assigned, |scope| scope.policy.as_ref())?;

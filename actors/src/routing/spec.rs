@@ -7,6 +7,7 @@ use super::hours::Hours;
 use super::mask::{Format, Mask};
 use super::pattern::Pattern;
 use super::rewrite::{self, Rewrite};
+use crate::features::Codes;
 use crate::limits::{Class, Limit};
 
 /// The whole plan.
@@ -34,6 +35,10 @@ pub struct Spec {
     pub classes: Vec<Class>,
     /// How much whoever pays may call.
     pub limits: Vec<Arc<Limit>>,
+    /// What is dialled to switch features.
+    pub codes: Codes,
+    /// The first and the last place where calls are parked.
+    pub parking: Option<(String, String)>,
 }
 
 /// What a user, a site or the whole switch has been given. The narrowest scope that has one wins, and wins whole: nothing is
@@ -230,6 +235,46 @@ pub struct VoicePolicy {
     pub transfer: bool,
     /// How much each user may call outside.
     pub limit: Option<SmolStr>,
+    /// The features that it may have.
+    pub switches: Switches,
+    /// By what usages calls leave that the user sends on.
+    pub forwarding: Forwarding,
+}
+
+/// What a user may switch (reference, mobility and voice, 6.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Switches {
+    /// Sends calls on.
+    pub forwarding: bool,
+    /// Has other numbers ring as well.
+    pub simultaneous: bool,
+    /// Has delegates.
+    pub delegation: bool,
+    /// Has a team.
+    pub team_call: bool,
+    /// Parks calls.
+    pub park: bool,
+    /// Traces malicious calls.
+    pub trace: bool,
+}
+
+impl Default for Switches {
+    /// Those of the reference.
+    fn default() -> Self {
+        Self { forwarding: true, simultaneous: true, delegation: true, team_call: true, park: false, trace: false }
+    }
+}
+
+/// By what usages calls leave that are sent on (reference, mobility and voice, 5.4).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Forwarding {
+    /// Those of the policy.
+    #[default]
+    Policy,
+    /// By none: they stay inside.
+    Internal,
+    /// By these.
+    Usages(Vec<SmolStr>),
 }
 
 /// A route (reference, mobility and voice, 6.5).

@@ -24,6 +24,7 @@ fn user(name: &str, extension: &str, tel: &[&str]) -> User {
         srtp: None,
         routing: Assigned::default(),
         keys_by_info: false,
+        pickup_group: None,
     }
 }
 
@@ -50,7 +51,7 @@ fn route(name: &str, pattern: &str, usages: &[&str], gateways: &[&str]) -> Route
 
 fn policy(name: &str, usages: &[&str]) -> VoicePolicy {
     let usages = usages.iter().map(|text| (*text).into()).collect();
-    VoicePolicy { name: name.into(), usages, transfer: true, limit: None }
+    VoicePolicy { name: name.into(), usages, transfer: true, ..VoicePolicy::default() }
 }
 
 /// The plan of the Seattle office of the reference, with its sample rules.
@@ -106,7 +107,7 @@ impl World {
     fn ask(&self, by: &str, dialled: &str, at: &str) -> Decision {
         let directory = self.directory();
         let user = directory.user(by).unwrap();
-        let question = Question { dialled, by: By::User(user), at: at.parse().unwrap() };
+        let question = Question { dialled, by: By::User(user), at: at.parse().unwrap(), sent_on: false };
         let decision = directory.routing().decide(&directory, &question, true);
         // A call keeps fewer steps, and goes the same way.
         let brief = directory.routing().decide(&directory, &question, false);
@@ -121,7 +122,8 @@ impl World {
     fn come_in(&self, gateway: &str, dialled: &str, inbound: Inbound<'_>) -> String {
         let directory = self.directory();
         let gateway = Arc::clone(directory.gateway(gateway).unwrap());
-        let question = Question { dialled, by: By::Gateway(&gateway, inbound), at: NOON.parse().unwrap() };
+        let question =
+            Question { dialled, by: By::Gateway(&gateway, inbound), at: NOON.parse().unwrap(), sent_on: false };
         told(&directory.routing().decide(&directory, &question, true).destination)
     }
 }
@@ -134,6 +136,8 @@ fn told(destination: &Destination) -> String {
         Destination::User(user) => user.name.clone(),
         Destination::Service(kind) => kind.as_str().into(),
         Destination::Conference { number, .. } => number.clone(),
+        Destination::Feature(wish) => format!("{:?} {}", wish.action, wish.number),
+        Destination::Park(place) => format!("parking {place}"),
         Destination::Group(plan) => plan.name.to_string(),
         Destination::Outside(exits) => {
             let each = exits.iter().map(|exit| format!("{} {}", exit.gateway.name, exit.number));
@@ -444,7 +448,7 @@ proptest! {
             true => By::Gateway(&gateway, Inbound::default()),
             false => By::User(user),
         };
-        let question = Question { dialled: &dialled, by, at: NOON.parse().unwrap() };
+        let question = Question { dialled: &dialled, by, at: NOON.parse().unwrap(), sent_on: false };
         match directory.routing().decide(&directory, &question, true).destination {
             Destination::Outside(exits) => prop_assert!(!exits.is_empty() && !by_gateway && policy),
             Destination::Nowhere(refusal) => prop_assert!(!refusal.why.is_empty()),

@@ -20,6 +20,8 @@ pub enum Topic {
     Rule,
     /// A hunt group's pilots.
     HuntGroup,
+    /// What a user has switched.
+    Feature,
     /// A ring group.
     RingGroup,
     /// Who diverted the call.
@@ -54,6 +56,7 @@ impl Topic {
             Self::DialPlan => "dial plan",
             Self::Rule => "rule",
             Self::HuntGroup => "hunt group",
+            Self::Feature => "feature",
             Self::RingGroup => "ring group",
             Self::Diversion => "diversion",
             Self::DiallingRule => "dialling rule",

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::core::{Core, Load};
 use super::inbound::Door;
-use crate::call::{CallKey, CallMsg, Leg};
+use crate::call::{CallKey, CallMsg, Kept, Leg};
 use crate::group::Order;
 use crate::subscriptions::SubscriptionMsg;
 use crate::supervision::{Cx, Live, Reply};
@@ -76,6 +76,22 @@ pub enum SignallingMsg {
     Configured,
     /// The calls of an address of record have changed.
     CallsChanged(std::sync::Arc<str>),
+    /// A call of this shard is asked for the party that waits in it.
+    FetchWaiting {
+        /// The call.
+        call: CallKey,
+        /// The call that takes the party.
+        for_call: CallKey,
+        /// The shard of that call.
+        for_shard: usize,
+    },
+    /// What was dialled in a call to be switched is, or is not.
+    Kept {
+        /// The call.
+        call: CallKey,
+        /// What came of it.
+        kept: Kept,
+    },
     /// A ring group says what becomes of a call.
     Grouped {
         /// The call.
@@ -168,6 +184,14 @@ impl Live for Signalling {
                 crate::gateway::adopt(&self.core);
                 crate::group::adopt_new(&self.core);
             }
+            SignallingMsg::FetchWaiting { call, for_call, for_shard } => {
+                if self.core.calls.borrow().contains_key(&call) {
+                    self.core.tell_call(call, CallMsg::GiveWaiting { to: for_call, shard: for_shard });
+                } else if let Some(seat) = self.core.shared.signalling(for_shard) {
+                    seat.send_reply(SignallingMsg::Leg { call: for_call, leg: None });
+                }
+            }
+            SignallingMsg::Kept { call, kept } => self.core.tell_call(call, CallMsg::Kept(kept)),
             SignallingMsg::Grouped { call, group, id, order } => {
                 self.core.tell_call(call, CallMsg::Grouped { group, id, order });
             }

@@ -312,6 +312,7 @@ fn settings() -> Settings {
         srtp: None,
         routing: Default::default(),
         keys_by_info: false,
+        pickup_group: None,
     };
     Settings {
         node: "simulated".to_owned(),
@@ -366,6 +367,7 @@ fn settings() -> Settings {
         services: Vec::new(),
         conferences: Vec::new(),
         groups: Vec::new(),
+        features: Default::default(),
         recordings: None,
     }
 }

@@ -1,4 +1,4 @@
-//! What ring groups must hold together: agents who can be rung, and ways out that lead somewhere.
+//! What features and ring groups must hold together: codes that are told apart, agents who can be rung, and ways out that lead somewhere.
 
 use std::collections::BTreeSet;
 
@@ -7,8 +7,76 @@ use super::plan::owner;
 use crate::config::error::quoted;
 use crate::config::model::Config;
 use crate::config::plan::RingGroup;
+use crate::config::values::ForwardingUsages;
 
 impl Checker<'_> {
+    /// Codes are told apart, and places to park at are nobody's numbers.
+    pub(super) fn features(&mut self, config: &Config) {
+        let features = &config.features;
+        let codes = [
+            ("forward_all", &features.forward_all),
+            ("forward_busy", &features.forward_busy),
+            ("forward_no_answer", &features.forward_no_answer),
+            ("forward_none", &features.forward_none),
+            ("also_ring", &features.also_ring),
+            ("do_not_disturb", &features.do_not_disturb),
+            ("call_waiting", &features.call_waiting),
+            ("hide_number", &features.hide_number),
+            ("reject_anonymous", &features.reject_anonymous),
+            ("sign_in", &features.sign_in),
+            ("pickup", &features.pickup),
+            ("trace", &features.trace),
+        ];
+        let given = codes.iter().filter(|(_, code)| !code.is_empty());
+        let given: Vec<_> = given.map(|(key, code)| ((*code).clone(), format!("features.{key}"))).collect();
+        self.unique("a feature code", "give each feature its own code, or none with \"\"", given.clone().into_iter());
+        let users = config.users.iter().enumerate();
+        let users = users.filter_map(|(at, user)| Some((user.extension.clone()?, format!("user[{at}].extension"))));
+        let services = config.services.iter().enumerate();
+        let services = services.map(|(at, service)| (service.number.clone(), format!("service[{at}].number")));
+        let groups = config.ring_groups.iter().enumerate();
+        let groups = groups.map(|(at, group)| (group.number.clone(), format!("ring_group[{at}].number")));
+        for (number, path) in users.chain(services).chain(groups) {
+            let hides =
+                |code: &String| number.starts_with(code.as_str()) || number.starts_with(&code.replacen('*', "#", 1));
+            if let Some((code, other)) = given.iter().find(|(code, _)| hides(code)) {
+                let what =
+                    format!("nobody could call {}: it begins with feature code {}", quoted(&number), quoted(code));
+                self.wrong(&path, what, format!("give it another number, or change {other}"));
+            }
+            if features.park_numbers.as_ref().is_some_and(|places| places.has(&number)) {
+                let what = format!("nobody could call {}: calls are parked there", quoted(&number));
+                self.wrong(&path, what, "give it another number, or change features.park_numbers");
+            }
+        }
+        if let Some(places) = &features.park_numbers {
+            let taken = config
+                .conferences
+                .iter()
+                .any(|other| other.numbers.has(&places.first) || places.has(&other.numbers.first));
+            if taken {
+                let what = "these are numbers of a conference already".to_owned();
+                self.wrong("features.park_numbers", what, "give each number one meaning");
+            }
+        }
+        if let Some(to) = features.park_to.as_ref().filter(|to| owner(config, &[], to).is_none()) {
+            let what = format!("parked calls lead nowhere: nobody here has {}", quoted(to));
+            self.wrong("features.park_to", what, "name a user, an extension, a service, a ring group or a conference");
+        }
+        for (at, policy) in config.voice_policies.iter().enumerate() {
+            let with_usages = policy.forwarding == ForwardingUsages::Usages;
+            let path = format!("voice_policy[{at}].forwarding_usages");
+            if with_usages && policy.forwarding_usages.is_empty() && self.is_sound(&[&path]) {
+                let what = format!("voice policy {} has no usages for calls that are sent on", quoted(&policy.name));
+                self.wrong(&path, what, "name some, or write `forwarding = \"internal\"`");
+            }
+            if !with_usages && !policy.forwarding_usages.is_empty() {
+                let what = format!("voice policy {} does not use these", quoted(&policy.name));
+                self.wrong(&path, what, "write `forwarding = \"usages\"`, or take them away");
+            }
+        }
+    }
+
     /// Names and references are looked at with those of the plan.
     pub(super) fn ring_groups(&mut self, config: &Config) {
         for (at, group) in config.ring_groups.iter().enumerate() {

@@ -147,6 +147,9 @@ impl Checker<'_> {
             for (n, usage) in policy.usages.iter().enumerate() {
                 used.entry(usage).or_default().push(format!("voice_policy[{at}].usages[{n}]"));
             }
+            for (n, usage) in policy.forwarding_usages.iter().enumerate() {
+                used.entry(usage).or_default().push(format!("voice_policy[{at}].forwarding_usages[{n}]"));
+            }
         }
         for (at, gateway) in config.gateways.iter().enumerate() {
             for (n, usage) in gateway.usages.iter().enumerate() {

@@ -47,6 +47,17 @@ pub const CODE: Words<String> = Words {
     json: |text| json!(text),
 };
 
+/// A feature code.
+pub const FEATURE: Words<String> = Words {
+    words: "`*` and 1 to 8 digits in quotation marks, or \"\" for no code",
+    parse: |text| {
+        let digits = text.strip_prefix('*').unwrap_or_default();
+        let right = text.is_empty() || (1..=8).contains(&digits.len()) && digits.bytes().all(|c| c.is_ascii_digit());
+        if right { Ok(text.to_owned()) } else { Err(fault(text, "no feature code", "write it as \"*21\"")) }
+    },
+    json: |text| json!(text),
+};
+
 /// A country code or prefix of the public network.
 pub const PREFIX: Words<String> = Words {
     words: "1 to 4 digits in quotation marks",
