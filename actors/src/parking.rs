@@ -104,9 +104,12 @@ impl Parking {
     }
 }
 
-/// Calls whose phones ring, by the address of record that rings, the oldest first.
+/// Calls with their shards, by the address of record that rings for them.
+type Ringers = DashMap<Box<str>, Vec<(CallKey, usize)>, RandomState>;
+
+/// Calls whose phones ring, the oldest first.
 #[derive(Clone, Debug, Default)]
-pub struct Ringing(Arc<DashMap<Box<str>, Vec<(CallKey, usize)>, RandomState>>);
+pub struct Ringing(Arc<Ringers>);
 
 /// A call rings for somebody; it does no more when this is dropped.
 #[derive(Debug)]

@@ -191,6 +191,8 @@ impl World {
         assert_eq!(self.shared.calls_alive.load(std::sync::atomic::Ordering::Relaxed), 0, "calls are counted as alive");
         assert_eq!(self.shared.lines_taken(), 0, "lines are taken");
         assert_eq!(self.shared.groups.calls(), 0, "calls are in ring groups");
+        let (parked, ringing) = (self.shared.parked.len(), self.shared.ringing.len());
+        assert_eq!((parked, ringing), (0, 0), "places are taken, or phones counted as ringing");
         if !self.hurt.get() {
             let kinds = self.tree.kinds();
             let fell: Vec<_> = kinds.iter().filter(|kind| kind.restarts > 0).collect();

@@ -249,6 +249,12 @@ impl Phone {
         Ok(!answer.contains("m=video 0 "))
     }
 
+    /// Transfers the other side to a number; the status of the answer.
+    pub async fn transfer(&self, dialog: &Dialog, number: &str) -> Option<u16> {
+        let refer = self.inside(dialog, "REFER", &format!("Refer-To: <sip:{number}@{DOMAIN}>\r\n"), "");
+        self.ask(&refer).await.as_deref().and_then(status)
+    }
+
     /// Hangs up, unless the other side has done so already. Answers the status of the BYE: 481 where both did at once.
     pub async fn hang_up(&self, dialog: &Dialog) -> Option<u16> {
         if dialog.ended.replace(true) {
