@@ -442,3 +442,26 @@ fn agents_sign_in_and_out_by_code() {
     assert_eq!(state(), "signed-out");
     idle(&switch);
 }
+
+#[test]
+fn who_refuses_says_why_and_the_caller_hears_it() {
+    let switch = Switch::start(lab(""));
+    let (mut alice, mut bob) = (Party::new(&switch, "alice"), Party::registered(&switch, "bob"));
+    for (refusal, reason, heard) in [
+        ("486 Busy Here", "", "Q.850;cause=17"),
+        (
+            "603 Decline",
+            "Reason: SIP;cause=603;text=\"in a meeting\"\n",
+            "SIP;cause=603;text=\"in a meeting\", Q.850;cause=21",
+        ),
+        ("486 Busy Here", "Reason: Q.850;cause=17;text=\"busy\"\n", "Q.850;cause=17;text=\"busy\""),
+    ] {
+        let call = alice.call("bob", "");
+        let at_bob = bob.wire.receive("INVITE");
+        bob.reply(&at_bob, refusal, reason, "");
+        bob.wire.receive("ACK");
+        let refused = alice.heard(&call);
+        assert_eq!(header(&refused, "Reason"), Some(heard), "{refused}");
+    }
+    idle(&switch);
+}

@@ -235,7 +235,7 @@ impl Work<'_> {
         let aor = self.core.shared.directory().aor(&callee.user);
         self.drop_line(&aor);
         self.leave_rung(None);
-        (self.state.best, self.state.forks) = (None, 0);
+        (self.state.best, self.state.why, self.state.forks) = (None, None, 0);
         self.send_on(&callee.user, &callee.features, &to, why);
         true
     }

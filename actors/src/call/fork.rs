@@ -263,8 +263,14 @@ impl Work<'_> {
         };
         let reason = if reason.is_empty() { None } else { Some(&*reason) };
         let q850 = if status == Status::SERVICE_UNAVAILABLE { 34 } else { q850_of(status) };
+        let why = match self.state.why.take() {
+            // One of each protocol (RFC 3326 section 2).
+            Some(why) if why.contains("Q.850") => why,
+            Some(why) => format!("{why}, Q.850;cause={q850}"),
+            None => format!("Q.850;cause={q850}"),
+        };
         self.refuse_by("callee", status, reason, q850, |writer| {
-            writer.header(Name::Reason, format!("Q.850;cause={q850}"));
+            writer.header(Name::Reason, why);
         });
     }
 }

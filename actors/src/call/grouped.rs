@@ -65,7 +65,7 @@ impl Work<'_> {
         }
         let directory = self.core.shared.directory();
         self.decided(None, format!("group {}: {} ring", plan.name, agents.join(", ")));
-        self.state.best = None;
+        (self.state.best, self.state.why) = (None, None);
         for name in &agents {
             let Some(user) = directory.user(name).cloned() else { continue };
             let aor = directory.aor(&user);

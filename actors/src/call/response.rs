@@ -1,12 +1,16 @@
 //! Answers to requests of ours, and the want of them.
 
 use sip::transaction::{ServerEnd, ServerId};
-use sip::{Hop, Message, Method, Status};
+use sip::{Hop, Message, Method, Name, Status};
 
 use super::Work;
+use super::cancel::rank;
 use super::leg::{LegId, LegState, TooLong};
 use super::record::{Said, What};
 use crate::shard::{RequestId, Unanswered};
+
+/// Longest Reason of a refusal that is passed on.
+const REASON_BYTES_MAX: usize = 256;
 
 impl Work<'_> {
     /// A response on any leg.
@@ -104,6 +108,12 @@ impl Work<'_> {
         // One agent of a ring group does not decline for the others.
         if status.code() >= 600 && self.state.group.is_none() {
             self.cancel_forks(Some(id), None);
+        }
+        let better = self.state.best.as_ref().is_none_or(|(best, _)| rank(status) < rank(*best));
+        if better {
+            // RFC 3326: why, in the words of who refuses; the caller hears them with the refusal.
+            let why = response.value(Name::Reason).filter(|why| why.len() <= REASON_BYTES_MAX);
+            self.state.why = why.map(|why| String::from_utf8_lossy(why).into_owned());
         }
         let reason: std::sync::Arc<str> = response.reason().into_owned().into();
         self.fork_over(id, status, reason);

@@ -62,6 +62,8 @@ pub struct State {
     pub round: Option<Vec<SmolStr>>,
     /// The best refusal of the legs tried so far (RFC 3261 section 16.7 step 6).
     pub best: Option<(Status, Arc<str>)>,
+    /// The Reason that came with it.
+    pub why: Option<String>,
     /// Whose turn to ring has not come, the next first.
     pub turns: VecDeque<Turn>,
     /// Contacts that this ringing has had or will have.
