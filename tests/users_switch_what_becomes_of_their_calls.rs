@@ -465,3 +465,28 @@ fn who_refuses_says_why_and_the_caller_hears_it() {
     }
     idle(&switch);
 }
+
+#[test]
+fn a_number_outside_that_answers_at_once_is_a_voice_mail_and_the_desk_phone_rings_on() {
+    let place = Place::at(2);
+    // Longer than the test lasts: whatever answers meanwhile answers too soon.
+    let mobile = "[[route]]\nname = \"mobile\"\npattern = '^\\+39\\d+$'\nusages = [\"out\"]\ngateways = [\"other\"]\n";
+    let switch = Switch::start(lab("voicemail_escape = \"8s\"\n").entry(&place.entry("other", "")).entry(mobile));
+    let mut outside = place.party(&switch);
+    let (mut alice, mut bob) = (Party::new(&switch, "alice"), Party::registered(&switch, "bob"));
+    set(&switch, "bob", json!({ "also_ring": ["+393331234567"] }));
+    alice.call("bob", "");
+    let at_bob = bob.wire.receive("INVITE");
+    bob.reply(&at_bob, "180 Ringing", "", "");
+    let taken = outside.wire.receive("INVITE");
+    outside.reply(&taken, "200 OK", "", SDP);
+    outside.wire.receive("ACK");
+    let bye = outside.wire.receive("BYE");
+    outside.reply(&bye, "200 OK", "", "");
+    bob.reply(&at_bob, "200 OK", "", SDP);
+    bob.wire.receive("ACK");
+    let mut of_alice = up(&mut alice);
+    talks(&mut alice, &mut of_alice, &mut bob);
+    hangs_up(&mut alice, &mut of_alice, &mut bob);
+    idle(&switch);
+}

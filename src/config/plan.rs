@@ -170,6 +170,9 @@ section! {
         call_park: bool = Flag, default "false";
         /// Whether users may trace malicious calls.
         malicious_call_trace: bool = Flag, default "false";
+        /// A number outside that rings as well and answers sooner than this is taken for its carrier's voice mail: it is let go, and
+        /// the others ring on. Without it whoever answers first has the call.
+        voicemail_escape: Option<Duration> = Optional(Period(Duration::ZERO..=SECOND * 8)), optional "\"1500ms\"";
         /// By what usages calls leave that a user sends on, or that ring outside as well: those of the policy, by none, or by
         /// `forwarding_usages`.
         forwarding: ForwardingUsages = OneOf(&[

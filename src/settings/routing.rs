@@ -163,6 +163,7 @@ fn voice_policy(policy: &from::VoicePolicy) -> VoicePolicy {
             team_call: policy.team_call,
             park: policy.call_park,
             trace: policy.malicious_call_trace,
+            escape: policy.voicemail_escape.filter(|escape| !escape.is_zero()),
         },
         forwarding: match policy.forwarding {
             from::ForwardingUsages::Policy => Forwarding::Policy,

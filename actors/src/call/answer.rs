@@ -15,7 +15,7 @@ use crate::shared::unix_ms;
 impl Work<'_> {
     /// 2xx to our INVITE.
     pub fn picked_up(&mut self, client: RequestId, id: LegId, response: &Message) {
-        if !self.confirm(client, id, response) {
+        if self.escaped(client, id, response) || !self.confirm(client, id, response) {
             return;
         }
         if self.transfer_answered(client, id, response) {

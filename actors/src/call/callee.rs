@@ -2,7 +2,7 @@
 //!
 //! What the features do is decided by `features/rules.rs`; here it is done.
 
-use sip::{Name, Status};
+use sip::{Message, Name, Status};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use crate::features::{DELEGATES, Features, LastCall};
 use crate::registrar::gruu;
 use crate::routing::spec::Switches;
 use crate::routing::{self, By, Question, Trail};
+use crate::shard::RequestId;
 use crate::shared::unix_ms;
 
 /// The user that a call rings for, until somebody answers or it goes on.
@@ -213,6 +214,7 @@ impl Work<'_> {
                     let before = self.state.next_leg;
                     self.leave_by(exit);
                     if self.state.next_leg != before {
+                        self.state.outside.push((LegId(before), self.core.now()));
                         break;
                     }
                 }
@@ -256,6 +258,28 @@ impl Work<'_> {
         }
         self.leave_rung(aor.as_deref());
         self.file.facts.borrow_mut().to = aor.unwrap_or(party);
+    }
+
+    /// A number outside that rang beside the user's phones has answered: so soon that it is its carrier's voice mail, which would
+    /// keep the call from everybody (reference, mobility and voice, 5.5). True when it was, and has been let go.
+    pub fn escaped(&mut self, client: RequestId, id: LegId, response: &Message) -> bool {
+        let escape = self.state.callee.as_ref().and_then(|callee| callee.switches.escape);
+        let began = self.state.outside.iter().find(|(leg, _)| *leg == id).map(|(_, began)| *began);
+        let Some((escape, began)) = escape.zip(began) else { return false };
+        let took = self.core.now().saturating_sub(began);
+        if took >= escape || self.state.partner.is_some() {
+            return false;
+        }
+        self.decided(
+            Some(id),
+            format!("answered after {} ms: the carrier's voice mail, which is let go", took.as_millis()),
+        );
+        self.acknowledge_and_end(client, id, response);
+        self.weigh(Status::TEMPORARILY_UNAVAILABLE, "".into());
+        if !self.state.ringing() && !self.ring_next() {
+            self.all_refused(Status::TEMPORARILY_UNAVAILABLE);
+        }
+        true
     }
 
     /// A user has one call less.

@@ -5,6 +5,7 @@ use sip::timer::Handle;
 use smol_str::SmolStr;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::adding::Adding;
 use super::callee::Callee;
@@ -44,6 +45,8 @@ pub struct State {
     pub seated: Option<crate::conference::Seated>,
     /// The user that it rings for, and what that one has switched.
     pub callee: Option<Callee>,
+    /// Legs that lead outside beside the callee's phones, and when their INVITE went.
+    pub outside: Vec<(LegId, Duration)>,
     /// For whom its phones ring; others may take it.
     pub rings: Vec<Rings>,
     /// What a feature code asked for is on its way to the disk.

@@ -2,6 +2,7 @@
 
 use smol_str::SmolStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::hours::Hours;
 use super::mask::{Format, Mask};
@@ -256,12 +257,22 @@ pub struct Switches {
     pub park: bool,
     /// Traces malicious calls.
     pub trace: bool,
+    /// A number outside that rings as well and answers sooner than this is a carrier's voice mail, and does not get the call.
+    pub escape: Option<Duration>,
 }
 
 impl Default for Switches {
     /// Those of the reference.
     fn default() -> Self {
-        Self { forwarding: true, simultaneous: true, delegation: true, team_call: true, park: false, trace: false }
+        Self {
+            forwarding: true,
+            simultaneous: true,
+            delegation: true,
+            team_call: true,
+            park: false,
+            trace: false,
+            escape: None,
+        }
     }
 }
 
