@@ -76,7 +76,7 @@ fn the_carrier_acceptance_suite_passes_and_its_sheet_can_be_read() {
     assert_eq!(done.status.code(), Some(0), "{}\n{}", text(&done.stdout), text(&done.stderr));
     let report = report(out.path());
     let steps = report["steps"].as_array().expect("steps");
-    assert!(steps.len() >= 20 && steps.iter().all(|step| step["verdict"] == "passed"));
+    assert!(steps.len() >= 31 && steps.iter().all(|step| step["verdict"] == "passed"));
     let junit = std::fs::read_to_string(out.path().join("junit.xml")).expect("JUnit");
     assert!(junit.contains(&format!("tests=\"{}\"", steps.len())) && junit.contains("failures=\"0\""), "{junit}");
     let page = seen(out.path());
@@ -96,6 +96,19 @@ fn calls_outlive_the_parts_that_a_plan_kills() {
     for step in report["steps"].as_array().expect("steps") {
         let told = step["faults"][0]["what"].as_str().expect("the fault came");
         assert!(told.contains("was killed") || told.contains("was made to panic"), "{told}");
+    }
+}
+
+#[test]
+fn calls_to_the_outside_find_a_carrier_and_sipps_own_scenarios_run_unchanged() {
+    for plan in ["trunks", "stock"] {
+        let out = TempDir::new().expect("a folder");
+
+        let done = trial(&project(&format!("scenarios/{plan}.toml")), out.path(), &[]);
+
+        assert_eq!(done.status.code(), Some(0), "{}\n{}", text(&done.stdout), text(&done.stderr));
+        let steps = report(out.path())["steps"].as_array().cloned().expect("steps");
+        assert!(steps.len() >= 3 && steps.iter().all(|step| step["verdict"] == "passed"), "{plan}");
     }
 }
 

@@ -51,7 +51,7 @@ pub use worker::{Hears, Progress, SoundOf, User, read_users};
 
 /// How much later than planned 99 of 100 requests may leave: past it the generator does not keep its pace.
 const LAG_MAX_MS: f64 = 100.0;
-/// A step tries at least so many.
+/// A step of a search tries at least so many.
 const ATTEMPTS_MIN: u64 = 10;
 /// The proof of a found rate is so many times as long as a step.
 const PROOF_STEPS: f64 = 2.0;
@@ -281,7 +281,8 @@ fn rates(options: &Options, fleet: &Fleet, look: &dyn Fn(&Progress)) -> anyhow::
             let step = if work == Work::Call { step.max(options.talk * CALLS_IN_STEP) } else { step };
             search::search(bounds, |rate, length| {
                 let length = if length == Length::Proof { step.mul_f64(PROOF_STEPS) } else { step };
-                let one = attempt(fleet, Phase { work, rate, count: count(rate, length), stops: true }, look)?;
+                let count = count(rate, length).max(ATTEMPTS_MIN);
+                let one = attempt(fleet, Phase { work, rate, count, stops: true }, look)?;
                 if !one.passed {
                     std::thread::sleep(REST);
                 }
@@ -316,7 +317,7 @@ pub fn count(rate: f64, length: Duration) -> u64 {
     // Rates and lengths are bounded: at most 10^5 times 10^5.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let count = (rate * length.as_secs_f64()).round() as u64;
-    count.max(ATTEMPTS_MIN)
+    count.max(1)
 }
 
 /// CPU time of this process: the generator, whose switch is another one.

@@ -9,7 +9,7 @@ use anyhow::{Context as _, anyhow};
 use media::codec::Codec;
 
 use super::ground::Started;
-use super::plan::{Load, User};
+use super::plan::{Law, Load, User};
 use super::sipp::Figures;
 use super::step::{Course, Watch};
 use super::verdict::{Delays, Evidence};
@@ -80,7 +80,10 @@ impl Course<'_> {
                 false => load.numbers.clone(),
             },
             sound: load.sound,
-            codec: Codec::Pcmu,
+            codec: match load.codec {
+                Law::Pcmu => Codec::Pcmu,
+                Law::Pcma => Codec::Pcma,
+            },
             hears: Hears::Answer,
             talk: load.talk,
             threshold: load.threshold,

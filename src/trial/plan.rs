@@ -60,12 +60,16 @@ pub struct Step {
     pub caller: Option<Scenario>,
     /// Calls or registrations of our own generator, which listens to what is heard.
     pub load: Option<Load>,
+    /// Where the caller calls from, when it is no user but a carrier that the switch knows.
+    pub caller_at: Option<std::net::SocketAddr>,
     /// The user that calls.
     pub caller_user: Option<User>,
     /// SIPp's scenario of the callee.
     pub callee: Option<Scenario>,
     /// The user that is called: it is registered from the callee's port first.
     pub callee_user: Option<User>,
+    /// Where the callee listens, when it is no user but a carrier that the switch knows: the trial has a network of its own then.
+    pub callee_at: Option<std::net::SocketAddr>,
     /// The number that is called.
     #[serde(default = "number")]
     pub number: String,
@@ -118,6 +122,9 @@ pub struct Load {
     /// What a call carries.
     #[serde(default = "rtp")]
     pub sound: SoundOf,
+    /// Its codec: `pcmu` or `pcma`.
+    #[serde(default)]
+    pub codec: Law,
     /// How long it stands.
     #[serde(default = "one_second", deserialize_with = "duration")]
     pub talk: Duration,
@@ -135,6 +142,17 @@ pub struct Load {
     /// Who is called; the callees by their names when not given.
     #[serde(default)]
     pub numbers: Vec<String>,
+}
+
+/// Codecs of a load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Law {
+    /// G.711 µ-law.
+    #[default]
+    Pcmu,
+    /// G.711 A-law.
+    Pcma,
 }
 
 /// How SIP of a load travels.
@@ -262,7 +280,9 @@ impl Plan {
     /// What the faults of all steps need.
     pub fn needs(&self) -> Needs {
         let faults = self.steps.iter().flat_map(|step| &step.faults);
-        faults.fold(Needs::default(), |needs, fault| needs.and(fault.needs()))
+        let needs = faults.fold(Needs::default(), |needs, fault| needs.and(fault.needs()));
+        let has_places = self.steps.iter().any(|step| step.caller_at.or(step.callee_at).is_some());
+        needs.and(Needs { network: has_places, ..Needs::default() })
     }
 
     /// What the shapes do not say. Beside the complaint a string of the plan near which it stands.
@@ -300,8 +320,8 @@ impl Plan {
             if let Some(mistake) = step.faults.iter().find_map(Fault::mistake) {
                 return wrong(mistake);
             }
-            if step.callee.is_some() != step.callee_user.is_some() {
-                return wrong("a callee needs `callee` and `callee_user`: give both or none".into());
+            if step.callee.is_some() != (step.callee_user.is_some() != step.callee_at.is_some()) {
+                return wrong("a callee needs `callee` and `callee_user`, or `callee_at`: give both or none".into());
             }
             for scenario in step.caller.iter().chain(&step.callee) {
                 if let Scenario::File(path) = scenario

@@ -18,6 +18,8 @@ const POLL: Duration = Duration::from_millis(5);
 /// How long a SIPp over UDP may take to listen, and one over TCP to find its port taken.
 const LISTENS_WITHIN: Duration = Duration::from_secs(5);
 const BOUND_WITHIN: Duration = Duration::from_millis(100);
+/// Where Debian keeps the streams that SIPp's own scenarios play.
+const STREAMS: &str = "/usr/share/sip-tester";
 /// Bytes of an error file that a report quotes.
 const STORY_BYTES_MAX: usize = 8 * 1024;
 
@@ -27,6 +29,8 @@ pub struct Sipp<'a> {
     pub scenario: Scenario,
     /// The switch.
     pub target: SocketAddr,
+    /// Where it listens; a free port of its own when not given.
+    pub at: Option<SocketAddr>,
     /// How SIP travels.
     pub transport: Transport,
     /// The user in its first field.
@@ -78,7 +82,7 @@ impl Sipp<'_> {
         let ip = self.own_ip();
         fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
         for _ in 0..TRIES {
-            let port = free_port(ip)?;
+            let port = self.at.map_or_else(|| free_port(ip), |at| Ok(at.port()))?;
             let mut running = self.launch(folder, port)?;
             let began = Instant::now();
             // Its socket is announced by nothing: it is there when nobody else can take its port.
@@ -102,6 +106,9 @@ impl Sipp<'_> {
 
     /// The address that it speaks from: the switch's own, where that is one.
     pub fn own_ip(&self) -> IpAddr {
+        if let Some(at) = self.at {
+            return at.ip();
+        }
         let ip = self.target.ip();
         if ip.is_unspecified() { IpAddr::from([127, 0, 0, 1]) } else { ip }
     }
@@ -112,7 +119,11 @@ impl Sipp<'_> {
         command.arg(self.target.to_string());
         match &self.scenario {
             Scenario::File(path) => command.arg("-sf").arg(path),
-            Scenario::Stock(name) => command.args(["-sn", name]),
+            Scenario::Stock(name) => {
+                // Streams that it plays lie beside it; where they are installed elsewhere the scenario says so itself.
+                let _ = std::os::unix::fs::symlink(STREAMS, folder.join("pcap"));
+                command.args(["-sn", name])
+            }
         };
         let transport = match self.transport {
             Transport::Udp => "u1",

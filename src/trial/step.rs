@@ -94,6 +94,7 @@ impl Course<'_> {
                 (self.tell)("registering the callee");
                 Some(self.callee(scenario, user)?)
             }
+            (Some(scenario), None) => Some(self.carrier(scenario)?),
             _ => None,
         };
         let registered = callee.as_ref().map(Running::port);
@@ -101,7 +102,8 @@ impl Course<'_> {
         let scenario = self.step.caller.clone().context("a step has a caller or a load")?;
         let transport = self.step.transport;
         let caller = self.sipp(&scenario, user, &self.step.caller_arguments)?;
-        let caller = Sipp { target: self.ground.place(transport.protocol())?, transport, ..caller };
+        let (target, at) = (self.ground.place(transport.protocol())?, self.step.caller_at);
+        let caller = Sipp { target, at, transport, ..caller };
         let mut caller = caller.start(&self.folder("caller"))?;
         let watched = self.watch(&mut caller, callee.as_mut(), evidence);
         if let (Some(port), Some(user)) = (registered, &self.step.callee_user) {
@@ -142,6 +144,14 @@ impl Course<'_> {
         Ok(callee)
     }
 
+    /// A callee that listens where the switch knows a carrier to be.
+    fn carrier(&self, scenario: &Scenario) -> anyhow::Result<Running> {
+        let calls = self.step.callee_calls.unwrap_or(self.step.calls);
+        let at = self.step.callee_at;
+        let carrier = Sipp { calls, at, ..self.sipp(scenario, None, &self.step.callee_arguments)? };
+        carrier.start(&self.folder("callee"))
+    }
+
     /// Says where the callee is, or that it is there no more.
     fn register(&self, user: &User, port: u16, expires: &str, folder: &str) -> anyhow::Result<()> {
         let folder = self.folder(folder);
@@ -170,6 +180,7 @@ impl Course<'_> {
                 Scenario::Stock(name) => Scenario::Stock(name.clone()),
             },
             target: self.ground.place(Protocol::Udp)?,
+            at: None,
             transport: Transport::Udp,
             user,
             number: &self.step.number,
