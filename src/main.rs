@@ -6,6 +6,7 @@
 mod admin_client;
 mod applied;
 mod banner;
+mod capture;
 mod cli;
 mod config;
 mod data;

@@ -4,6 +4,7 @@
 //! or 143 when a second Ctrl-C or SIGTERM cut its stop short.
 
 mod apply;
+mod capture;
 mod client;
 mod conferences;
 mod features;
@@ -42,6 +43,7 @@ pub fn main(run: impl FnOnce(Config) -> anyhow::Result<ExitCode>) -> ExitCode {
         Command::Check(args) => check(&args, is_json).map(|()| ExitCode::SUCCESS),
         Command::Trial(args) => trial(&args, is_json).map_err(Failure::Failed),
         Command::Load(args) => load::load(&args, is_json).map_err(Failure::Failed),
+        Command::Capture(args) => args.run(is_json).map(|()| ExitCode::SUCCESS).map_err(Failure::Failed),
         Command::Apply(args) => apply(args, is_json).map(|()| ExitCode::SUCCESS),
         Command::Ask(command) => command.run(is_json).map(|()| ExitCode::SUCCESS).map_err(Failure::Failed),
     };
@@ -115,6 +117,9 @@ Examples: strowger trial scenarios/acceptance.toml
 A Strowger is started for the trial unless the plan or --address names one. SIPp must be there. The report has
 report.html, report.json and junit.xml. Exit codes: 0 nothing failed, 1 something did, 2 wrong usage.")]
     Trial(TrialArgs),
+    /// Write the packets of a running switch into a file that Wireshark opens
+    #[command(after_help = capture::EXAMPLES)]
+    Capture(capture::CaptureArgs),
     /// Load a switch with calls or registrations, and find the highest rate that it takes without a failure
     #[command(after_help = load::EXAMPLES)]
     Load(Box<load::LoadArgs>),

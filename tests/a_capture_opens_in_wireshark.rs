@@ -1,0 +1,129 @@
+//! `strowger capture`: what tshark, Wireshark at the command line, makes of the file.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use support::config::Config;
+use support::switch::Switch;
+use tempfile::TempDir;
+
+/// Starts a capture, and returns when the first packet could come.
+fn capture(switch: &Switch, file: &Path, more: &[&str]) -> Child {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_strowger"))
+        .arg("capture")
+        .arg(file)
+        .args(["--for", "60s", "--data"])
+        .arg(switch.data())
+        .args(more)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program runs");
+    let mut line = String::new();
+    let told = BufReader::new(child.stderr.take().expect("a pipe")).read_line(&mut line);
+    assert!(told.is_ok() && line.starts_with("capturing into"), "{line}");
+    child
+}
+
+/// Ends it as Ctrl-C does: what it says.
+fn end(capture: Child) -> String {
+    let asked = Command::new("kill").args(["-INT", &capture.id().to_string()]).status();
+    assert!(asked.is_ok_and(|status| status.success()));
+    let done = capture.wait_with_output().expect("it ends");
+    assert!(done.status.success());
+    String::from_utf8_lossy(&done.stdout).into_owned()
+}
+
+fn calls(switch: &Switch, from: &str, to: &str, rate: &str) {
+    let (caller, callee) = (format!("{from}:{from}-secret"), format!("{to}:{to}-secret"));
+    let done = Command::new(env!("CARGO_BIN_EXE_strowger"))
+        .args(["load", &switch.sip("udp").to_string(), "--caller", &caller, "--callee", &callee])
+        .args(["--rate", rate, "--for", "1s", "--talk", "600ms"])
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program runs");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+}
+
+fn tshark(file: &Path, arguments: &[&str]) -> String {
+    let done =
+        Command::new("tshark").arg("-r").arg(file).args(arguments).output().expect("tests/setup installs tshark");
+    let told = String::from_utf8_lossy(&done.stderr).into_owned();
+    // Whoever runs it as root is warned, and nothing else is said.
+    assert!(done.status.success() && !told.contains("cut short") && !told.contains("isn't a capture"), "{told}");
+    String::from_utf8_lossy(&done.stdout).into_owned()
+}
+
+/// The dialogs that INVITEs began.
+fn dialogs(file: &Path) -> BTreeSet<String> {
+    let ids = tshark(file, &["-Y", "sip.CSeq.method == \"INVITE\"", "-T", "fields", "-e", "sip.Call-ID"]);
+    ids.lines().map(str::to_owned).collect()
+}
+
+/// The streams, each as packets and packets lost.
+fn streams(file: &Path) -> Vec<(u64, u64)> {
+    let table = tshark(file, &["-q", "-z", "rtp,streams"]);
+    let rows = table.lines().filter(|line| line.contains("g711U"));
+    rows.map(|row| {
+        let words: Vec<&str> = row.split_whitespace().collect();
+        let at = words.iter().position(|word| *word == "g711U").expect("a codec");
+        (words[at + 1].parse().expect("packets"), words[at + 2].parse().expect("lost"))
+    })
+    .collect()
+}
+
+#[test]
+fn every_leg_is_a_dialog_and_every_direction_a_stream() {
+    let switch = Switch::start(Config::lab());
+    let room = TempDir::new().expect("a folder");
+    let file = room.path().join("all.pcapng");
+    let capture = capture(&switch, &file, &[]);
+
+    calls(&switch, "alice", "bob", "3");
+
+    let told = end(capture);
+    assert!(told.contains("with SIP") && told.contains("with sound"), "{told}");
+    assert_eq!(dialogs(&file).len(), 6, "three calls of two legs");
+    let streams = streams(&file);
+    assert_eq!(streams.len(), 12, "{streams:?}");
+    assert!(streams.iter().all(|(packets, lost)| *packets >= 25 && *lost == 0), "{streams:?}");
+    // Nothing of it is damaged.
+    assert_eq!(tshark(&file, &["-Y", "_ws.malformed"]), "");
+}
+
+#[test]
+fn of_one_call_both_legs_are_there_and_nothing_of_others() {
+    let switch = Switch::start(Config::lab());
+    let room = TempDir::new().expect("a folder");
+    let file = room.path().join("one.pcapng");
+    let capture = capture(&switch, &file, &["--call", "<sip:carol@example.com>"]);
+
+    calls(&switch, "alice", "bob", "2");
+    calls(&switch, "carol", "dave", "1");
+
+    end(capture);
+    assert_eq!(dialogs(&file).len(), 2);
+    assert_eq!(streams(&file).len(), 4);
+    let others = tshark(&file, &["-Y", "sip contains \"alice\" or sip contains \"bob\""]);
+    assert_eq!(others, "");
+}
+
+#[test]
+fn it_ends_at_its_bound() {
+    let switch = Switch::start(Config::lab());
+    let room = TempDir::new().expect("a folder");
+    let file = room.path().join("few.pcapng");
+    let capture = capture(&switch, &file, &["--packets", "20"]);
+
+    calls(&switch, "alice", "bob", "1");
+
+    let done = capture.wait_with_output().expect("it ends by itself");
+    let told = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(done.status.success() && told.contains("20 packets"), "{told}");
+    assert_eq!(tshark(&file, &[]).lines().count(), 20);
+}
