@@ -322,3 +322,66 @@ fn serve_tls(listener: &std::net::TcpListener, certificate: &rcgen::Certificate,
     }
     true
 }
+
+/// A certificate authority and a certificate of this name, which it has signed.
+struct Proved {
+    authority: rcgen::Certificate,
+    certificate: rcgen::Certificate,
+    key: rcgen::KeyPair,
+}
+
+impl Proved {
+    fn of(name: &str) -> Self {
+        let own = rcgen::KeyPair::generate().expect("a key");
+        let mut params = rcgen::CertificateParams::new(Vec::new()).expect("no names");
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let authority = params.self_signed(&own).expect("an authority");
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let names = rcgen::CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        let issuer = rcgen::Issuer::from_params(&params, &own);
+        let certificate = names.signed_by(&key, &issuer).expect("a certificate");
+        Self { authority, certificate, key }
+    }
+
+    fn der(&self) -> (rustls::pki_types::CertificateDer<'static>, rustls::pki_types::PrivateKeyDer<'static>) {
+        let key = rustls::pki_types::PrivateKeyDer::try_from(self.key.serialize_der()).expect("a key");
+        (self.certificate.der().clone(), key)
+    }
+}
+
+#[test]
+fn a_gateway_is_known_by_the_name_that_its_certificate_proves_wherever_it_comes_from() {
+    let room = tempfile::tempdir().expect("a folder");
+    let (carrier, other) = (Proved::of("sip.carrier.example"), Proved::of("sip.other.example"));
+    let authorities = room.path().join("clients.pem");
+    std::fs::write(&authorities, carrier.authority.pem() + &other.authority.pem()).expect("written");
+    let path = format!("{:?}", authorities.display().to_string());
+    // At an address that nobody here comes from.
+    let settings = "transport = \"tls\"\ncertificate = \"sip.carrier.example\"";
+    let config = lab(&[entry("carrier", "127.0.0.77:5061".parse().expect("an address"), settings)]);
+    let config = config.set("tls", "client_ca", &path).set("tls", "server_ca", &path);
+    let switch = Switch::start(config.set("tls", "verify_client", "\"optional\""));
+    let mut bob = Party::registered(&switch, "bob");
+    let mut ask = |wire: support::wire::Wire, id: u32| {
+        let mut party = Party::at(wire, "carol");
+        let invite =
+            party.request("INVITE", "sip:1002@example.com", 1, id, "", SDP).replace("SIP/2.0/UDP", "SIP/2.0/TLS");
+        party.wire.send(&invite);
+        if let Some(rings) = bob.wire.receive_within(Duration::from_millis(1_500)) {
+            assert!(rings.starts_with("INVITE"), "{rings}");
+            bob.reply(&rings, "486 Busy Here", "", "");
+            bob.wire.receive("ACK");
+        }
+        status(&party.answer_to("INVITE", 200))
+    };
+    let with = |proof: &Proved| {
+        let (certificate, key) = proof.der();
+        support::wire::Wire::tls_proved(switch.sip("tls"), Some((vec![certificate], key)))
+    };
+
+    assert_eq!(ask(with(&carrier), 97_001), Some(486), "its call rings");
+    assert_eq!(ask(with(&other), 97_002), Some(401), "another name that is proved is another");
+    assert_eq!(ask(support::wire::Wire::tls(switch.sip("tls")), 97_003), Some(401), "nothing is proved");
+    idle(&switch);
+    assert_eq!(gateway(&switch, "carrier")["came"], 1);
+}

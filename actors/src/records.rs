@@ -51,8 +51,24 @@ pub struct CallDetail {
     pub media_a: MediaFigures,
     /// The callee's media.
     pub media_b: MediaFigures,
+    /// What passed beside the sound: pictures, text, fax, floor control.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<LineDetail>,
     /// Why it ended, in words.
     pub cause: String,
+}
+
+/// A line of a call beside its sound, while it was there.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LineDetail {
+    /// Its place in the descriptions.
+    pub line: usize,
+    /// `video`, `text`, `image`, `application`.
+    pub kind: String,
+    /// RTP packets or datagrams that came from the caller.
+    pub packets_a: u64,
+    /// Those that came from the callee.
+    pub packets_b: u64,
 }
 
 /// What the writer can be told.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
 use tokio_tungstenite::tungstenite;
 use tungstenite::client::IntoClientRequest;
@@ -77,6 +77,11 @@ impl Wire {
 
     /// A TLS connection that takes whatever certificate comes.
     pub fn tls(peer: SocketAddr) -> Self {
+        Self::tls_proved(peer, None)
+    }
+
+    /// As [`Wire::tls`], with a certificate of its own and its key.
+    pub fn tls_proved(peer: SocketAddr, own: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>) -> Self {
         let stream = connect(peer);
         let local = stream.local_addr().expect("connected");
         let provider = Arc::new(ring::default_provider());
@@ -84,8 +89,11 @@ impl Wire {
             .with_safe_default_protocol_versions()
             .expect("ring knows them")
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyCertificate))
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate));
+        let config = match own {
+            Some((chain, key)) => config.with_client_auth_cert(chain, key).expect("a pair"),
+            None => config.with_no_client_auth(),
+        };
         let name = ServerName::from(peer.ip());
         let connection = ClientConnection::new(Arc::new(config), name).expect("a TLS client");
         Self {

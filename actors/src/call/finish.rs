@@ -157,6 +157,7 @@ impl Work<'_> {
             codec_b: facts.codec_b.clone(),
             media_a,
             media_b,
+            lines: self.state.lines_past.clone(),
             cause: cause.to_owned(),
         };
         self.core.record_call(EndedCall { detail, started_ms: facts.started_ms, ended_ms: now });

@@ -12,6 +12,8 @@ use std::time::Duration;
 use super::leg::{Leg, LegId};
 use super::record::What;
 use super::{Work, media as audio};
+use crate::figures::MediaFigures;
+use crate::records::LineDetail;
 
 /// Lines of a call beside its sound that are carried at once.
 pub const LINES_MAX: usize = 7;
@@ -163,15 +165,33 @@ impl Work<'_> {
     fn close_line(&mut self, at: usize) {
         let gone = self.state.lines_beside.iter().position(|line| line.at == at);
         if let Some(line) = gone.map(|gone| self.state.lines_beside.swap_remove(gone)) {
-            line.flow.close();
+            self.end_line(&line);
             self.note(None, What::Media { what: sip::text!["line ", at as u64, " is closed"].into() });
         }
     }
 
     /// Closes all lines beside the sound.
     pub fn close_lines(&mut self) {
-        for line in self.state.lines_beside.drain(..) {
-            line.flow.close();
+        for line in std::mem::take(&mut self.state.lines_beside) {
+            self.end_line(&line);
+        }
+    }
+
+    /// Closes the media path of a line; what has passed it is for the record of the call.
+    fn end_line(&mut self, line: &Line) {
+        let stats = line.flow.stats();
+        line.flow.close();
+        let from = |side| MediaFigures::of(&stats, side).packets;
+        let (a, b) = (from(Side::A), from(Side::B));
+        let same = |past: &&mut LineDetail| past.line == line.at && past.kind == line.kind.as_str();
+        match self.state.lines_past.iter_mut().find(same) {
+            Some(past) => (past.packets_a, past.packets_b) = (past.packets_a + a, past.packets_b + b),
+            None => self.state.lines_past.push(LineDetail {
+                line: line.at,
+                kind: line.kind.as_str().to_owned(),
+                packets_a: a,
+                packets_b: b,
+            }),
         }
     }
 }

@@ -37,6 +37,8 @@ pub struct State {
     pub flow: Option<::media::Flow>,
     /// The media paths of what is beside it.
     pub lines_beside: Vec<Line>,
+    /// What has passed lines beside it that are closed.
+    pub lines_past: Vec<crate::records::LineDetail>,
     /// A line that a party wants to add, and that the other one is asked about.
     pub adding: Option<Adding>,
     /// The service that answers, if one does.

@@ -193,6 +193,7 @@ impl World {
         assert_eq!(self.shared.groups.calls(), 0, "calls are in ring groups");
         let (parked, ringing) = (self.shared.parked.len(), self.shared.ringing.len());
         assert_eq!((parked, ringing), (0, 0), "places are taken, or phones counted as ringing");
+        assert_eq!(self.shared.limits.up(), 0, "places among the calls outside are taken");
         if !self.hurt.get() {
             let kinds = self.tree.kinds();
             let fell: Vec<_> = kinds.iter().filter(|kind| kind.restarts > 0).collect();

@@ -198,6 +198,11 @@ impl Phone {
         self.respond(invite, "180 Ringing", "", "");
     }
 
+    /// Says 100.
+    pub fn tries(&self, invite: &str) {
+        self.respond(invite, "100 Trying", "", "");
+    }
+
     /// Refuses.
     pub fn refuse(&self, invite: &str, status: &'static str) {
         self.respond(invite, status, "", "");
