@@ -39,6 +39,7 @@ fn carriers(change: impl FnOnce(&mut Settings) + Send + 'static) -> impl FnOnce(
                 usages: vec!["out".into()],
                 transfer: true,
                 limit: Some("staff".into()),
+                ..VoicePolicy::default()
             }],
             routes: vec![Route {
                 name: "out".into(),
