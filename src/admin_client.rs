@@ -665,5 +665,6 @@ fn path_segment(text: &str) -> String {
     text.bytes().map(escape).collect()
 }
 
+mod mailboxes;
 #[cfg(test)]
 mod tests;

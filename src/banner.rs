@@ -75,7 +75,8 @@ impl Banner<'_> {
             for user in &self.config.users {
                 let number = user.extension.as_deref().unwrap_or("-");
                 let password = user.password.as_ref().map_or("-", |password| password.expose());
-                lines.line(title, &format!("{:<8}{number:<8}password {password}", user.name));
+                let pin = user.pin.as_ref().map_or(String::new(), |pin| format!(", PIN {}", pin.expose()));
+                lines.line(title, &format!("{:<8}{number:<8}password {password}{pin}", user.name));
                 title = "";
             }
         } else {
@@ -93,6 +94,11 @@ impl Banner<'_> {
         for group in &self.config.ring_groups {
             let text = group.text.as_deref().unwrap_or_default();
             lines.line(title, &format!("{:<8}{text}", group.number));
+            title = "";
+        }
+        let mut title = "attendants";
+        for attendant in &self.config.attendants {
+            lines.line(title, &format!("{:<8}{}", attendant.numbers.join(", "), attendant.name));
             title = "";
         }
         if self.restored > 0 {

@@ -1,5 +1,6 @@
 //! From the configuration, which people write, to the settings, which the actors read.
 
+mod mail;
 mod routing;
 
 use std::collections::BTreeMap;
@@ -60,13 +61,15 @@ pub fn settings(config: &Config, data: &Path) -> Settings {
         media: media(&config.media),
         relay: actors::settings::relay_policy(config.media.codecs.iter().map(|c| codec(*c)).collect()),
         srtp: SrtpSettings { default: srtp(config.media.srtp), over_plain_sip: config.media.srtp_over_plain_sip },
-        users: config.users.iter().map(user).collect(),
+        users: mail::users(config),
         gateways: config.gateways.iter().map(gateway).collect(),
         services: config.services.iter().map(service).collect(),
         conferences: config.conferences.iter().map(|plan| Arc::new(conference(plan))).collect(),
         groups: config.ring_groups.iter().map(|group| Arc::new(routing::ring_group(group))).collect(),
         features: routing::features(&config.features),
         routing: routing::spec(config),
+        mail: mail::settings(config, data),
+        attendants: mail::attendants(config),
         recordings: Some(data.join(RECORDINGS_FOLDER)),
     }
 }
@@ -149,7 +152,7 @@ fn media(config: &from::Media) -> media::PoolConfig {
     }
 }
 
-fn user(user: &from::User) -> to::User {
+fn user(user: &from::User, mailbox: Option<actors::mail::Assigned>) -> to::User {
     to::User {
         name: user.name.clone(),
         display: user.display.clone().unwrap_or_default(),
@@ -160,6 +163,7 @@ fn user(user: &from::User) -> to::User {
         max_calls: Some(user.max_calls),
         srtp: user.srtp.map(srtp),
         routing: routing::assigned(user),
+        mailbox,
         keys_by_info: user.dtmf == from::Dtmf::Info,
         pickup_group: user.pickup_group.clone(),
     }
@@ -259,6 +263,7 @@ fn service(service: &from::Service) -> to::Service {
             from::ServiceKind::Tone => to::ServiceKind::Tone,
             from::ServiceKind::Announcement => to::ServiceKind::Announcement,
             from::ServiceKind::Music => to::ServiceKind::Music,
+            from::ServiceKind::Voicemail => to::ServiceKind::Voicemail,
         },
     }
 }
@@ -295,7 +300,7 @@ mod tests {
         assert!(alice.secret == sip::auth::Secret::Password("alice-secret".to_owned()));
         assert_eq!(
             settings.services.iter().map(|s| s.number.as_str()).collect::<Vec<_>>(),
-            ["5500", "5501", "5502", "5503"]
+            ["5500", "5501", "5502", "5503", "5000"]
         );
     }
 

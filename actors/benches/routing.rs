@@ -82,6 +82,7 @@ fn directory(routes: usize, pattern: fn(usize) -> String) -> Directory {
         max_calls: None,
         srtp: None,
         routing: Assigned::default(),
+        mailbox: None,
         keys_by_info: false,
         pickup_group: None,
     };

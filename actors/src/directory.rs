@@ -13,6 +13,7 @@ use crate::outside;
 use crate::routing::number::bare;
 use crate::routing::{Assigned, By, Decision, Kind, Question, Refusal, Routing, Spec};
 use crate::settings::Settings;
+use crate::talk::Attendant;
 
 /// A person with a phone.
 #[derive(Clone, Debug)]
@@ -35,6 +36,8 @@ pub struct User {
     pub srtp: Option<sip::sdp::Srtp>,
     /// Its site, and what it has been given of its own.
     pub routing: Assigned,
+    /// Its mailbox, where it has one.
+    pub mailbox: Option<crate::mail::Assigned>,
     /// Whether it is told keys by SIP INFO, whatever its phones agree to.
     pub keys_by_info: bool,
     /// Those who may take each other's ringing calls.
@@ -55,6 +58,7 @@ impl User {
             max_calls: None,
             srtp: None,
             routing: Assigned { scope, ..Assigned::default() },
+            mailbox: None,
             keys_by_info: false,
             pickup_group: None,
         }
@@ -86,6 +90,12 @@ pub enum ServiceKind {
     Conference,
     /// A tone that says that it is done.
     Confirmation,
+    /// Users hear their messages.
+    Voicemail,
+    /// Callers leave a message.
+    Mailbox,
+    /// An attendant; its number says which.
+    Attendant,
 }
 
 impl ServiceKind {
@@ -98,6 +108,9 @@ impl ServiceKind {
             Self::Music => "music",
             Self::Conference => "conference",
             Self::Confirmation => "confirmation",
+            Self::Voicemail => "voicemail",
+            Self::Mailbox => "mailbox",
+            Self::Attendant => "attendant",
         }
     }
 }
@@ -122,6 +135,10 @@ pub enum Destination {
     Park(String),
     /// To a ring group.
     Group(Arc<group::Plan>),
+    /// To a user's mailbox: a message is left.
+    Mailbox(Arc<User>),
+    /// To an attendant.
+    Attendant(Arc<Attendant>),
     /// Out of the switch: by the first of these that takes the call. Never empty.
     Outside(Vec<Exit>),
     /// Nowhere; the reason goes into Reason.
@@ -136,6 +153,7 @@ pub struct Directory {
     services: AHashMap<String, ServiceKind>,
     conferences: Vec<Arc<Plan>>,
     groups: AHashMap<String, Arc<group::Plan>>,
+    attendants: Vec<Arc<Attendant>>,
     gateways: Vec<Arc<Gateway>>,
     users: Vec<Arc<User>>,
     routing: Routing,
@@ -145,13 +163,22 @@ impl Directory {
     /// The directory of these settings.
     pub fn of(settings: &Settings) -> Self {
         let Settings { domains, users, gateways, services, conferences, routing, .. } = settings;
-        Self::new(domains, users, gateways, services, conferences, routing.clone()).with_groups(&settings.groups)
+        Self::new(domains, users, gateways, services, conferences, routing.clone())
+            .with_groups(&settings.groups)
+            .with_attendants(&settings.attendants)
     }
 
     /// With these ring groups besides.
     #[must_use]
     pub fn with_groups(mut self, groups: &[Arc<group::Plan>]) -> Self {
         self.groups = groups.iter().map(|plan| (plan.number.clone(), Arc::clone(plan))).collect();
+        self
+    }
+
+    /// With these attendants besides.
+    #[must_use]
+    fn with_attendants(mut self, attendants: &[Arc<Attendant>]) -> Self {
+        self.attendants = attendants.to_vec();
         self
     }
 
@@ -237,6 +264,10 @@ impl Directory {
         }
         if let Some(plan) = self.groups.get(dialled) {
             return Some(Destination::Group(Arc::clone(plan)));
+        }
+        if let Some(attendant) = self.attendants.iter().find(|attendant| attendant.numbers.iter().any(|n| n == dialled))
+        {
+            return Some(Destination::Attendant(Arc::clone(attendant)));
         }
         let plan = self.conferences.iter().find(|plan| plan.has(dialled))?;
         Some(Destination::Conference { plan: Arc::clone(plan), number: dialled.to_owned() })

@@ -13,8 +13,10 @@ pub mod features;
 pub mod figures;
 pub mod gateway;
 pub mod group;
+mod lamps;
 pub mod limits;
 pub mod location;
+pub mod mail;
 pub mod messages;
 mod outgoing;
 pub mod outside;
@@ -28,6 +30,7 @@ pub mod shared;
 pub mod subscriptions;
 pub mod supervision;
 pub mod switch;
+pub mod talk;
 mod way;
 
 pub use counters::{Counters, DirectionCounters};

@@ -123,7 +123,9 @@ impl MessageRelay {
             | Destination::Conference { .. }
             | Destination::Group(_)
             | Destination::Feature(_)
-            | Destination::Park(_) => {
+            | Destination::Park(_)
+            | Destination::Mailbox(_)
+            | Destination::Attendant(_) => {
                 self.core.answer(
                     server,
                     &message,

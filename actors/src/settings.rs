@@ -67,6 +67,10 @@ pub struct Settings {
     pub features: FeatureSettings,
     /// Where calls go.
     pub routing: Spec,
+    /// Voice mail.
+    pub mail: crate::mail::MailSettings,
+    /// Attendants.
+    pub attendants: Vec<Arc<crate::talk::Attendant>>,
     /// The folder of recordings; `None`: nothing is recorded.
     pub recordings: Option<PathBuf>,
 }

@@ -51,6 +51,8 @@ pub struct Shared {
     pub parked: Parking,
     /// Calls that ring.
     pub ringing: Ringing,
+    /// Mailboxes.
+    pub mailroom: crate::mail::Mailroom,
     /// How the gateways stand.
     pub gateways: Gateways,
     /// What was spent on calls outside, and by whom.
@@ -116,6 +118,7 @@ impl Shared {
             features,
             parked: Parking::default(),
             ringing: Ringing::default(),
+            mailroom: crate::mail::Mailroom::default(),
             gateways,
             limits: Arc::default(),
             network,

@@ -1,4 +1,5 @@
-//! The notifier (RFC 6665): who watches whose registrations (`reg`, RFC 3680) and calls (`dialog`, RFC 4235).
+//! The notifier (RFC 6665): who watches whose registrations (`reg`, RFC 3680), calls (`dialog`, RFC 4235) and
+//! messages (`message-summary`, RFC 3842).
 
 use ahash::AHashMap;
 use sip::dialog::Dialog;
@@ -14,6 +15,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::call::CallView;
+use crate::directory::{Destination, ServiceKind};
+use crate::lamps;
 use crate::outgoing::{self, Found};
 use crate::shard::core::{new_branch, random_token};
 use crate::shard::dialog_key;
@@ -22,7 +25,7 @@ use crate::shared::unix_ms;
 use crate::supervision::{Cx, Live};
 
 /// Packages that the switch notifies of.
-pub const ALLOW_EVENTS: &str = "reg, dialog";
+pub const ALLOW_EVENTS: &str = "reg, dialog, message-summary";
 /// Subscriptions of a shard.
 const SUBSCRIPTIONS_MAX: usize = 65_536;
 /// How long asking the shards for their calls may take.
@@ -70,12 +73,25 @@ pub enum SubscriptionMsg {
     RegistrationChanged(Arc<str>),
     /// A call of an address of record has begun, been answered or ended.
     CallsChanged(Arc<str>),
+    /// The messages of an address of record have changed.
+    MessagesChanged(Arc<str>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Package {
     Reg,
     Dialog,
+    Messages,
+}
+
+impl Package {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Reg => "reg",
+            Self::Dialog => "dialog",
+            Self::Messages => "message-summary",
+        }
+    }
 }
 
 struct Subscription {
@@ -119,6 +135,7 @@ impl Subscriptions {
         let package = match event(message) {
             Some((b"reg", _)) => Package::Reg,
             Some((b"dialog", _)) => Package::Dialog,
+            Some((b"message-summary", _)) => Package::Messages,
             _ => {
                 let mut writer = self.core.response(message, Status::BAD_EVENT, None);
                 writer.header(Name::AllowEvents, ALLOW_EVENTS);
@@ -167,11 +184,22 @@ impl Subscriptions {
     ) -> Result<u64, (Status, Option<&'static str>)> {
         let Identity::User(watcher) = identity else { return Err((Status::CALL_DOES_NOT_EXIST, None)) };
         let directory = self.core.shared.directory();
-        let user = message.uri().ok().and_then(|uri| uri.user_text()).and_then(|name| directory.find(&name).cloned());
+        let name = message.uri().ok().and_then(|uri| uri.user_text());
+        let user = name.as_ref().and_then(|name| directory.find(name).cloned());
+        // Some phones ask the number of voice access for their own messages.
+        let voice = |name: &String| matches!(directory.owner(name), Some(Destination::Service(ServiceKind::Voicemail)));
+        let own = package == Package::Messages && user.is_none() && name.as_ref().is_some_and(voice);
+        let user = if own { directory.user(&watcher.name).cloned() } else { user };
         let Some(user) = user else { return Err((Status::NOT_FOUND, None)) };
         // Registrations tell where a person's phones are: its own business (RFC 3680 section 4.1, 6). Lamps are for all.
         if package == Package::Reg && user.name != watcher.name {
             return Err((Status::FORBIDDEN, Some("Not Your Registrations")));
+        }
+        if package == Package::Messages && user.name != watcher.name {
+            return Err((Status::FORBIDDEN, Some("Not Your Messages")));
+        }
+        if package == Package::Messages && user.mailbox.as_ref().is_none_or(|mailbox| !mailbox.policy.lamp) {
+            return Err((Status::NOT_FOUND, Some("No Mailbox")));
         }
         let mut ledger = self.ledger.borrow_mut();
         if ledger.by_number.len() >= SUBSCRIPTIONS_MAX {
@@ -255,6 +283,12 @@ impl Subscriptions {
                     this.send(number, dialog_event::DIALOG_INFO, &body);
                 });
             }
+            Some((Package::Messages, aor)) => {
+                // Until they are counted there is nothing to be told (RFC 6665 section 4.2.1.2); the count is told then.
+                let counts = self.core.messages_of(&aor);
+                let body = counts.map(|counts| lamps::summary(&aor, counts)).unwrap_or_default();
+                self.send(number, lamps::SUMMARY, &body);
+            }
             None => {}
         }
     }
@@ -333,16 +367,16 @@ impl Subscriptions {
             let via = outgoing::via(&self.core, way.hop(), &branch);
             let contact = outgoing::contact(&self.core, way.hop(), dialog.is_secure(), "notifier");
             let mut writer = subscription.dialog.request(&Method::Notify, &via);
-            let package = match subscription.package {
-                Package::Reg => "reg",
-                Package::Dialog => "dialog",
-            };
+            let package = subscription.package.name();
             let event = subscription.id.as_ref().map_or(package.to_owned(), |id| format!("{package};id={id}"));
             writer
                 .header(Name::Event, event)
                 .header(Name::SubscriptionState, subscription.notifier.state(now))
                 .header(Name::Contact, contact);
-            let bytes = writer.body(content_type, body.as_bytes());
+            let bytes = match body.is_empty() {
+                true => writer.finish(),
+                false => writer.body(content_type, body.as_bytes()),
+            };
             let ended = subscription.notifier.is_ended(now);
             drop(ledger);
             self.core.request(Owner::Subscription(number), &Method::Notify, &branch, &way, bytes);
@@ -383,6 +417,20 @@ impl Subscriptions {
         }
     }
 
+    /// Tells phones that have not asked how many messages there are; at a registration those that have something to show.
+    fn light(&self, aor: &str, registered: bool) {
+        let Some(counts) = self.core.messages_of(aor) else { return };
+        if registered && counts.new == 0 {
+            return;
+        }
+        let ledger = self.ledger.borrow();
+        let asked = |remote| {
+            let of = |s: &Subscription| s.package == Package::Messages && *s.aor == *aor && s.hop.remote == remote;
+            ledger.by_number.values().any(of)
+        };
+        self.core.tell_lamps(aor, counts, asked);
+    }
+
     fn changed(&mut self, package: Package, aor: &str, cx: &mut Cx<'_, Self>) {
         let numbers: Vec<u64> = {
             let ledger = self.ledger.borrow();
@@ -421,7 +469,14 @@ impl Live for Subscriptions {
             }
             SubscriptionMsg::Ended { number } => self.forget(number),
             SubscriptionMsg::Expire(number) => self.expire(number, cx),
-            SubscriptionMsg::RegistrationChanged(aor) => self.changed(Package::Reg, &aor, cx),
+            SubscriptionMsg::RegistrationChanged(aor) => {
+                self.changed(Package::Reg, &aor, cx);
+                self.light(&aor, true);
+            }
+            SubscriptionMsg::MessagesChanged(aor) => {
+                self.changed(Package::Messages, &aor, cx);
+                self.light(&aor, false);
+            }
             SubscriptionMsg::CallsChanged(aor) => self.changed(Package::Dialog, &aor, cx),
         }
     }

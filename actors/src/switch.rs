@@ -9,6 +9,11 @@
 //! ├─ media                    one-for-one    50 in 60 s
 //! │  ├─ handshakes            permanent      the thread of DTLS handshakes; those under way lie in the pool
 //! │  └─ worker-N              permanent      an RTP worker thread; its flows are re-opened from the pool's book
+//! ├─ mail                     one-for-one    50 in 60 s
+//! │  ├─ boxes                 one-for-one    1,000 in 60 s
+//! │  │  └─ USER               transient      a mailbox that is in use; what is recorded for it lies beside it
+//! │  ├─ outbox                permanent      letters that leave by e-mail
+//! │  └─ postmaster            permanent      recordings that a crash cut short; what was deleted for long enough
 //! ├─ shard-N                  one-for-one    100 in 60 s, on its own thread (arbiter)
 //! │  ├─ admission             permanent      token buckets by source
 //! │  ├─ registrar             permanent      bindings of the addresses of record that hash here
@@ -37,6 +42,7 @@ use std::time::Duration;
 
 use crate::admission::Admission;
 use crate::limits::Limits;
+use crate::mail::{Outbox, Postmaster};
 use crate::messages::{self, MessageRelay};
 use crate::records::Records;
 use crate::registrar::{self, Registrar};
@@ -82,6 +88,10 @@ pub fn plant(
         .with(child("media", Restart::Permanent, {
             let shared = Arc::clone(shared);
             move || media(&shared)
+        }))
+        .with(child("mail", Restart::Permanent, {
+            let shared = Arc::clone(shared);
+            move || mail(&shared)
         }));
     for number in 0..shared.shards() {
         let Some(arbiter) = shared.arbiters.get(number) else { continue };
@@ -101,6 +111,36 @@ fn media(shared: &Arc<Shared>) -> Supervisor {
         let shared = Arc::clone(shared);
         media.with(child(format!("worker-{number}"), Restart::Permanent, move || worker(&shared, number)))
     })
+}
+
+fn mail(shared: &Arc<Shared>) -> Supervisor {
+    let with = || Arc::clone(shared);
+    supervisor(Strategy::OneForOne, 50, 60)
+        .with(
+            child("boxes", Restart::Permanent, {
+                let shared = with();
+                move || {
+                    let shared = Arc::clone(&shared);
+                    // What is recorded lies beside the actors of mailboxes: they are started again.
+                    supervisor(Strategy::OneForOne, 1000, 60).adopting(move || shared.mailroom.adopt(&shared))
+                }
+            })
+            .seat(&shared.mailroom.supervisor),
+        )
+        .with(
+            child("outbox", Restart::Permanent, {
+                let shared = with();
+                move || Outbox::new(Arc::clone(&shared))
+            })
+            .seat(&shared.mailroom.outbox),
+        )
+        .with(
+            child("postmaster", Restart::Permanent, {
+                let shared = with();
+                move || Postmaster::new(Arc::clone(&shared))
+            })
+            .seat(&shared.mailroom.postmaster),
+        )
 }
 
 fn shard(shared: &Arc<Shared>, number: usize) -> Supervisor {

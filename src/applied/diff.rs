@@ -6,12 +6,34 @@ use serde_json::{Map, Value};
 use crate::config::Config;
 
 /// Settings of sections that are written once and that a running switch reads anew each time.
-const LIVE: [(&str, &[&str]); 5] = [
+const LIVE: [(&str, &[&str]); 7] = [
     ("registrar", &["expires_default", "expires_min", "expires_max", "contacts_max"]),
     ("sip", &["user_agent", "session_expires", "min_se", "max_call_duration", "max_ringing", "ring_step", "max_forks"]),
     ("admission", &["retry_after", "calls_max"]),
     ("media", &["codecs", "srtp", "srtp_over_plain_sip"]),
     ("store", &["message_expires"]),
+    (
+        "voicemail",
+        &[
+            "language",
+            "answer_after",
+            "call_max",
+            "recording_max",
+            "recording_silence",
+            "recording_min",
+            "greeting_max",
+            "format",
+            "failures_max",
+            "wrong_pins_max",
+            "key_within",
+            "next_key_within",
+            "skip",
+            "extension_digits",
+            "operator",
+            "attendant",
+        ],
+    ),
+    ("smtp", &["host", "port", "security", "ca", "username", "password", "from", "give_up"]),
 ];
 /// The sections of where calls go, and of what users switch, are live as a whole.
 const PLAN: [&str; 2] = ["routing", "features"];

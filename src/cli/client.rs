@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{apply, conferences, features, gateways, groups, humane, limits, route, say, table, tree};
+use super::{apply, conferences, features, gateways, groups, humane, limits, mailbox, route, say, table, tree};
 use crate::admin_client::{ActorFault, AdminClient, Call, Media, Registration, TreeNode};
 use crate::config::units;
 use crate::ladder::{self, Ladder, Party, Record};
@@ -111,6 +111,9 @@ pub enum Command {
         #[command(flatten)]
         switch: Switch,
     },
+    /// Look into mailboxes: list, export, import, verify, PINs, letters
+    #[command(subcommand, after_help = "Examples: strowger mailbox list\n          strowger mailbox export backup")]
+    Mailbox(mailbox::Order),
     /// Watch the switch: calls, rates, shards, RTP workers, restarts, drawn anew every second
     #[command(
         after_help = "Examples: strowger top\n          strowger top --once        one picture, as text\n\nWith --json what the \
@@ -211,6 +214,7 @@ impl Command {
             Self::Groups { order: None, switch } => groups::list(&switch, is_json),
             Self::Limits { order: Some(order), .. } => order.run(is_json),
             Self::Limits { order: None, switch } => limits::list(&switch, is_json),
+            Self::Mailbox(order) => order.run(is_json),
             Self::Kill { path, panic, stall, switch } => {
                 let (how, did) = match (stall, panic) {
                     (Some(stall), _) => (ActorFault::Stall(stall), "Stalled"),

@@ -13,6 +13,7 @@ mod groups;
 pub mod humane;
 mod limits;
 mod load;
+mod mailbox;
 mod route;
 mod table;
 mod tree;

@@ -1,6 +1,7 @@
 //! What settings must hold together: no number twice, no floor above its ceiling, no reference into nothing.
 
 mod groups;
+mod mail;
 mod plan;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +34,7 @@ pub(super) fn relations(config: &Config, places: &Places, unsound: &BTreeSet<Str
     checker.plan(config);
     checker.ring_groups(config);
     checker.features(config);
+    checker.mail(config);
     checker.unique(
         "a domain",
         "name each domain once",
@@ -77,6 +79,10 @@ impl Checker<'_> {
         dialled.extend(services.map(|(index, service)| (service.number.clone(), format!("service[{index}].number"))));
         let groups = config.ring_groups.iter().enumerate();
         dialled.extend(groups.map(|(index, group)| (group.number.clone(), format!("ring_group[{index}].number"))));
+        for (index, attendant) in config.attendants.iter().enumerate() {
+            let numbers = attendant.numbers.iter().enumerate();
+            dialled.extend(numbers.map(|(at, number)| (number.clone(), format!("attendant[{index}].numbers[{at}]"))));
+        }
         self.unique("a name or number", "give each user and service its own", dialled.into_iter());
 
         let gateways = || config.gateways.iter().enumerate();

@@ -1,5 +1,6 @@
 //! The kinds of settings: how each is written, what is accepted, and how it is shown.
 
+mod mail;
 mod plan;
 mod words;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+pub use mail::{ADDRESS, ATTENDANT_KEY, KEY_TARGET, PIN};
 pub use plan::{CALLED, CODE, FEATURE, FORMAT, HOLIDAY, MASK, OPENING, PATTERN, PREFIX, RewriteRule, SHOWN, ZONE};
 pub use words::{
     ALGORITHM, CODEC, DIALLED, GATEWAY_ADDRESS, HOST, IP, LABEL, LISTEN, LOG_FILTER, NAME, NAMESERVER, NUMBERS,

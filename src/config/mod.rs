@@ -8,6 +8,7 @@ mod check;
 mod error;
 mod kind;
 mod lab;
+mod mail;
 mod model;
 mod plan;
 mod read;
@@ -27,6 +28,7 @@ use toml::de::DeTable;
 
 pub use error::{ConfigError, render_json, render_text};
 pub use lab::{lab, lab_on_free_ports};
+pub use mail::*;
 pub use model::*;
 pub use plan::*;
 pub use schema::SectionSchema;
@@ -43,7 +45,7 @@ const FILE_BYTES_MAX: usize = 16 << 20;
 const ERRORS_MAX: usize = 1_000;
 
 /// Every section, in the order of documentation.
-pub const SCHEMAS: [&SectionSchema; 27] = [
+pub const SCHEMAS: [&SectionSchema; 31] = [
     Node::SCHEMA,
     Sip::SCHEMA,
     Tls::SCHEMA,
@@ -58,6 +60,10 @@ pub const SCHEMAS: [&SectionSchema; 27] = [
     Gateway::SCHEMA,
     Service::SCHEMA,
     Conference::SCHEMA,
+    Voicemail::SCHEMA,
+    MailboxPolicy::SCHEMA,
+    Smtp::SCHEMA,
+    Attendant::SCHEMA,
     Routing::SCHEMA,
     Features::SCHEMA,
     Site::SCHEMA,
@@ -150,6 +156,14 @@ impl Config {
         self.auth.realm.as_deref().unwrap_or(first_domain)
     }
 
+    /// The folder that relative paths count from.
+    pub fn base(&self) -> &Path {
+        match &self.origin {
+            Origin::File(path) => path.parent().unwrap_or(Path::new("")),
+            Origin::Lab => Path::new(""),
+        }
+    }
+
     /// Every setting in effect, defaults included and secrets left out, in the shape of the file.
     pub fn effective(&self) -> serde_json::Value {
         fn all<S: Section>(sections: &[S]) -> serde_json::Value {
@@ -174,6 +188,10 @@ impl Config {
             "gateway": all(&self.gateways),
             "service": all(&self.services),
             "conference": all(&self.conferences),
+            "voicemail": self.voicemail.effective(),
+            "mailbox_policy": all(&self.mailbox_policies),
+            "smtp": self.smtp.effective(),
+            "attendant": all(&self.attendants),
             "routing": self.routing.effective(),
             "features": self.features.effective(),
             "site": all(&self.sites),
@@ -210,6 +228,10 @@ fn read(reader: &mut Reader<'_>, root: &DeTable<'_>, origin: Origin, text: &str)
         gateways: reader.list(root)?,
         services: reader.list(root)?,
         conferences: reader.list(root)?,
+        voicemail: reader.section(root)?,
+        mailbox_policies: reader.list(root)?,
+        smtp: reader.section(root)?,
+        attendants: reader.list(root)?,
         routing: reader.section(root)?,
         features: reader.section(root)?,
         sites: reader.list(root)?,

@@ -8,9 +8,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kind::{
-    ALGORITHM, CODEC, Count, DIALLED, FilePath, Flag, GATEWAY_ADDRESS, HOST, Ha1Table, IP, LABEL, LISTEN, LOG_FILTER,
-    List, NAME, NAMESERVER, NUMBERS, OneOf, Optional, PASSWORD, PORTS, Period, RewriteRule, Size, TEL, TOKEN,
+    ADDRESS, ALGORITHM, CODEC, Count, DIALLED, FilePath, Flag, GATEWAY_ADDRESS, HOST, Ha1Table, IP, LABEL, LISTEN,
+    LOG_FILTER, List, NAME, NAMESERVER, NUMBERS, OneOf, Optional, PASSWORD, PIN, PORTS, Period, RewriteRule, Size, TEL,
+    TOKEN,
 };
+use super::mail::{Attendant, MailboxPolicy, Smtp, Voicemail};
 use super::plan::{
     Destination, DialPlan, DiallingRule, Emergency, Features, Hours, HuntGroup, Limit, RingGroup, Route, Routing, Site,
     VoicePolicy,
@@ -66,6 +68,14 @@ pub struct Config {
     pub admin: Admin,
     /// `[store]`
     pub store: Store,
+    /// `[voicemail]`
+    pub voicemail: Voicemail,
+    /// `[smtp]`
+    pub smtp: Smtp,
+    /// `[[mailbox_policy]]`
+    pub mailbox_policies: Vec<MailboxPolicy>,
+    /// `[[attendant]]`
+    pub attendants: Vec<Attendant>,
     /// `[[user]]`
     pub users: Vec<User>,
     /// `[[gateway]]`
@@ -321,6 +331,12 @@ section! {
         /// How the user's phones are told keys that the other party presses: as telephone-events where they have agreed to them,
         /// else by SIP INFO where they show that they know it, else as tones; or always by SIP INFO.
         dtmf: Dtmf = DTMF, default "\"auto\"";
+        /// The policy of the user's mailbox; without one the user has none.
+        mailbox: Option<String> = Optional(NAME), optional "\"staff\"";
+        /// The PIN of the mailbox until its owner sets one; without it an operator gives the first.
+        pin: Option<Secret> = Optional(PIN), optional "\"258046\"";
+        /// Where messages, missed calls and new PINs are sent to.
+        email: Option<String> = Optional(ADDRESS), optional "\"alice@example.com\"";
         /// The place where the user is.
         site: Option<String> = Optional(NAME), optional "\"rome\"";
         /// The user's dial plan, where that of the site or of `[routing]` does not fit.
@@ -427,6 +443,7 @@ section! {
         kind: ServiceKind = OneOf(&[
             ("echo", ServiceKind::Echo), ("tone", ServiceKind::Tone),
             ("announcement", ServiceKind::Announcement), ("music", ServiceKind::Music),
+            ("voicemail", ServiceKind::Voicemail),
         ]), required "\"echo\"";
         /// What the service is called in call records and the banner.
         text: Option<String> = Optional(LABEL), optional "\"Echo\"";

@@ -57,6 +57,7 @@ fn the_lab_is_valid() {
         ("5501", ServiceKind::Tone),
         ("5502", ServiceKind::Announcement),
         ("5503", ServiceKind::Music),
+        ("5000", ServiceKind::Voicemail),
     ];
     assert_eq!(services, wanted);
     assert_eq!(lab.realm(), "example.com");
@@ -121,7 +122,7 @@ fn keys_and_sections_that_do_not_exist_are_told_with_the_nearest_one() {
     adding_gives(
         "colour = 1\n",
         &[
-            "t.toml:9:1: unknown key `colour` in `[[user]]`; its keys are name, password, ha1, extension, display, tel, max_calls, contacts_max, srtp, dtmf, site, dial_plan, voice_policy, pickup_group",
+            "t.toml:9:1: unknown key `colour` in `[[user]]`; its keys are name, password, ha1, extension, display, tel, max_calls, contacts_max, srtp, dtmf, mailbox, pin, email, site, dial_plan, voice_policy, pickup_group",
         ],
     );
     adding_gives("[registar]\n", &["t.toml:9:2: unknown section `registar`; did you mean `[registrar]`?"]);
@@ -357,7 +358,7 @@ fn columns_count_characters_and_the_caret_stands_below_the_mistake() {
 t.toml:11:10: `é` is no number to dial; write 1 to 20 digits, `*` and `#`, such as \"1001\"
    11 | number = \"é\"
       |          ^^^
-t.toml:12:8: `x` is none of the choices; write \"echo\" or \"tone\" or \"announcement\" or \"music\"
+t.toml:12:8: `x` is none of the choices; write \"echo\" or \"tone\" or \"announcement\" or \"music\" or \"voicemail\"
    12 | kind = 'x'
       |        ^^^
 2 errors

@@ -224,4 +224,52 @@ pub enum ServiceKind {
     Announcement,
     /// Music on hold.
     Music,
+    /// Users hear their messages.
+    Voicemail,
+}
+
+/// How sound of messages is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SoundFormat {
+    /// A byte a sample.
+    G711,
+    /// Two bytes a sample.
+    Linear,
+}
+
+/// TLS towards a server of e-mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmtpSecurity {
+    /// None.
+    None,
+    /// From a plain beginning.
+    StartTls,
+    /// From the start.
+    Tls,
+}
+
+/// Where a key of an attendant leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyTarget {
+    /// To a number.
+    Number(String),
+    /// To the mailbox of a user.
+    Mailbox(String),
+    /// Something is said; the file counts from the configuration's folder.
+    Say(PathBuf),
+    /// Somebody is looked for by name.
+    Find,
+    /// The menu is told again.
+    Repeat,
+}
+
+/// A key of an attendant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttendantKey {
+    /// `1` to `9`.
+    pub key: char,
+    /// Where it leads.
+    pub target: KeyTarget,
+    /// What it is called.
+    pub name: String,
 }

@@ -21,6 +21,7 @@ mod gateways;
 mod groups;
 pub mod health;
 mod limits;
+mod mailboxes;
 mod metrics;
 mod refusal;
 mod route;
@@ -128,6 +129,32 @@ fn routes(service: &mut ServiceConfig) {
                 )
                 .service(get("/limits", web::get().to(limits::list)))
                 .service(resource("/limits/{account}", "POST").route(web::post().to(limits::order)))
+                .service(get("/mailboxes", web::get().to(mailboxes::list)))
+                .service(
+                    resource("/mailboxes/{user}", "GET, POST")
+                        .route(web::get().to(mailboxes::one))
+                        .route(web::post().to(mailboxes::order)),
+                )
+                .service(
+                    resource("/mailboxes/{user}/messages", "POST")
+                        .app_data(web::PayloadConfig::new(mailboxes::SOUND_BYTES_MAX))
+                        .app_data(web::QueryConfig::default().error_handler(|error, _| Refusal::query(&error).into()))
+                        .route(web::post().to(mailboxes::import)),
+                )
+                .service(
+                    resource("/mailboxes/{user}/messages/{number}", "PATCH, DELETE")
+                        .route(web::patch().to(mailboxes::change))
+                        .route(web::delete().to(mailboxes::delete)),
+                )
+                .service(get("/mailboxes/{user}/messages/{number}/audio", web::get().to(mailboxes::sound)))
+                .service(
+                    resource("/mailboxes/{user}/greetings/{which}", "GET, PUT, DELETE")
+                        .app_data(web::PayloadConfig::new(mailboxes::SOUND_BYTES_MAX))
+                        .route(web::get().to(mailboxes::greeting))
+                        .route(web::put().to(mailboxes::set_greeting))
+                        .route(web::delete().to(mailboxes::remove_greeting)),
+                )
+                .service(get("/outbox", web::get().to(mailboxes::outbox)))
                 .service(get("/registrations", web::get().to(api::registrations)))
                 .service(resource("/kill", "POST").route(web::post().to(api::kill)))
                 .service(resource("/faults/disk", "POST").route(web::post().to(api::slow_disk)))

@@ -30,11 +30,24 @@ pub enum Tree {
     CallIndex,
     /// What people and operators have switched.
     Facts,
+    /// Mailboxes: their state and the index of their messages.
+    Mail,
+    /// Letters that have not been delivered yet.
+    Outbox,
 }
 
 impl Tree {
     /// Every tree, [`Tree::Meta`] first.
-    pub const ALL: [Self; 6] = [Self::Meta, Self::Locations, Self::Messages, Self::Calls, Self::CallIndex, Self::Facts];
+    pub const ALL: [Self; 8] = [
+        Self::Meta,
+        Self::Locations,
+        Self::Messages,
+        Self::Calls,
+        Self::CallIndex,
+        Self::Facts,
+        Self::Mail,
+        Self::Outbox,
+    ];
 
     /// The byte that stands for this tree on disk and in dumps; never reused (`C`, `c` and `p` are of an earlier form).
     #[must_use]
@@ -46,6 +59,8 @@ impl Tree {
             Self::Calls => b'R',
             Self::CallIndex => b'r',
             Self::Facts => b'F',
+            Self::Mail => b'V',
+            Self::Outbox => b'O',
         }
     }
 

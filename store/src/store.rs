@@ -16,7 +16,7 @@ use crate::messages::{Index, MessageBounds};
 use crate::queue::{Bounds, Pending, Queue, StoreState};
 use crate::witness::Witness;
 use crate::writer::{self, WriterEnd, WriterThread};
-use crate::{Calls, Facts, Locations, Messages, Meta, OpenReport, StoreError, meta, open};
+use crate::{Calls, Facts, Locations, Mailboxes, Messages, Meta, OpenReport, StoreError, meta, open};
 
 /// Which engine keeps the records.
 #[derive(Clone)]
@@ -257,6 +257,12 @@ impl Store {
     #[must_use]
     pub fn facts(&self) -> Facts {
         Facts::new(Arc::clone(&self.shared))
+    }
+
+    /// Mailboxes and the letters that wait to be delivered.
+    #[must_use]
+    pub fn mailboxes(&self) -> Mailboxes {
+        Mailboxes::new(Arc::clone(&self.shared))
     }
 
     /// Node identity.

@@ -45,6 +45,22 @@ impl Config {
         Self::lab().set("media", "codecs", r#"["L16/16000"]"#)
     }
 
+    /// The lab whose users have mailboxes: voice access is 5000, the PINs are those of the lab. Phones ring for two seconds.
+    pub fn with_mailboxes() -> Self {
+        let mut config = Self::bare()
+            .service("5000", "voicemail")
+            .service("5501", "tone")
+            .set("voicemail", "answer_after", r#""2s""#)
+            .entry("[[mailbox_policy]]\nname = \"lab\"\npin_digits = 4\npin_first_change = false\nprivate = true\n");
+        for ((name, extension), pin) in USERS.iter().zip(["1470", "2580", "3690", "9630"]) {
+            config = config.entry(&format!(
+                "[[user]]\nname = {name:?}\npassword = \"{name}-secret\"\nextension = {extension:?}\n\
+                 display = \"{name}\"\nmailbox = \"lab\"\npin = {pin:?}\nemail = \"{name}@example.com\"\nmax_calls = 100\n"
+            ));
+        }
+        config
+    }
+
     /// The lab without users and service numbers.
     pub fn bare() -> Self {
         Self { sections: BTreeMap::new(), entries: Vec::new() }

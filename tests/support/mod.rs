@@ -18,6 +18,7 @@ pub mod party;
 pub mod phone;
 pub mod ports;
 pub mod sipp;
+pub mod smtp;
 pub mod switch;
 pub mod talk;
 pub mod tone;

@@ -226,6 +226,9 @@ class Account(pj.Account):
             request=prm.rdata.wholeMsg,
         )
 
+    def onMwiInfo(self, prm):
+        self.phone.tell(event="mwi", state=prm.state, request=prm.rdata.wholeMsg)
+
     def onInstantMessage(self, prm):
         self.phone.tell(event="message", **{"from": prm.fromUri}, text=prm.msgBody)
 
@@ -395,6 +398,7 @@ class Phone:
         direct=False,
         srtp="off",
         suites=(),
+        mwi=False,
     ):
         """Makes the phone's account; registrar is "ip:port". The event `registered` or `unregistered` follows.
 
@@ -405,6 +409,7 @@ class Phone:
         config = pj.AccountConfig()
         config.idUri = f"sip:{user}@{domain}"
         config.regConfig.registerOnAdd = register
+        config.mwiConfig.enabled = mwi
         config.regConfig.timeoutSec = expires_s
         config.regConfig.retryIntervalSec = 0
         config.regConfig.registrarUri = f"sip:{domain}"

@@ -90,6 +90,15 @@ impl Switch {
         read(request.send_json(body).unwrap_or_else(|error| panic!("POST {path}: {error}\n{}", self.log_tail())))
     }
 
+    /// Another method with a JSON body to a path of the admin API; answers as [`Switch::get`].
+    pub fn send(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let bearer = format!("Bearer {}", self.token());
+        let request = ureq::http::Request::builder().method(method).uri(self.url(path));
+        let request = request.header("Authorization", bearer).header("Content-Type", "application/json");
+        let request = request.body(body.to_string()).expect("a request");
+        read(self.agent.run(request).unwrap_or_else(|error| panic!("{method} {path}: {error}\n{}", self.log_tail())))
+    }
+
     /// A GET without a token, for `/metrics`, `/healthz`, and to see what strangers get.
     pub fn get_as_stranger(&self, path: &str) -> (u16, Value) {
         read(self.agent.get(self.url(path)).call().unwrap_or_else(|error| panic!("GET {path}: {error}")))

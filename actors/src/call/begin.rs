@@ -129,6 +129,19 @@ impl Work<'_> {
             self.file.facts.borrow_mut().to = dialled.to_owned();
         }
         match route.destination {
+            Destination::Service(crate::directory::ServiceKind::Voicemail) => {
+                self.decided(None, "the number is voice access");
+                self.voice_access();
+            }
+            Destination::Mailbox(user) => {
+                self.file.facts.borrow_mut().to = directory.aor(&user);
+                self.decided(None, brief);
+                self.answer_for(&user);
+            }
+            Destination::Attendant(attendant) => {
+                self.decided(None, format!("the number is attendant {}", attendant.name));
+                self.attend(attendant);
+            }
             Destination::Service(kind) => {
                 self.decided(None, sip::text!["the number is the ", kind.as_str(), " service"]);
                 self.serve(kind);

@@ -55,8 +55,15 @@ impl Work<'_> {
         }
         match outcome {
             Outcome::SendOn(to, why) => self.send_on(&user, &features, &to, why),
+            // Who is busy or does not want to be disturbed has a mailbox; callers that are not wanted have none.
+            Outcome::Refuse(refused)
+                if matches!(refused.code, 480 | 486) && self.take_message(&user, refused.reason) => {}
             Outcome::Refuse(refused) => self.refuse_for(refused),
-            Outcome::Ring if !self.take_line(&user, &aor) => self.refuse_for(rules::BUSY),
+            Outcome::Ring if !self.take_line(&user, &aor) => {
+                if !self.take_message(&user, rules::BUSY.reason) {
+                    self.refuse_for(rules::BUSY);
+                }
+            }
             Outcome::Ring => {
                 self.state.callee = Some(Callee { user, features, switches, beside: Vec::new() });
                 self.ring(&aor, instance);
@@ -123,7 +130,10 @@ impl Work<'_> {
     /// How long the phones may ring, where the call goes on after that.
     pub fn patience(&self) -> Option<Duration> {
         let callee = self.state.callee.as_ref()?;
-        rules::unanswered(&callee.features, &callee.switches, Why::NoAnswer)?;
+        let settings = self.core.shared.settings();
+        if rules::unanswered(&callee.features, &callee.switches, Why::NoAnswer).is_none() {
+            return callee.user.mailbox.as_ref().map(|_| settings.mail.answer_after);
+        }
         Some(rules::ring(&callee.features, self.core.shared.settings().features.ring))
     }
 
@@ -232,7 +242,10 @@ impl Work<'_> {
             return false;
         }
         let Some(callee) = self.state.callee.take() else { return false };
-        let Some(to) = rules::unanswered(&callee.features, &callee.switches, why) else { return false };
+        let Some(to) = rules::unanswered(&callee.features, &callee.switches, why) else {
+            // What the user has said comes first; then the mailbox.
+            return self.take_message(&callee.user, why.reason());
+        };
         self.cancel_forks(None, Some("SIP;cause=480;text=\"the call goes on elsewhere\""));
         let aor = self.core.shared.directory().aor(&callee.user);
         self.drop_line(&aor);

@@ -115,6 +115,10 @@ impl Work<'_> {
     pub fn pressed(&mut self, side: Side, press: KeyPress, how: &str) {
         let KeyPress { digit, duration_ms } = press;
         let what = format!("key {digit} on side {side:?}, {duration_ms} ms {how}");
+        if self.state.talk.is_some() && side == Side::A {
+            // Which key it was may be part of a PIN: it is in no record.
+            return self.talk_key(digit);
+        }
         self.note(None, super::What::Media { what: what.trim_end().to_owned().into() });
         let of_side = |leg: &&Leg| leg.side == side && leg.state == LegState::Confirmed;
         let from = self.state.legs.iter().find(of_side).map(|leg| leg.id);

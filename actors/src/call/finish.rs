@@ -88,6 +88,7 @@ impl Work<'_> {
             return;
         }
         self.note(None, What::Ended { by: by.to_owned(), cause: cause.to_owned() });
+        self.talk_over();
         let core = self.core;
         for (_, timer) in self.state.timers.drain(..) {
             core.disarm(timer);

@@ -240,7 +240,7 @@ impl Work<'_> {
         if self.transfer_place().is_some() {
             return self.transfer_failed(last);
         }
-        if self.group_refused() {
+        if self.group_refused() || self.state.talk.is_some() {
             return;
         }
         // Who declines is taken for busy: it is there, and does not want the call.

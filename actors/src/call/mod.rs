@@ -33,6 +33,7 @@
 //! | `gather` | a transfer into a conference
 //! | `grouped` | in a ring group: agents ring, the caller waits, or leaves for elsewhere
 //! | `transfer` | REFER: one party gives its place to another |
+//! | `talking` | a dialogue of the switch: voice mail, attendants |
 //! | `replace` | INVITE with Replaces: a phone takes a call over |
 //! | `rebuild` | the actor has died, and the call goes on |
 //! | `finish` | the end, and the call detail record |
@@ -72,6 +73,7 @@ mod retell;
 mod service;
 mod session;
 mod state;
+mod talking;
 mod transfer;
 mod wishes;
 
@@ -161,6 +163,8 @@ pub enum CallTimer {
     SessionExpired(LegId),
     /// A re-INVITE that met another may be tried again (RFC 3261 section 14.1).
     Retry(LegId),
+    /// A dialogue is to go on.
+    Talk,
     /// A transfer's subscription has had its time, or the transferor did not hang up.
     TransferDone,
 }
@@ -250,6 +254,8 @@ pub enum CallMsg {
     },
     /// A timer is due.
     Timer(CallTimer),
+    /// Something for the dialogue that answers.
+    Talk(crate::talk::Input),
     /// The pool tells something.
     Media(::media::MediaEvent),
     /// An INVITE wants the place of a leg (RFC 3891).
@@ -452,6 +458,7 @@ impl Work<'_> {
             CallMsg::ServerEnded { server, leg, why } => self.answer_lost(server, leg, why),
             CallMsg::Timer(timer) => self.timer(timer),
             CallMsg::Media(event) => self.media_event(event),
+            CallMsg::Talk(input) => self.talk(input),
             CallMsg::Replace { server, leg, replaces, message, hop, identity } => {
                 self.replace(server, leg, &replaces, message, hop, identity);
             }
@@ -482,6 +489,7 @@ impl Work<'_> {
             CallTimer::SessionExpired(leg) => self.session_expired(leg),
             CallTimer::Retry(leg) => self.retry(leg),
             CallTimer::TransferDone => self.transfer_timeout(),
+            CallTimer::Talk => self.talk(crate::talk::Input::Due),
         }
     }
 

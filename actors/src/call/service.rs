@@ -30,14 +30,17 @@ impl Work<'_> {
             return self.refuse(Status::SERVICE_UNAVAILABLE, Some("No Media Port Free"), 34);
         }
         self.state.service = Some(kind);
-        let Some(description) = self.own_description(LegId::CALLER) else {
+        // What a reliable 18x has agreed on before (RFC 3262) stands.
+        let agreed = self.state.caller().is_some_and(|caller| caller.exchange.state() == sip::sdp::State::Stable);
+        let description = if agreed { None } else { self.own_description(LegId::CALLER) };
+        if description.is_none() && !agreed {
             return self.refuse(Status::NOT_ACCEPTABLE_HERE, None, 88);
-        };
+        }
         self.core.shared.counters.calls_answered.increment(1);
         self.file.facts.borrow_mut().answered_ms = Some(unix_ms());
         let longest = self.core.shared.settings().sip.max_call_duration;
         self.arm(super::CallTimer::MaxDuration, longest);
-        self.answer_caller(Some(description));
+        self.answer_caller(description);
         self.play();
         self.lamps();
     }
@@ -107,6 +110,8 @@ impl Work<'_> {
                 Some(seated) => Source::Room(seated.member().clone()),
                 None => Source::Silence,
             },
+            // They say for themselves what is heard.
+            ServiceKind::Voicemail | ServiceKind::Mailbox | ServiceKind::Attendant => Source::Silence,
         };
         audio::hear(flow, Side::A, source);
     }
@@ -139,6 +144,7 @@ impl Work<'_> {
                 self.hang_up_all("switch", "done");
             }
             MediaEvent::SourceEnded(Side::A) if self.announced() => {}
+            MediaEvent::SourceEnded(Side::A) if self.is_talking() => self.talk_played(),
             MediaEvent::SourceEnded(_) => {}
             MediaEvent::Dtmf { side, digit, duration_ms } => {
                 self.pressed(side, sip::KeyPress { digit, duration_ms }, "");

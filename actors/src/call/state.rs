@@ -43,6 +43,8 @@ pub struct State {
     pub adding: Option<Adding>,
     /// The service that answers, if one does.
     pub service: Option<ServiceKind>,
+    /// The dialogue that answers, if one does.
+    pub talk: Option<Box<crate::talk::Talk>>,
     /// Its place in a conference; given back when it is dropped.
     pub seated: Option<crate::conference::Seated>,
     /// The user that it rings for, and what that one has switched.

@@ -156,7 +156,38 @@ impl Work<'_> {
             }
             _ => return self.transfer_failed(Status::NOT_FOUND),
         };
-        let longest = self.core.shared.settings().sip.max_ringing;
+        self.ring_in_place(turns, self.core.shared.settings().sip.max_ringing);
+    }
+
+    /// The switch itself gives its place to somebody: the caller of a dialogue is connected.
+    pub fn ring_for_caller(&mut self, destination: Destination) {
+        let settings = self.core.shared.settings();
+        self.state.forks = 0;
+        self.state.best = None;
+        self.state.transfer = Some(Transfer {
+            by: LegId::NEWCOMER,
+            stays: LegId::CALLER,
+            report: None,
+            step: Step::Ringing,
+            before: None,
+        });
+        let (turns, longest) = match destination {
+            Destination::User(user) => {
+                let aor = self.core.shared.directory().aor(&user);
+                let longest = user.mailbox.as_ref().map_or(settings.sip.max_ringing, |_| settings.mail.answer_after);
+                (self.groups_of(&aor, None), longest)
+            }
+            Destination::Outside(exits) => (self.in_order(exits), settings.sip.max_ringing),
+            Destination::Nowhere(refusal) => return self.transfer_failed(refusal.kind.status()),
+            _ => return self.transfer_failed(Status::NOT_FOUND),
+        };
+        if let Some(flow) = &self.state.flow {
+            audio::hear(flow, Side::A, Source::MusicOnHold);
+        }
+        self.ring_in_place(turns, longest);
+    }
+
+    fn ring_in_place(&mut self, turns: std::collections::VecDeque<super::groups::Turn>, longest: Duration) {
         if self.transferor_side().and_then(|side| self.offer_for(side, None)).is_none() {
             return self.transfer_failed(Status::NOT_ACCEPTABLE_HERE);
         }
@@ -174,8 +205,8 @@ impl Work<'_> {
     }
 
     fn transferor_side(&self) -> Option<Side> {
-        let by = self.state.transfer.as_ref()?.by;
-        self.state.leg(by).map(|leg| leg.side)
+        let stays = self.state.transfer.as_ref()?.stays;
+        self.state.leg(stays).map(|leg| leg.side.other())
     }
 
     /// An offer for whoever comes to `side`: what the party that stays has agreed to, at our port.
@@ -348,7 +379,8 @@ impl Work<'_> {
         self.connect_side(id);
         self.hear_each_other(id, stays);
         // The transferor has its own leg but no side any more: its place in the pair is the newcomer's.
-        if self.state.partner == Some(by) {
+        let by_switch = by == LegId::NEWCOMER;
+        if by_switch || self.state.partner == Some(by) {
             self.state.partner = Some(id);
         } else {
             self.state.partner = Some(stays);
@@ -364,8 +396,14 @@ impl Work<'_> {
             if by == LegId::CALLER { facts.from = party } else { facts.to = party }
         }
         self.note(Some(id), What::Decided { why: "has taken the transferor's place".into() });
-        self.report(Status::OK);
-        self.arm(CallTimer::TransferDone, LEAVE);
+        if by_switch {
+            self.state.transfer = None;
+            self.disarm(CallTimer::TransferDone);
+            self.talk_handed_over();
+        } else {
+            self.report(Status::OK);
+            self.arm(CallTimer::TransferDone, LEAVE);
+        }
         self.retell_deaf(id);
         self.settle_lines();
     }
@@ -382,6 +420,10 @@ impl Work<'_> {
             self.scatter(transfer.stays, before);
         }
         self.decided(Some(transfer.by), format!("the transfer failed: {}", status.code()));
+        if transfer.by == LegId::NEWCOMER {
+            // The caller is back with the dialogue.
+            return self.talk(crate::talk::Input::Answer(crate::talk::Answer::Failed));
+        }
         let by_lives = self.state.leg(transfer.by).is_some_and(|leg| leg.state == LegState::Confirmed);
         if !by_lives {
             return self.hang_up_all("switch", "the transfer failed after the transferor had left");

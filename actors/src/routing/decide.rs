@@ -528,6 +528,8 @@ pub fn describe(destination: &Destination) -> String {
         Destination::Feature(wish) => format!("the feature code of {}", wish.action.as_str()),
         Destination::Park(place) => format!("parking place {place}"),
         Destination::Group(plan) => format!("ring group {}", plan.name),
+        Destination::Mailbox(user) => format!("the mailbox of {}", user.name),
+        Destination::Attendant(attendant) => format!("attendant {}", attendant.name),
         Destination::Outside(exits) => {
             let names: Vec<_> = exits.iter().map(|exit| exit.gateway.name.as_str()).collect();
             format!("outside by {}", names.join(", then "))

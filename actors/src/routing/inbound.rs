@@ -6,7 +6,7 @@ use super::number::is_number;
 use super::refusal::Kind;
 use super::spec::{DialPlan, HuntGroup, Security, UriForm};
 use super::trail::{Topic, Verdict};
-use crate::directory::Destination;
+use crate::directory::{Destination, ServiceKind};
 use crate::gateway::Gateway;
 
 impl Decider<'_> {
@@ -100,7 +100,10 @@ impl Decider<'_> {
                 continue;
             };
             self.trail.step(Topic::Diversion, Verdict::Matched, from, || format!("was called first: {}", user.name));
-            return Some(self.refuse(Kind::NoMailbox, format!("{} has no mailbox here", user.name)));
+            return Some(match user.mailbox {
+                Some(_) => Destination::Mailbox(user),
+                None => self.refuse(Kind::NoMailbox, format!("{} has no mailbox here", user.name)),
+            });
         }
         None
     }
@@ -116,9 +119,15 @@ impl Decider<'_> {
         let number = self.normalise(plan, dialled);
         let owner = self.owner(dialled).or_else(|| if number == dialled { None } else { self.owner(&number) });
         if let Some(owner) = owner {
+            // A call that was diverted to voice access is for the mailbox of whom it was diverted from.
+            if matches!(owner, Destination::Service(ServiceKind::Voicemail))
+                && let Some(mailbox) = self.diverted(plan, inbound)
+            {
+                return mailbox;
+            }
             let Some(plan) = plan else { return owner };
             let (allowed, switch) = match &owner {
-                Destination::User(_) => (plan.allow_users, "allow_users"),
+                Destination::User(_) | Destination::Mailbox(_) => (plan.allow_users, "allow_users"),
                 _ => (plan.allow_extensions, "allow_extensions"),
             };
             let verdict = if allowed { Verdict::Allowed } else { Verdict::Refused };

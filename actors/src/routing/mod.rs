@@ -121,6 +121,11 @@ impl Routing {
         self.spec.hours.get(*self.hours.get(name)?)
     }
 
+    /// How a time condition stands.
+    pub fn hours_at(&self, name: &str, at: jiff::Timestamp) -> Option<hours::State> {
+        Some(self.hours_named(name)?.at(at))
+    }
+
     /// The hunt group of a gateway that a called party is a pilot of.
     fn hunt_group(&self, gateway: &str, pilot: &str) -> Option<&HuntGroup> {
         // A user part is compared as it is written, but for numbers with and without their `+`.

@@ -23,6 +23,7 @@ fn user(name: &str, extension: &str, tel: &[&str]) -> User {
         max_calls: None,
         srtp: None,
         routing: Assigned::default(),
+        mailbox: None,
         keys_by_info: false,
         pickup_group: None,
     }
@@ -139,6 +140,8 @@ fn told(destination: &Destination) -> String {
         Destination::Feature(wish) => format!("{:?} {}", wish.action, wish.number),
         Destination::Park(place) => format!("parking {place}"),
         Destination::Group(plan) => plan.name.to_string(),
+        Destination::Mailbox(user) => format!("mailbox of {}", user.name),
+        Destination::Attendant(attendant) => attendant.name.clone(),
         Destination::Outside(exits) => {
             let each = exits.iter().map(|exit| format!("{} {}", exit.gateway.name, exit.number));
             each.collect::<Vec<_>>().join(", ")

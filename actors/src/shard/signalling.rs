@@ -50,6 +50,15 @@ pub enum SignallingMsg {
         /// What.
         event: media::MediaEvent,
     },
+    /// Something for the dialogue of a call.
+    Talk {
+        /// The call.
+        call: CallKey,
+        /// What.
+        input: crate::talk::Input,
+    },
+    /// The messages of a mailbox have changed.
+    MessagesChanged(std::sync::Arc<str>),
     /// How much is alive here?
     Load(Reply<Load>),
     /// A view of the calls of this shard.
@@ -153,6 +162,17 @@ impl Live for Signalling {
             SignallingMsg::Refused { quoted, hop } => drop(self.core.refused(&quoted, &hop)),
             SignallingMsg::Gone(hop) => Door::new(&self.core).closed(hop, CloseReason::Peer),
             SignallingMsg::Media { key, event } => self.core.tell_call(CallKey(key), CallMsg::Media(event)),
+            SignallingMsg::Talk { call, input } => {
+                if !self.core.calls.borrow().contains_key(&call)
+                    && let crate::talk::Input::Answer(crate::talk::Answer::Draft(Ok(draft))) = &input
+                {
+                    self.core.shared.mailroom.orphan(&self.core.shared, draft);
+                }
+                self.core.tell_call(call, CallMsg::Talk(input));
+            }
+            SignallingMsg::MessagesChanged(aor) => {
+                self.core.subscriptions.send_reply(SubscriptionMsg::MessagesChanged(aor));
+            }
             SignallingMsg::Load(reply) => reply.send(self.core.load()),
             SignallingMsg::Calls(reply) => {
                 let calls = self.core.calls.borrow();

@@ -136,6 +136,12 @@ pub enum AskError {
 pub struct Reply<T>(oneshot::Sender<T>);
 
 impl<T> Reply<T> {
+    /// A reply to somebody who waits in a future, with its own patience.
+    #[must_use]
+    pub fn of(sender: oneshot::Sender<T>) -> Self {
+        Self(sender)
+    }
+
     /// Answers. An asker that waits no longer is no error.
     pub fn send(self, answer: T) {
         let _ = self.0.send(answer);

@@ -314,6 +314,7 @@ fn settings() -> Settings {
         max_calls: Some(10),
         srtp: None,
         routing: Default::default(),
+        mailbox: None,
         keys_by_info: false,
         pickup_group: None,
     };
@@ -371,6 +372,8 @@ fn settings() -> Settings {
         conferences: Vec::new(),
         groups: Vec::new(),
         features: Default::default(),
+        mail: actors::mail::MailSettings::default(),
+        attendants: Vec::new(),
         recordings: None,
     }
 }

@@ -1,7 +1,7 @@
 //! The handle that a call keeps of its flow.
 
 use super::Inner;
-use super::book::{FlowRecord, Seat, Wanted};
+use super::book::{ENDED, FlowRecord, Seat, Wanted};
 use super::counters::FlowStats;
 use super::port::{Port, SharedPort, Spot, Spots};
 use super::vocabulary::{
@@ -11,6 +11,7 @@ use crate::dtmf::KEYS_MAX;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// A media path between two sides. Dropping the handle leaves the flow open; [`Flow::close`] ends it. Every method is a
 /// message to the worker or a look at the book, and never blocks; [`Flow::wake`] has the messages read at once.
@@ -154,6 +155,19 @@ impl Flow {
             wanted.source_serial = wanted.source_serial.wrapping_add(1);
             urgent
         })
+    }
+
+    /// How far a side has heard the recording that it hears: `None` once it is over. Right to a packet.
+    pub fn played(&self, side: Side) -> Option<Duration> {
+        let wanted = self.record.wanted.lock();
+        let marks = self.record.marks.get(side);
+        if marks.played_serial.load(Ordering::Relaxed) != wanted.sides.get(side).source_serial {
+            // It has not begun yet.
+            return Some(Duration::ZERO);
+        }
+        let played = marks.played.load(Ordering::Relaxed);
+        let samples = played & u64::from(u32::MAX);
+        (played != ENDED).then(|| Duration::from_micros(samples * 1_000_000 / u64::from(crate::prompt::RATE_HZ)))
     }
 
     /// Begins a recording of the flow, or ends the one that is made: its tape is then stopped.

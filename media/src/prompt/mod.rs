@@ -8,7 +8,7 @@ pub mod say;
 mod set;
 
 pub use say::{Language, Say};
-pub use set::{BadPrompt, BadPromptWhy, Prompts};
+pub use set::{BadPrompt, BadPromptWhy, Prompts, read_sound};
 
 use crate::codec::g711::Law;
 use std::sync::{Arc, LazyLock};

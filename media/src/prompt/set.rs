@@ -111,7 +111,7 @@ impl Prompts {
                 let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
                 let replaced = match set.get_mut(&(language, SmolStr::from(name))) {
                     None => Err(BadPromptWhy::Unknown),
-                    Some(clip) => read(&path).map(|samples| *clip = Clip::Replaced(samples.into())),
+                    Some(clip) => read_sound(&path).map(|samples| *clip = Clip::Replaced(samples.into())),
                 };
                 bad.extend(replaced.err().map(|why| BadPrompt { path, why }));
             }
@@ -144,7 +144,11 @@ impl Prompts {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<i16>, BadPromptWhy> {
+/// The sound of a file of 8 kHz and one channel (16-bit PCM, A-law or µ-law).
+///
+/// # Errors
+/// See [`BadPromptWhy`].
+pub fn read_sound(path: &Path) -> Result<Vec<i16>, BadPromptWhy> {
     if std::fs::metadata(path)?.len() > FILE_BYTES_MAX {
         return Err(BadPromptWhy::TooLarge);
     }

@@ -16,6 +16,8 @@ pub struct Judge {
     /// Samples heard, and samples since the last block with a sound.
     heard: u64,
     quiet: u64,
+    /// Samples of blocks with a sound.
+    sounded: u64,
     longest: u64,
     silence: Option<u64>,
     tail: u64,
@@ -32,6 +34,7 @@ impl Judge {
             power: 0.0,
             heard: 0,
             quiet: 0,
+            sounded: 0,
             longest: samples(longest),
             silence: silence.map(samples),
             tail: samples(Duration::from_millis(TAIL_MS)),
@@ -52,12 +55,18 @@ impl Judge {
             }
             let loud = self.power / self.block as f64 >= SOUND;
             (self.in_block, self.power) = (0, 0.0);
+            self.sounded += if loud { self.block as u64 } else { 0 };
             self.quiet = if loud { 0 } else { self.quiet + self.block as u64 };
             if self.silence.is_some_and(|limit| self.quiet >= limit) {
                 return (at + 1, Some(Why::Silence));
             }
         }
         (samples.len(), None)
+    }
+
+    /// Samples that belong to a sound.
+    pub fn sounded(&self) -> u64 {
+        self.sounded
     }
 
     /// Samples at the end that are silence and may be cut off.

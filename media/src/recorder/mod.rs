@@ -45,7 +45,7 @@ const TAPE_MS: u32 = 4000;
 /// What is recorded, and when it ends by itself.
 #[derive(Clone, Debug)]
 pub struct RecordingSpec {
-    /// The file; it must not exist, and its folder must.
+    /// The file, in a folder that exists. A recording of the same form that is there is gone on with.
     pub path: PathBuf,
     /// How samples are written.
     pub encoding: Encoding,
@@ -81,6 +81,8 @@ pub struct RecordingEnd {
     pub path: PathBuf,
     /// How long it plays.
     pub length: Duration,
+    /// How much of what was recorded is sound, and not silence.
+    pub sounded: Duration,
     /// Why it ended.
     pub why: Why,
     /// Samples that found no room on the tape.
@@ -260,8 +262,9 @@ impl Inner {
         job.tape.close();
         let lost_samples = job.tape.lost();
         self.figures.lost_samples.fetch_add(lost_samples, Ordering::Relaxed);
-        let length = Duration::from_micros(length * 1_000_000 / u64::from(job.spec.rate_hz.max(1)));
-        Some(RecordingEnd { path: job.spec.path.clone(), length, why, lost_samples })
+        let lasts = |samples: u64| Duration::from_micros(samples * 1_000_000 / u64::from(job.spec.rate_hz.max(1)));
+        let (length, sounded) = (lasts(length), lasts(work.judge.sounded()));
+        Some(RecordingEnd { path: job.spec.path.clone(), length, sounded, why, lost_samples })
     }
 }
 

@@ -16,10 +16,12 @@ mod line;
 mod mouth;
 mod queue;
 mod resample;
+mod stretch;
 
 pub use ear::{Ear, Heard};
 pub use mouth::{Mouth, PAYLOAD_BYTES_MAX, Spoken};
 pub use resample::Resampler;
+pub use stretch::stretch;
 
 /// The rates that samples may have, in Hz: those of the codecs, and those of RFC 3551 section 4.5.11 that have whole samples in
 /// ten milliseconds.

@@ -1,0 +1,321 @@
+//! A mailbox as it is in memory, and the one way in which it is changed: on disk first.
+//!
+//! Everything here may wait for the disk. The actor gives the ledger away to the blocking pool for each piece of work and gets it
+//! back with the answer, so all that is done to a mailbox is done one after the other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use store::{Letter, LetterKind, LoadedMailbox, MailChange, MailboxState, Mailboxes, StoreError, Voice};
+
+use super::files::Folder;
+use super::{Counts, Owner};
+use crate::shared::unix_ms;
+use crate::talk::View;
+
+/// See the module.
+pub struct Ledger {
+    pub(super) mailbox: String,
+    pub(super) folder: Folder,
+    pub(super) store: Mailboxes,
+    /// The node's secret.
+    pub(super) pepper: Arc<[u8]>,
+    pub(super) state: MailboxState,
+    pub(super) messages: BTreeMap<u64, Voice>,
+    /// Numbers that drafts have, which no message of the index has yet.
+    pub(super) given: BTreeSet<u64>,
+    /// A letter was posted.
+    pub posted: bool,
+    /// What the last look at the files has found.
+    pub found: Found,
+}
+
+/// What was found when a mailbox was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Messages whose recording was cut short by the end of the process, and that are delivered now.
+    pub delivered: usize,
+    /// Messages whose record was missing or damaged, made anew from their files.
+    pub rebuilt: usize,
+    /// Messages whose file is missing or is not what was written.
+    pub damaged: usize,
+}
+
+impl Ledger {
+    /// Opens a mailbox: reads its index, puts right what a crash has left, and delivers what was being recorded, but for `live`
+    /// drafts, which are still spoken.
+    ///
+    /// # Errors
+    /// The store cannot be read, or not be written where it must be put right.
+    pub fn open(
+        mailbox: &str,
+        all: &Path,
+        store: Mailboxes,
+        pepper: Arc<[u8]>,
+        owner: &Owner,
+        live: &BTreeSet<u64>,
+    ) -> Result<Self, StoreError> {
+        let loaded = store.load(mailbox)?;
+        let missing = loaded.missing() > 0 || loaded.state.is_none();
+        let LoadedMailbox { state, messages, damaged } = loaded;
+        let mut this = Self {
+            mailbox: mailbox.to_owned(),
+            folder: Folder::of(all, mailbox),
+            store,
+            pepper,
+            state: state.unwrap_or_default(),
+            messages: messages.into_iter().map(|voice| (voice.number, voice)).collect(),
+            given: live.clone(),
+            posted: false,
+            found: Found::default(),
+        };
+        this.recover(owner, live, missing, damaged)?;
+        Ok(this)
+    }
+
+    fn recover(&mut self, owner: &Owner, live: &BTreeSet<u64>, missing: bool, damaged: u64) -> Result<(), StoreError> {
+        let (files, heads) = self.folder.numbers();
+        let highest =
+            [files.last(), heads.last(), self.messages.keys().last(), live.last()].into_iter().flatten().max();
+        self.state.next = self.state.next.max(highest.map_or(1, |highest| highest + 1));
+        let mut changes = Vec::new();
+        for number in &heads {
+            if live.contains(number) {
+                continue;
+            }
+            match self.recover_draft(*number, owner) {
+                Some(voice) => {
+                    self.found.delivered += 1;
+                    changes.push(voice);
+                }
+                None if self.messages.contains_key(number) => self.folder.drop_head(*number),
+                None => {}
+            }
+        }
+        for number in &files {
+            if self.messages.contains_key(number) || changes.iter().any(|voice| voice.number == *number) {
+                continue;
+            }
+            match self.folder.said_by_file(*number).filter(|_| missing) {
+                Some(voice) => {
+                    self.found.rebuilt += 1;
+                    changes.push(voice);
+                }
+                // It was removed from the index, and its file was about to be.
+                None if !missing => self.folder.remove(*number),
+                None => self.folder.set_aside(*number),
+            }
+        }
+        let mut marked = Vec::new();
+        for voice in self.messages.values_mut().filter(|voice| !voice.damaged) {
+            if !self.folder.is_there(voice) {
+                voice.damaged = true;
+                self.folder.set_aside(voice.number);
+                marked.push(voice.clone());
+            }
+        }
+        self.found.damaged = marked.len();
+        let delivered: Vec<u64> = changes.iter().map(|voice| voice.number).collect();
+        let changes: Vec<MailChange> = marked.into_iter().chain(changes).map(MailChange::Put).collect();
+        if !changes.is_empty() || damaged > 0 {
+            self.write(changes)?;
+            for number in delivered {
+                self.folder.drop_head(number);
+            }
+        }
+        if self.found != Found::default() || damaged > 0 {
+            tracing::warn!(
+                mailbox = self.mailbox,
+                delivered = self.found.delivered,
+                rebuilt = self.found.rebuilt,
+                damaged = self.found.damaged,
+                records = damaged,
+                "a mailbox was put right"
+            );
+        }
+        Ok(())
+    }
+
+    /// A recording that was cut short: kept up to its last chunk, if there is something to hear in it.
+    fn recover_draft(&mut self, number: u64, owner: &Owner) -> Option<Voice> {
+        if self.messages.contains_key(&number) {
+            return None;
+        }
+        let (mut voice, clip) = self.folder.head_of(number).unwrap_or((Voice { number, ..Voice::default() }, true));
+        let path = self.folder.message(number);
+        if path.exists() {
+            return self.folder.said_by_file(number);
+        }
+        let sealing = store::audio::is_on_its_way(&path);
+        let draft = self.folder.draft(number);
+        if !sealing {
+            let whole = draft.exists() && media::recorder::repair(&draft).is_ok();
+            let bytes = whole.then(|| std::fs::read(&draft).ok()).flatten().unwrap_or_default();
+            voice.length_ms = super::files::length_of(&bytes).unwrap_or(0);
+            let least = u64::try_from(owner.recording_min.as_millis()).unwrap_or(u64::MAX);
+            if clip || voice.length_ms < least {
+                self.folder.drop_draft(number);
+                return None;
+            }
+        }
+        self.folder.seal(voice).inspect_err(|error| {
+            tracing::error!(mailbox = self.mailbox, number, %error, "a recording that was cut short is not delivered yet");
+        }).ok()
+    }
+
+    /// Writes changes and the state with them, durably; only then they are in memory.
+    ///
+    /// # Errors
+    /// The store's; nothing is changed then, on disk or here, as far as the store can tell.
+    pub(super) fn write(&mut self, changes: Vec<MailChange>) -> Result<(), StoreError> {
+        let mut messages = self.messages.len() as u64;
+        for change in &changes {
+            match change {
+                MailChange::Put(voice) if !self.messages.contains_key(&voice.number) => messages += 1,
+                MailChange::Remove(number) if self.messages.contains_key(number) => messages -= 1,
+                _ => {}
+            }
+        }
+        let mut state = self.state.clone();
+        state.messages = messages;
+        let (store, mailbox) = (self.store.clone(), self.mailbox.clone());
+        store::wait(|reply| store.write(&mailbox, &state, &changes, reply))?;
+        self.state = state;
+        for change in changes {
+            match change {
+                MailChange::Put(voice) => {
+                    self.given.remove(&voice.number);
+                    self.messages.insert(voice.number, voice);
+                }
+                MailChange::Remove(number) => {
+                    self.messages.remove(&number);
+                }
+                MailChange::Post(_) => self.posted = true,
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes the state alone.
+    ///
+    /// # Errors
+    /// As [`Ledger::write`].
+    pub(super) fn change(&mut self, edit: impl FnOnce(&mut MailboxState)) -> Result<(), StoreError> {
+        let before = self.state.clone();
+        edit(&mut self.state);
+        let written = self.write(Vec::new());
+        if written.is_err() {
+            self.state = before;
+        }
+        written
+    }
+
+    /// How many messages there are.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for voice in self.messages.values().filter(|voice| voice.is_there()) {
+            let (all, urgent) = match voice.heard {
+                false => (&mut counts.new, &mut counts.new_urgent),
+                true => (&mut counts.old, &mut counts.old_urgent),
+            };
+            *all += 1;
+            *urgent += u32::from(voice.urgent);
+        }
+        counts
+    }
+
+    /// How the mailbox is, for a dialogue.
+    pub fn view(&self, owner: &Owner) -> View {
+        let now = unix_ms();
+        let rules = &owner.policy.pins;
+        View {
+            messages: self.messages.values().cloned().collect(),
+            has_pin: self.state.pin.is_some(),
+            must_change: super::pin::must_change(&self.state, now, rules),
+            locked: self.state.locked,
+            away: self.state.away,
+            has_away_greeting: self.state.away_greeting.is_some(),
+            has_greeting: self.state.greeting.is_some(),
+            welcomed: self.state.welcomed,
+            hours_24: self.state.hours_24,
+            language: self.state.language.as_deref().and_then(super::language_of),
+            zone: self.state.zone.clone().or_else(|| owner.zone.clone()),
+            private: owner.policy.private,
+            anonymous: owner.policy.anonymous,
+            operator: owner.policy.operator.clone(),
+            extension: owner.extension.clone(),
+            name: self.state.name.as_ref().and_then(|clip| self.folder.read_clip(clip).ok()),
+            pin_digits: rules.digits_min,
+        }
+    }
+
+    /// A letter about the mailbox, if its owner gets any.
+    pub(super) fn letter(&self, owner: &Owner, kind: LetterKind, voice: &Voice) -> Option<MailChange> {
+        let to = owner.email.clone()?;
+        let now = unix_ms();
+        Some(MailChange::Post(Letter {
+            number: super::outbox::new_number(now),
+            mailbox: self.mailbox.clone(),
+            to,
+            kind,
+            from: voice.from.clone(),
+            name: voice.name.clone(),
+            call_id: voice.call_id.clone(),
+            written_ms: now,
+            tries: 0,
+            due_ms: now,
+            given_up: None,
+        }))
+    }
+
+    /// Removes for good what has been deleted for long enough, and what is older than anything is kept.
+    ///
+    /// # Errors
+    /// As [`Ledger::write`].
+    pub fn sweep(&mut self, owner: &Owner) -> Result<usize, StoreError> {
+        let now = unix_ms();
+        let older =
+            |since: i64, than: std::time::Duration| now - since > i64::try_from(than.as_millis()).unwrap_or(i64::MAX);
+        let over: Vec<u64> = self
+            .messages
+            .values()
+            .filter(|voice| {
+                let deleted = voice.deleted_ms.is_some_and(|since| older(since, owner.policy.deleted_keep));
+                deleted || owner.policy.keep.is_some_and(|keep| older(voice.received_ms, keep))
+            })
+            .map(|voice| voice.number)
+            .collect();
+        if !over.is_empty() {
+            self.write(over.iter().map(|number| MailChange::Remove(*number)).collect())?;
+            for number in &over {
+                self.folder.remove(*number);
+            }
+        }
+        Ok(over.len())
+    }
+
+    /// Reads every file and compares it with the index; what is not what was written is set aside. How many were looked at and
+    /// which are damaged.
+    ///
+    /// # Errors
+    /// As [`Ledger::write`].
+    pub fn verify(&mut self) -> Result<(usize, Vec<u64>), StoreError> {
+        let whole = |voice: &Voice| self.folder.read(voice).is_ok();
+        let bad: Vec<u64> =
+            self.messages.values().filter(|voice| voice.damaged || !whole(voice)).map(|voice| voice.number).collect();
+        let newly: Vec<MailChange> = bad
+            .iter()
+            .filter_map(|number| self.messages.get(number).filter(|voice| !voice.damaged).cloned())
+            .map(|voice| MailChange::Put(Voice { damaged: true, ..voice }))
+            .collect();
+        for change in &newly {
+            if let MailChange::Put(voice) = change {
+                self.folder.set_aside(voice.number);
+            }
+        }
+        if !newly.is_empty() {
+            self.write(newly)?;
+        }
+        Ok((self.messages.len(), bad))
+    }
+}

@@ -1,0 +1,265 @@
+//! What the switch says to a caller of a mailbox or an attendant, and what it makes of the keys that come back.
+//!
+//! Rules alone: a [`Talk`] takes an [`Input`] (a key, the end of what was said, an answer of a mailbox, a timer) and gives
+//! [`Output`]s (say this, record, ask the mailbox that, wake me then). The call that holds it does what they say; no clock, no
+//! file and no socket is in here. So every menu can be walked in a test, key by key.
+//!
+//! | file | what it knows |
+//! | --- | --- |
+//! | `menu` | the menus as a table |
+//! | `words` | what goes in and out |
+//! | `flow` | waiting, keys, time-outs, failures |
+//! | `answering` | a caller who leaves a message |
+//! | `signing` | who is it: extension and PIN |
+//! | `hearing` | messages are heard |
+//! | `recording` | something is recorded, and what becomes of it |
+//! | `personal` | greetings, PIN, choices |
+//! | `finding` | people are looked for, and messages composed |
+//! | `attending` | an attendant |
+
+mod answering;
+mod attending;
+mod finding;
+mod flow;
+mod hearing;
+mod menu;
+mod personal;
+mod recording;
+mod signing;
+#[cfg(test)]
+mod walk;
+mod words;
+
+pub use attending::{Attendant, AttendantKey, KeyDoes, Period};
+pub use finding::{is_spelled, keys_of};
+pub use menu::{Act, Menu, MenuId};
+pub use words::{
+    Answer, Ask, Caller, Input, Item, Knowledge, Output, Person, PinAnswer, Purpose, Rules, Step, View, Which,
+};
+
+use hearing::Hearing;
+use recording::Taken;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Keys that wait while a mailbox is asked.
+const KEYS_MAX: usize = 16;
+
+/// A dialogue with one caller.
+pub struct Talk {
+    rules: Arc<Rules>,
+    caller: Caller,
+    role: Role,
+    mode: Mode,
+    out: Vec<Output>,
+    /// Pressed and not understood yet.
+    keys: String,
+    /// Pressed while nobody listened.
+    early: VecDeque<char>,
+    /// What was said last, to be said again.
+    said: Vec<Item>,
+    /// Wrong or missing inputs in a row.
+    failures: u32,
+    /// Whether the time for the next key runs, and what has ended is silence.
+    asked_again: bool,
+    /// The mailbox that is worked on, and how it is.
+    mailbox: Option<String>,
+    view: Option<Arc<View>>,
+    hearing: Option<Hearing>,
+    taken: Option<Taken>,
+    recipients: Vec<Person>,
+    /// A message that is forwarded.
+    forwarded: Option<u64>,
+    people: Vec<Person>,
+    person: Option<Person>,
+    /// Extension that was typed, or a PIN that is to be typed once more.
+    typed: String,
+    /// Wrong PINs of this call.
+    wrong_pins: u32,
+    /// Whether somebody has signed in.
+    signed_in: bool,
+    /// Where a search for people comes from.
+    searching: Searching,
+    /// dB by which messages are louder.
+    louder_db: i32,
+    period: Option<Period>,
+}
+
+/// What the dialogue is for.
+#[derive(Clone, Debug)]
+enum Role {
+    Answering,
+    Access,
+    Attendant(Arc<Attendant>),
+}
+
+/// Why somebody is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Searching {
+    /// To be called or sent a message.
+    Anybody,
+    /// To be one more recipient.
+    Recipient,
+}
+
+/// What the dialogue waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// Keys of a menu.
+    Menu(MenuId),
+    /// Keys of an attendant's menu.
+    Attending,
+    /// A row of digits.
+    Digits(Digits),
+    /// An answer, and what it is for.
+    Waiting(After),
+    /// The end of what is said, and what comes then.
+    Saying(Next),
+    /// The end of a recording.
+    Recording,
+    /// Nothing any more.
+    Over,
+}
+
+/// What a row of digits is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Digits {
+    Extension,
+    Pin,
+    NewPin,
+    NewPinAgain,
+    Spell,
+    Choose,
+}
+
+/// What an answer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    Opened,
+    Greeted,
+    SignedFor,
+    PinChecked,
+    PinSet,
+    Marked(Then),
+    Loaded,
+    Drafted,
+    Delivered,
+    Installed,
+    Spelled,
+    Dialled,
+    Dropped(Then),
+    SettingSet,
+    Connected,
+    Unreached,
+}
+
+/// Where a change of a message leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    NextMessage,
+    NextNew,
+    PreviousMessage,
+    Stay,
+    Reply,
+    Rerecord,
+    CancelRecording,
+}
+
+/// What comes after what is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Menu(MenuId),
+    Attending,
+    Digits(Digits),
+    Record,
+    Hear,
+    End(&'static str),
+    Transfer,
+    Elsewhere,
+    Attended,
+}
+
+impl Talk {
+    /// A caller for whom nobody has answered leaves a message in a mailbox.
+    pub fn answering(rules: Arc<Rules>, caller: Caller, mailbox: String) -> Self {
+        Self { mailbox: Some(mailbox), ..Self::new(rules, caller, Role::Answering) }
+    }
+
+    /// Somebody wants to hear messages. `mailbox` is that of the caller's own phone, if it has one.
+    pub fn access(rules: Arc<Rules>, caller: Caller, mailbox: Option<String>) -> Self {
+        Self { mailbox, ..Self::new(rules, caller, Role::Access) }
+    }
+
+    /// A caller of an attendant, in this part of its day.
+    pub fn attendant(rules: Arc<Rules>, caller: Caller, attendant: Arc<Attendant>, period: Period) -> Self {
+        Self { period: Some(period), ..Self::new(rules, caller, Role::Attendant(attendant)) }
+    }
+
+    fn new(rules: Arc<Rules>, caller: Caller, role: Role) -> Self {
+        Self {
+            rules,
+            caller,
+            role,
+            mode: Mode::Over,
+            out: Vec::new(),
+            keys: String::new(),
+            early: VecDeque::new(),
+            said: Vec::new(),
+            failures: 0,
+            asked_again: false,
+            mailbox: None,
+            view: None,
+            hearing: None,
+            taken: None,
+            recipients: Vec::new(),
+            forwarded: None,
+            people: Vec::new(),
+            person: None,
+            typed: String::new(),
+            wrong_pins: 0,
+            signed_in: false,
+            searching: Searching::Anybody,
+            louder_db: 0,
+            period: None,
+        }
+    }
+
+    /// What the caller is told first.
+    pub fn begin(&mut self) -> Vec<Output> {
+        match self.role.clone() {
+            Role::Answering => self.begin_answering(),
+            Role::Access => self.begin_access(),
+            Role::Attendant(_) => self.begin_attending(),
+        }
+        std::mem::take(&mut self.out)
+    }
+
+    /// Takes what has happened.
+    pub fn take(&mut self, input: Input) -> Vec<Output> {
+        self.handle(input);
+        std::mem::take(&mut self.out)
+    }
+
+    /// A recording that is nobody's yet, when the call is over: the mailbox decides what becomes of it.
+    pub fn leaves(&mut self) -> Option<Arc<crate::mail::Draft>> {
+        self.taken.take().and_then(|taken| taken.draft)
+    }
+
+    /// The user who has signed in.
+    pub fn owner(&self) -> Option<String> {
+        self.mailbox.clone().filter(|_| self.signed_in)
+    }
+
+    /// Where the dialogue is, for the record of the call.
+    pub fn place(&self) -> &'static str {
+        match self.mode {
+            Mode::Menu(menu) => menu.menu().name,
+            Mode::Attending => "attendant",
+            Mode::Digits(_) => "digits",
+            Mode::Waiting(_) => "waiting",
+            Mode::Saying(_) => "saying",
+            Mode::Recording => "recording",
+            Mode::Over => "over",
+        }
+    }
+}

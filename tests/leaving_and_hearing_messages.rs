@@ -1,0 +1,277 @@
+//! Whoever is not there gets messages: left by a caller, kept, told by a lamp, heard by their owner with keys, answered, sent on,
+//! deleted and had back.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::config::{Config, DOMAIN};
+use support::phone::Phone;
+use support::smtp::{Smtp, free_port};
+use support::switch::Switch;
+use support::{PATIENCE, until};
+
+/// What callers say in these tests, Hz.
+const VOICE_HZ: u16 = 620;
+/// Longer than the pause after which a row of keys is over.
+const LISTEN_MS: u64 = 300;
+
+/// The messages of a mailbox, as the admin API has them.
+fn messages(switch: &Switch, user: &str) -> Vec<Value> {
+    let (status, answer) = switch.get(&format!("/api/mailboxes/{user}"));
+    assert_eq!(status, 200, "{answer}");
+    answer["mailbox"]["messages"].as_array().expect("a list").clone()
+}
+
+/// Waits until the messages of a mailbox are so.
+fn expect_messages(switch: &Switch, user: &str, fits: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+    let found = until(PATIENCE, || Some(messages(switch, user)).filter(|list| fits(list)));
+    found.unwrap_or_else(|| panic!("{user} has {:?}\n{}", messages(switch, user), switch.log_tail()))
+}
+
+/// Leaves a message of a tone in the mailbox of who is not there.
+fn leave(phone: &mut Phone, number: &str) {
+    let call = phone.call(number);
+    phone.expect_state(call, "confirmed");
+    phone.expect_media(call, "active");
+    phone.play_tone(call, VOICE_HZ);
+    phone.listen(call, LISTEN_MS);
+    // Past the greeting; then the tone that says: speak.
+    phone.dtmf(call, "#");
+    phone.hears_tone(call, 880.0);
+    phone.hears_silence(call);
+    for _ in 0..8 {
+        phone.listen(call, 300);
+    }
+    phone.hang_up(call);
+    phone.expect_state(call, "disconnected");
+}
+
+/// Signs in at voice access; the call.
+fn sign_in(phone: &mut Phone, pin: &str) -> u64 {
+    let call = phone.call("5000");
+    phone.expect_state(call, "confirmed");
+    phone.expect_media(call, "active");
+    phone.listen(call, LISTEN_MS);
+    phone.dtmf(call, &format!("{pin}#"));
+    call
+}
+
+#[test]
+fn a_message_is_left_and_heard_and_deleted_and_had_back() {
+    let switch = Switch::start(Config::with_mailboxes());
+    let mut alice = Phone::registered(&switch, "alice", "udp");
+    leave(&mut alice, "1003");
+    let list = expect_messages(&switch, "carol", |list| list.len() == 1);
+    let message = &list[0];
+    assert_eq!((&message["from"], &message["heard"]), (&"1001".into(), &false.into()), "{message}");
+    let ms = message["length_ms"].as_u64().expect("a number");
+    assert!((1_500..10_000).contains(&ms), "{message}");
+
+    let mut carol = Phone::registered(&switch, "carol", "udp");
+    let call = sign_in(&mut carol, "3690");
+    carol.listen(call, 1_000);
+    carol.dtmf(call, "1");
+    carol.listen(call, 500);
+    // The header is cut short by a key that replays nothing: the message itself is a tone.
+    carol.hears_tone(call, f64::from(VOICE_HZ));
+    carol.dtmf(call, "7");
+    expect_messages(&switch, "carol", |list| list[0]["deleted"] == true);
+    carol.hang_up(call);
+    let (status, answer) = switch.get("/api/mailboxes/carol");
+    assert_eq!((status, &answer["mailbox"]["counts"]["new"]), (200, &0.into()), "{answer}");
+}
+
+/// A phone that shows how many messages there are.
+fn with_lamp(switch: &Switch, user: &str) -> Phone {
+    let mut phone = Phone::start(user);
+    phone.register(&json!({
+        "user": user,
+        "password": format!("{user}-secret"),
+        "registrar": switch.sip("udp").to_string(),
+        "domain": DOMAIN,
+        "mwi": true,
+    }));
+    phone.expect("registered", |_| true);
+    phone
+}
+
+/// Waits until a phone is told this of its messages.
+fn expect_lamp(phone: &mut Phone, line: &str) {
+    phone.expect("mwi", |event| event["request"].as_str().is_some_and(|text| text.contains(line)));
+}
+
+#[test]
+fn a_lamp_is_lit_by_a_message_and_goes_out_when_it_was_heard() {
+    let switch = Switch::start(Config::with_mailboxes());
+    let mut alice = Phone::registered(&switch, "alice", "udp");
+    let mut carol = with_lamp(&switch, "carol");
+    expect_lamp(&mut carol, "Voice-Message: 0/0 (0/0)");
+    // Her phone rings in vain, and gives way to her mailbox.
+    leave(&mut alice, "1003");
+    expect_lamp(&mut carol, "Voice-Message: 1/0 (0/0)");
+    let number = messages(&switch, "carol")[0]["number"].as_u64().expect("a number");
+    let (status, answer) =
+        switch.send("PATCH", &format!("/api/mailboxes/carol/messages/{number}"), &json!({ "heard": true }));
+    assert_eq!(status, 200, "{answer}");
+    expect_lamp(&mut carol, "Messages-Waiting: no");
+    let (status, answer) = switch.send("DELETE", &format!("/api/mailboxes/carol/messages/{number}"), &json!({}));
+    assert_eq!((status, &answer["mailbox"]["counts"]["old"]), (200, &0.into()), "{answer}");
+}
+
+#[test]
+fn wrong_pins_lock_a_mailbox_across_calls_until_an_operator_opens_it() {
+    let config = Config::with_mailboxes().entry(
+        "[[mailbox_policy]]\nname = \"strict\"\npin_digits = 4\npin_failures_reset = 0\npin_failures_lock = 4\npin_first_change = false\n",
+    );
+    let config = config.entry(
+        "[[user]]\nname = \"erin\"\npassword = \"erin-secret\"\nextension = \"1005\"\nmailbox = \"strict\"\npin = \"7410\"\n",
+    );
+    let switch = Switch::start(config);
+    let mut erin = Phone::registered(&switch, "erin", "udp");
+    let state = || switch.get("/api/mailboxes/erin").1["mailbox"].clone();
+    let failures = |wanted: u64| until(PATIENCE, || (state()["failures"] == wanted).then_some(()));
+    let call = sign_in(&mut erin, "1111");
+    assert!(failures(1).is_some(), "{}", state());
+    for wanted in [2, 3] {
+        erin.listen(call, 2_500);
+        erin.dtmf(call, "1111#");
+        assert!(failures(wanted).is_some(), "{}", state());
+    }
+    // Three end the call; the count goes on in the next.
+    erin.expect_state(call, "disconnected");
+    let call = sign_in(&mut erin, "2222");
+    erin.expect_state(call, "disconnected");
+    assert_eq!((&state()["locked"], &state()["failures"]), (&true.into(), &4.into()));
+    let call = sign_in(&mut erin, "7410");
+    erin.expect_state(call, "disconnected");
+    let unlocked = switch.command(&["mailbox", "unlock", "erin"]);
+    assert!(unlocked.status.success(), "{unlocked:?}");
+    let call = sign_in(&mut erin, "7410");
+    let let_in = until(PATIENCE, || (state()["has_pin"] == true).then_some(()));
+    assert!(let_in.is_some() && failures(0).is_some(), "{}", state());
+    erin.hang_up(call);
+}
+
+#[test]
+fn what_was_being_said_when_the_switch_was_killed_is_delivered_up_to_its_last_chunk() {
+    let mut switch = Switch::start(Config::with_mailboxes());
+    let mut alice = Phone::registered(&switch, "alice", "udp");
+    leave(&mut alice, "1002");
+    expect_messages(&switch, "bob", |list| list.len() == 1);
+    let call = alice.call("1002");
+    alice.expect_state(call, "confirmed");
+    alice.expect_media(call, "active");
+    alice.play_tone(call, VOICE_HZ);
+    alice.listen(call, LISTEN_MS);
+    alice.dtmf(call, "#");
+    alice.hears_tone(call, 880.0);
+    alice.hears_silence(call);
+    for _ in 0..12 {
+        alice.listen(call, 300);
+    }
+    switch.kill9();
+    switch.restart();
+    let list = expect_messages(&switch, "bob", |list| list.len() == 2);
+    let cut = list[1]["length_ms"].as_u64().expect("a number");
+    assert!((1_500..6_000).contains(&cut) && list[1]["from"] == "1001", "{list:?}");
+    let verified = switch.command(&["mailbox", "verify", "bob"]);
+    assert!(verified.status.success(), "{verified:?}");
+
+    // A file that is changed on purpose is noticed, set aside, and the others stay.
+    let file = switch.data().join("mail/bob").join(format!("{}.wav", list[0]["number"]));
+    let mut bytes = std::fs::read(&file).expect("the file");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0xff;
+    std::fs::write(&file, bytes).expect("the file can be written");
+    let verified = switch.command(&["mailbox", "verify", "bob"]);
+    assert!(!verified.status.success(), "{verified:?}");
+    assert!(!file.exists() && switch.data().join("mail/bob/damaged").is_dir());
+    let list = messages(&switch, "bob");
+    assert_eq!((&list[0]["damaged"], &list[1]["damaged"]), (&true.into(), &false.into()), "{list:?}");
+
+    // Out to plain files and in again.
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().display().to_string();
+    let exported = switch.command(&["mailbox", "export", &path, "bob"]);
+    assert!(exported.status.success(), "{exported:?}");
+    let imported = switch.command(&["mailbox", "import", &path]);
+    assert!(imported.status.success(), "{imported:?}");
+    let list = messages(&switch, "bob");
+    assert_eq!((list.len(), &list[2]["length_ms"], &list[2]["from"]), (3, &cut.into(), &"1001".into()), "{list:?}");
+}
+
+#[test]
+fn a_message_goes_by_e_mail_even_when_the_server_comes_late() {
+    let port = free_port();
+    let config = Config::with_mailboxes()
+        .set("smtp", "host", r#""127.0.0.1""#)
+        .set("smtp", "port", &port.to_string())
+        .set("smtp", "security", r#""none""#);
+    let switch = Switch::start(config);
+    let mut alice = Phone::registered(&switch, "alice", "udp");
+    leave(&mut alice, "1004");
+    // The first try has found nobody.
+    let tried = until(PATIENCE, || {
+        let letters = switch.get("/api/outbox").1["letters"].as_array().cloned().unwrap_or_default();
+        letters.iter().any(|letter| letter["tries"].as_u64() > Some(0)).then_some(())
+    });
+    assert!(tried.is_some(), "{}", switch.get("/api/outbox").1);
+    let server = Smtp::start(port);
+    let letter = server.next(PATIENCE);
+    assert_eq!(letter["to"], json!(["dave@example.com"]), "{letter}");
+    let of = |name: &str| letter["headers"][name].as_str().unwrap_or_default().to_owned();
+    assert!(of("Subject").starts_with("Voice Mail from alice ("), "{}", of("Subject"));
+    assert_eq!((of("Content-Class"), of("X-CallingTelephoneNumber")), ("voice-ca".into(), "1001".into()));
+    let sound = letter["sounds"][0]["body"].as_str().expect("a sound");
+    let file = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, sound).expect("base64");
+    let (format, bytes) = media::wav::parse(&file).expect("a WAV file");
+    let samples = media::wav::decode(format.encoding, bytes);
+    let found = media::tone::measure(&samples[4_000..12_000], 8_000).expect("a tone");
+    assert!((found.hz - f64::from(VOICE_HZ)).abs() < 5.0, "{found:?}");
+    let seconds: usize = of("X-VoiceMessageDuration").parse().expect("a number");
+    assert_eq!(seconds, samples.len().div_ceil(8_000));
+    let gone =
+        until(PATIENCE, || switch.get("/api/outbox").1["letters"].as_array().is_some_and(Vec::is_empty).then_some(()));
+    assert!(gone.is_some(), "{}", switch.get("/api/outbox").1);
+}
+
+#[test]
+fn an_attendant_connects_by_extension_and_takes_a_message_for_who_is_not_there() {
+    let config = Config::with_mailboxes().entry(
+        "[[attendant]]\nname = \"reception\"\nnumbers = [\"5100\"]\nkeys = [\"1 1002 Bob\", \"2 mailbox:dave Dave\"]\n",
+    );
+    let switch = Switch::start(config);
+    let mut alice = Phone::registered(&switch, "alice", "udp");
+    let mut bob = Phone::registered(&switch, "bob", "udp");
+    let call = alice.call("5100");
+    alice.expect_state(call, "confirmed");
+    alice.expect_media(call, "active");
+    alice.listen(call, LISTEN_MS);
+    alice.dtmf(call, "1002");
+    let at = bob.pick_up();
+    bob.expect_media(at, "active");
+    alice.play_tone(call, 440);
+    bob.play_tone(at, 660);
+    bob.hears_tone(at, 440.0);
+    alice.hears_tone(call, 660.0);
+    bob.hang_up(at);
+    alice.expect_state(call, "disconnected");
+
+    let call = alice.call("5100");
+    alice.expect_state(call, "confirmed");
+    alice.expect_media(call, "active");
+    alice.play_tone(call, VOICE_HZ);
+    alice.listen(call, LISTEN_MS);
+    alice.dtmf(call, "2");
+    // A key of the menu may be the beginning of an extension: it counts when no other follows.
+    alice.listen(call, 2_500);
+    alice.dtmf(call, "#");
+    alice.hears_tone(call, 880.0);
+    for _ in 0..8 {
+        alice.listen(call, 300);
+    }
+    alice.hang_up(call);
+    expect_messages(&switch, "dave", |list| list.len() == 1);
+    let idle = until(PATIENCE, || (switch.get("/api/status").1["calls"] == 0).then_some(()));
+    assert!(idle.is_some(), "{}", switch.get("/api/status").1);
+}
