@@ -79,6 +79,9 @@ fn a_message_is_left_and_heard_and_deleted_and_had_back() {
     carol.hang_up(call);
     let (status, answer) = switch.get("/api/mailboxes/carol");
     assert_eq!((status, &answer["mailbox"]["counts"]["new"]), (200, &0.into()), "{answer}");
+    let figures = || switch.get_as_stranger("/metrics").1.as_str().unwrap_or_default().to_owned();
+    let idle = until(PATIENCE, || figures().contains("strowger_mailbox_drafts 0\n").then_some(()));
+    assert!(idle.is_some() && figures().contains("strowger_mailbox_messages_total 1\n"), "{}", figures());
 }
 
 /// A phone that shows how many messages there are.

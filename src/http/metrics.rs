@@ -16,6 +16,7 @@ pub async fn render(web: Data<Web>) -> HttpResponse {
     wires(&web);
     media(&web.shared);
     conferences(&web.shared);
+    mailboxes(&web.shared);
     gateways(&web.shared);
     groups(&web.shared);
     limits(&web.shared);
@@ -104,6 +105,19 @@ fn media(shared: &Shared) {
             counter!("strowger_media_dropped_total", "worker" => worker(), "why" => why).absolute(packets);
         }
     }
+}
+
+fn mailboxes(shared: &Shared) {
+    use std::sync::atomic::Ordering::Relaxed;
+    let mailroom = &shared.mailroom;
+    let (open, drafts) = mailroom.load();
+    gauge!("strowger_mailboxes_open").set(count(open));
+    gauge!("strowger_mailbox_drafts").set(count(drafts));
+    counter!("strowger_mailbox_drafts_begun_total").absolute(mailroom.begun.load(Relaxed));
+    counter!("strowger_mailbox_drafts_refused_total").absolute(mailroom.refused.load(Relaxed));
+    counter!("strowger_mailbox_messages_total").absolute(mailroom.delivered.load(Relaxed));
+    counter!("strowger_mailbox_missed_calls_total").absolute(mailroom.missed.load(Relaxed));
+    counter!("strowger_mailbox_wrong_pins_total").absolute(mailroom.wrong_pins.load(Relaxed));
 }
 
 fn conferences(shared: &Shared) {

@@ -1,7 +1,7 @@
 //! Mailboxes: an actor for each that is in use, which nobody else touches.
 //!
 //! What a mailbox *is* lies in the store and in its folder ([`store::Mailboxes`], [`store::audio`]). Its actor opens it when
-//! somebody first asks, does one thing after the other on it ([`ledger`]), and lets go of it after some minutes of rest. What must
+//! somebody first asks, does one thing after the other on it (`ledger`), and lets go of it after some minutes of rest. What must
 //! outlive the actor lies beside it, in its [`House`]: the recordings that are being spoken.
 //!
 //! | file | what happens there |
