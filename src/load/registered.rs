@@ -127,6 +127,9 @@ impl Worker {
         let Some(registration) = self.registrations.get_mut(&number) else { return };
         if status.is_success() {
             let planned = registration.planned;
+            if planned.is_some_and(|planned| planned.elapsed() > self.manner.threshold) {
+                return self.registration_failed(number, "answered past the threshold time");
+            }
             self.registrations.remove(&number);
             if let Some(planned) = planned {
                 self.figures.registration_delay.add(planned.elapsed());
