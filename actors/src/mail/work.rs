@@ -64,6 +64,10 @@ impl Ledger {
 
     fn check_pin(&mut self, pin: &str, owner: &Owner) -> Answer {
         let refused = |answer| Answer::Pin(answer, None);
+        if !owner.policy.access {
+            // No PIN is right where nobody may call in, and none is counted.
+            return refused(PinAnswer::Wrong);
+        }
         if self.state.locked {
             return refused(PinAnswer::Locked);
         }

@@ -33,9 +33,7 @@ mod words;
 pub use attending::{Attendant, AttendantKey, KeyDoes, Period};
 pub use finding::{is_spelled, keys_of};
 pub use menu::{Act, Menu, MenuId};
-pub use words::{
-    Answer, Ask, Caller, Input, Item, Knowledge, Output, Person, PinAnswer, Purpose, Rules, Step, View, Which,
-};
+pub use words::{Answer, Ask, Caller, Input, Item, Output, Person, PinAnswer, Purpose, Rules, Step, View, Which};
 
 use hearing::Hearing;
 use recording::Taken;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::Voice;
 
-use super::MenuId;
 use crate::mail::{Draft, NoDraft, PinFault};
 
 /// What holds for all dialogues.
@@ -351,15 +350,6 @@ pub enum Output {
     Missed(String),
     /// For the record of the call.
     Note(&'static str),
-}
-
-/// What a test of a dialogue wants to know of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Knowledge {
-    /// The menu that it is in.
-    pub menu: Option<MenuId>,
-    /// It waits for an answer.
-    pub waits: bool,
 }
 
 /// Whether a recording has ended by the hand of the caller.
