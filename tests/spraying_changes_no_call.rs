@@ -15,6 +15,8 @@ use support::switch::Switch;
 use support::wire::media_address;
 
 const CALLS: usize = 100;
+/// Pairs of ports that are looked at before the test gives up.
+const PORTS_TRIED_MAX: usize = 1_000;
 /// Packets that each party says.
 const ROUNDS: u16 = 20;
 /// Times that every port is hit by everything.
@@ -24,16 +26,26 @@ struct Call {
     end: End,
     /// Socket of the caller and of the callee, and where each sends.
     sides: [(UdpSocket, SocketAddr); 2],
+    /// Their RTCP, which nobody reads: the ports are held.
+    _rtcp: [UdpSocket; 2],
 }
 
-fn socket() -> UdpSocket {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback has a free port");
-    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    socket
+/// A socket for RTP on an even port, and the one for RTCP above it (RFC 3550 section 11): a port that is the RTCP of one party
+/// and the RTP of another would be an address that two share, and a re-INVITE would give the second a port of its own.
+fn sockets() -> (UdpSocket, UdpSocket) {
+    for _ in 0..PORTS_TRIED_MAX {
+        let found = UdpSocket::bind("127.0.0.1:0").and_then(|any| any.local_addr()).expect("loopback has a free port");
+        let even = found.port() & !1;
+        if let (Ok(rtp), Ok(rtcp)) = (UdpSocket::bind((found.ip(), even)), UdpSocket::bind((found.ip(), even + 1))) {
+            rtp.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+            return (rtp, rtcp);
+        }
+    }
+    panic!("loopback has no two free ports beside each other")
 }
 
 fn call(alice: &mut Party, bob: &mut Party) -> Call {
-    let (caller, callee) = (socket(), socket());
+    let ((caller, caller_rtcp), (callee, callee_rtcp)) = (sockets(), sockets());
     let port = |socket: &UdpSocket| socket.local_addr().expect("bound").port();
     alice.begin("INVITE", "sip:bob@example.com", "", &sdp(1, port(&caller), &[0], "sendrecv"));
     let invite = bob.wire.receive("INVITE");
@@ -43,7 +55,7 @@ fn call(alice: &mut Party, bob: &mut Party) -> Call {
     let mut end = end_of(&answer);
     alice.say(&mut end, "ACK", "", "");
     let at = |message: &str| media_address(message).expect("a media address");
-    Call { end, sides: [(caller, at(&answer)), (callee, at(&invite))] }
+    Call { end, sides: [(caller, at(&answer)), (callee, at(&invite))], _rtcp: [caller_rtcp, callee_rtcp] }
 }
 
 fn rtp(sequence: u16, ssrc: u32, payload: u8) -> Vec<u8> {
