@@ -91,8 +91,8 @@ fn a_caller_that_heard_one_phone_is_offered_the_codec_of_the_one_that_picks_up()
 
     // The caller has agreed to PCMU and nothing else so far.
     say_pcma(&mouth, to_switch, 1);
-    // It may lie in the socket for a moment: the answer comes when it was judged.
-    assert!(until(PATIENCE, || (dropped(&call.switch) > 0).then_some(())).is_some(), "it is dropped");
+    // It may lie in the socket for a moment: the answer comes when it was taken from there and judged.
+    assert!(until(PATIENCE, || (taken(&call.switch) > 0).then_some(())).is_some(), "it comes to the switch");
     call.alice.reply(&again, "200 OK", "", &sdp(3, port(&ear), &[8], "sendrecv"));
     call.alice.wire.receive("ACK");
 
@@ -106,12 +106,15 @@ fn a_caller_that_heard_one_phone_is_offered_the_codec_of_the_one_that_picks_up()
     talks(&mut call.alice, &mut call.end, &mut call.mobile);
 }
 
-/// RTP packets that the switch has dropped, for whatever reason.
-fn dropped(switch: &Switch) -> u64 {
+/// Packets that the workers of the switch have taken from their sockets.
+fn taken(switch: &Switch) -> u64 {
     let (_, metrics) = switch.get_as_stranger("/metrics");
-    let metrics = metrics.as_str().expect("a text");
-    let lines = metrics.lines().filter(|line| line.starts_with("strowger_media_dropped_total{"));
-    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+    let lines = metrics.as_str().expect("a text").lines();
+    let of_worker = |line: &str| {
+        let counts = line.starts_with("strowger_media_packets_total{") && line.contains("direction=\"in\"");
+        line.rsplit(' ').next().filter(|_| counts)?.parse::<u64>().ok()
+    };
+    lines.filter_map(of_worker).sum()
 }
 
 /// A packet of PCMA with this word in it.
