@@ -15,7 +15,7 @@ use sip::Protocol;
 
 use super::say;
 use crate::config::units;
-use crate::load::{self, Bounds, Hears, Measured, Options, Rates, SoundOf, User};
+use crate::load::{self, Bounds, Hears, Manner, Measured, Options, Rates, SoundOf, User};
 use crate::trial::{Ground, Needs, SwitchUnderTest};
 
 /// What the command tells of itself beside its arguments.
@@ -186,8 +186,8 @@ fn start(options: &mut Options, folder: &std::path::Path) -> anyhow::Result<Grou
     options.authorities = ground.started().map(|started| started.data().join("tls/dev-cert.pem"));
     if options.measured == Measured::Registrations {
         options.callees = Vec::new();
-    } else if options.numbers.is_empty() {
-        options.numbers = options.callees.iter().map(|user| user.name.clone()).collect();
+    } else if options.manner.numbers.is_empty() {
+        options.manner.numbers = options.callees.iter().map(|user| user.name.clone()).collect();
     }
     Ok(ground)
 }
@@ -260,7 +260,6 @@ impl LoadArgs {
                 Transport::Ws => Protocol::Ws,
                 Transport::Wss => Protocol::Wss,
             },
-            domain: self.domain.clone(),
             authorities: self.ca.clone(),
             path: self.path.clone(),
             measured: self.measure,
@@ -273,16 +272,19 @@ impl LoadArgs {
             },
             callers,
             callees: if self.measure == Measured::Calls { callees } else { Vec::new() },
-            numbers,
-            sound: if self.measure == Measured::Calls { self.sound } else { SoundOf::None },
-            codec: match self.codec {
-                Law::Pcmu => Codec::Pcmu,
-                Law::Pcma => Codec::Pcma,
+            manner: Manner {
+                domain: self.domain.clone(),
+                numbers,
+                sound: if self.measure == Measured::Calls { self.sound } else { SoundOf::None },
+                codec: match self.codec {
+                    Law::Pcmu => Codec::Pcmu,
+                    Law::Pcma => Codec::Pcma,
+                },
+                hears,
+                talk: self.talk,
+                threshold: self.threshold,
+                loss_max: self.loss_max / 100.0,
             },
-            hears,
-            talk: self.talk,
-            threshold: self.threshold,
-            loss_max: self.loss_max / 100.0,
             workers: self.workers.unwrap_or((processors / 2).max(1)),
             ceiling: self.rate.is_none() && !self.no_ceiling,
         })

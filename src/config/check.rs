@@ -132,13 +132,7 @@ impl Checker<'_> {
 
     /// A number leads to one place: no conference has a number of another, of a user or of a service.
     fn conferences(&mut self, config: &Config) {
-        let users = config.users.iter().enumerate();
-        let users = users.filter_map(|(at, user)| Some((user.extension.clone()?, format!("user[{at}].extension"))));
-        let services = config.services.iter().enumerate();
-        let services = services.map(|(at, service)| (service.number.clone(), format!("service[{at}].number")));
-        let groups = config.ring_groups.iter().enumerate();
-        let groups = groups.map(|(at, group)| (group.number.clone(), format!("ring_group[{at}].number")));
-        let taken: Vec<_> = users.chain(services).chain(groups).collect();
+        let taken: Vec<_> = single_numbers(config).collect();
         for (at, conference) in config.conferences.iter().enumerate() {
             let (path, numbers) = (format!("conference[{at}].numbers"), &conference.numbers);
             let remedy = "give each number one meaning";
@@ -365,6 +359,17 @@ impl Checker<'_> {
         let parent = || path.rsplit_once('.').and_then(|(section, _)| self.places.get(section));
         self.places.get(path).or_else(parent).cloned().unwrap_or(0..0)
     }
+}
+
+/// Numbers that stand by themselves, each with the setting that gives it: of users, services and ring groups.
+fn single_numbers(config: &Config) -> impl Iterator<Item = (String, String)> {
+    let users = config.users.iter().enumerate();
+    let users = users.filter_map(|(at, user)| Some((user.extension.clone()?, format!("user[{at}].extension"))));
+    let services = config.services.iter().enumerate();
+    let services = services.map(|(at, service)| (service.number.clone(), format!("service[{at}].number")));
+    let groups = config.ring_groups.iter().enumerate();
+    let groups = groups.map(|(at, group)| (group.number.clone(), format!("ring_group[{at}].number")));
+    users.chain(services).chain(groups)
 }
 
 fn is_multicast(ip: IpAddr) -> bool {

@@ -34,7 +34,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use media::codec::Codec;
 use serde::Serialize;
 use sip::Protocol;
 
@@ -42,12 +41,12 @@ use fleet::{Crew, Fleet, Phase, bare_protocol};
 use measure::float;
 use search::Length;
 use wires::Way;
-use worker::{Manner, Work};
+use worker::Work;
 
 pub use measure::{Delays, Figures};
 pub use report::summary;
 pub use search::{Bounds, Tried};
-pub use worker::{Hears, Progress, SoundOf, User, read_users};
+pub use worker::{Hears, Manner, Progress, SoundOf, User, read_users};
 
 /// How much later than planned 99 of 100 requests may leave: past it the generator does not keep its pace.
 const LAG_MAX_MS: f64 = 100.0;
@@ -98,8 +97,8 @@ pub struct Options {
     pub target: SocketAddr,
     /// How SIP travels.
     pub protocol: Protocol,
-    /// The domain of the users.
-    pub domain: String,
+    /// What every caller does alike.
+    pub manner: Manner,
     /// Authorities that are trusted over TLS: a file of PEM.
     pub authorities: Option<PathBuf>,
     /// Path of the WebSocket.
@@ -112,20 +111,6 @@ pub struct Options {
     pub callers: Vec<User>,
     /// Who answers; none where others do.
     pub callees: Vec<User>,
-    /// Who is called.
-    pub numbers: Vec<String>,
-    /// The sound.
-    pub sound: SoundOf,
-    /// Its codec, one with 8,000 samples a second.
-    pub codec: Codec,
-    /// What callers should hear.
-    pub hears: Hears,
-    /// How long calls stand.
-    pub talk: Duration,
-    /// See [`Manner::threshold`].
-    pub threshold: Duration,
-    /// How much of a stream may be lost, 0 to 1.
-    pub loss_max: f64,
     /// Workers of each side.
     pub workers: usize,
     /// Measure the generator itself first.
@@ -192,26 +177,17 @@ impl Outcome {
 /// # Errors
 /// The generator cannot do its work: no way, no certificate, a callee that cannot register. A switch that fails is no error.
 pub fn run(options: &Options, look: &dyn Fn(&str, &Progress)) -> anyhow::Result<Outcome> {
-    let manner = Arc::new(Manner {
-        domain: options.domain.clone(),
-        numbers: options.numbers.clone(),
-        sound: options.sound,
-        codec: options.codec,
-        hears: options.hears,
-        talk: options.talk,
-        threshold: options.threshold,
-        loss_max: options.loss_max,
-    });
+    let manner = Arc::new(options.manner.clone());
     let way = Way {
         protocol: options.protocol,
         target: options.target,
-        domain: options.domain.clone(),
+        domain: manner.domain.clone(),
         authorities: match &options.authorities {
             Some(file) => std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?,
             None => Vec::new(),
         },
         path: options.path.clone(),
-        pair: Arc::new(own_certificate(&options.domain)?),
+        pair: Arc::new(own_certificate(&manner.domain)?),
     };
     let crew = Crew { workers: options.workers, callers: options.callers.clone(), callees: options.callees.clone() };
     let ceiling = if options.ceiling {
@@ -239,8 +215,8 @@ pub fn run(options: &Options, look: &dyn Fn(&str, &Progress)) -> anyhow::Result<
         measured: options.measured,
         target: options.target,
         transport: options.protocol.uri(),
-        sound: options.sound,
-        talk_s: options.talk.as_secs_f64(),
+        sound: options.manner.sound,
+        talk_s: options.manner.talk.as_secs_f64(),
         workers: options.workers,
         ceiling,
         tried,
@@ -278,7 +254,7 @@ fn rates(options: &Options, fleet: &Fleet, look: &dyn Fn(&Progress)) -> anyhow::
             Ok((one.passed.then_some(rate), vec![one]))
         }
         Rates::Search { bounds, step } => {
-            let step = if work == Work::Call { step.max(options.talk * CALLS_IN_STEP) } else { step };
+            let step = if work == Work::Call { step.max(options.manner.talk * CALLS_IN_STEP) } else { step };
             search::search(bounds, |rate, length| {
                 let length = if length == Length::Proof { step.mul_f64(PROOF_STEPS) } else { step };
                 let count = count(rate, length).max(ATTEMPTS_MIN);

@@ -13,7 +13,7 @@ use super::plan::{Law, Load, User};
 use super::sipp::Figures;
 use super::step::{Course, Watch};
 use super::verdict::{Delays, Evidence};
-use crate::load::{self, Hears, Options, Rates, Tried};
+use crate::load::{self, Hears, Manner, Options, Rates, Tried};
 
 /// Between two looks at the load.
 const POLL: Duration = Duration::from_millis(10);
@@ -68,26 +68,28 @@ impl Course<'_> {
         Ok(Options {
             target: self.ground.place(protocol)?,
             protocol,
-            domain: self.ground.domain().to_owned(),
             authorities: self.ground.started().map(Started::data).map(|data| data.join("tls/dev-cert.pem")),
             path: "/sip".to_owned(),
             measured: load.measure,
             rates: Rates::Fixed { rate: load.rate, length: load.length },
             callers: people(&load.callers),
             callees: people(&load.callees),
-            numbers: match load.numbers.is_empty() {
-                true => load.callees.iter().map(|user| user.name.clone()).collect(),
-                false => load.numbers.clone(),
+            manner: Manner {
+                domain: self.ground.domain().to_owned(),
+                numbers: match load.numbers.is_empty() {
+                    true => load.callees.iter().map(|user| user.name.clone()).collect(),
+                    false => load.numbers.clone(),
+                },
+                sound: load.sound,
+                codec: match load.codec {
+                    Law::Pcmu => Codec::Pcmu,
+                    Law::Pcma => Codec::Pcma,
+                },
+                hears: Hears::Answer,
+                talk: load.talk,
+                threshold: load.threshold,
+                loss_max: load.loss_max / 100.0,
             },
-            sound: load.sound,
-            codec: match load.codec {
-                Law::Pcmu => Codec::Pcmu,
-                Law::Pcma => Codec::Pcma,
-            },
-            hears: Hears::Answer,
-            talk: load.talk,
-            threshold: load.threshold,
-            loss_max: load.loss_max / 100.0,
             workers: WORKERS,
             ceiling: false,
         })

@@ -123,7 +123,6 @@ impl Work<'_> {
 
     /// Takes the caller to where its number leads.
     pub fn go(&mut self, route: gruu::Route, dialled: &str) {
-        let brief = routing::brief(&route.steps);
         let directory = self.core.shared.directory();
         if !matches!(route.destination, Destination::User(_)) {
             self.file.facts.borrow_mut().to = dialled.to_owned();
@@ -135,7 +134,7 @@ impl Work<'_> {
             }
             Destination::Mailbox(user) => {
                 self.file.facts.borrow_mut().to = directory.aor(&user);
-                self.decided(None, brief);
+                self.decided(None, routing::brief(&route.steps));
                 self.answer_for(&user);
             }
             Destination::Attendant(attendant) => {
@@ -158,11 +157,11 @@ impl Work<'_> {
             Destination::Feature(wish) => self.fulfil(wish),
             Destination::Park(place) => self.retrieve(&place),
             Destination::Outside(exits) => {
-                self.decided(None, brief);
+                self.decided(None, routing::brief(&route.steps));
                 self.leave(exits);
             }
             Destination::Nowhere(refusal) => {
-                self.decided(None, brief);
+                self.decided(None, routing::brief(&route.steps));
                 self.refuse_with(refusal.kind.status(), None, refusal.kind.q850(), |writer| {
                     writer.header(Name::Reason, refusal.reason());
                 });

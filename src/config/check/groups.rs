@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Checker;
 use super::plan::owner;
+use super::single_numbers;
 use crate::config::error::quoted;
 use crate::config::model::Config;
 use crate::config::plan::RingGroup;
@@ -30,13 +31,7 @@ impl Checker<'_> {
         let given = codes.iter().filter(|(_, code)| !code.is_empty());
         let given: Vec<_> = given.map(|(key, code)| ((*code).clone(), format!("features.{key}"))).collect();
         self.unique("a feature code", "give each feature its own code, or none with \"\"", given.clone().into_iter());
-        let users = config.users.iter().enumerate();
-        let users = users.filter_map(|(at, user)| Some((user.extension.clone()?, format!("user[{at}].extension"))));
-        let services = config.services.iter().enumerate();
-        let services = services.map(|(at, service)| (service.number.clone(), format!("service[{at}].number")));
-        let groups = config.ring_groups.iter().enumerate();
-        let groups = groups.map(|(at, group)| (group.number.clone(), format!("ring_group[{at}].number")));
-        for (number, path) in users.chain(services).chain(groups) {
+        for (number, path) in single_numbers(config) {
             let hides =
                 |code: &String| number.starts_with(code.as_str()) || number.starts_with(&code.replacen('*', "#", 1));
             if let Some((code, other)) = given.iter().find(|(code, _)| hides(code)) {
