@@ -149,7 +149,7 @@ impl House {
 }
 
 /// Actors whose death must not be heard by anybody. The root takes five restarts in a minute.
-const UNHEARD: [&str; 13] = [
+const UNHEARD: [&str; 17] = [
     "/switch/media/handshakes",
     "/switch/shard-0/admission",
     "/switch/shard-0/registrar",
@@ -160,6 +160,10 @@ const UNHEARD: [&str; 13] = [
     "/switch/shard-0/calls",
     "/switch/shard-1/calls",
     "/switch/store",
+    "/switch/limits",
+    "/switch/mail/boxes",
+    "/switch/mail/outbox",
+    "/switch/mail/postmaster",
     "/switch/records",
     "/switch/housekeeping",
     "/switch/http",

@@ -28,8 +28,8 @@ fn expect_messages(switch: &Switch, user: &str, fits: impl Fn(&[Value]) -> bool)
     found.unwrap_or_else(|| panic!("{user} has {:?}\n{}", messages(switch, user), switch.log_tail()))
 }
 
-/// Leaves a message of a tone in the mailbox of who is not there.
-fn leave(phone: &mut Phone, number: &str) {
+/// Begins to leave a message of a tone in the mailbox of who is not there; the call.
+fn speak(phone: &mut Phone, number: &str) -> u64 {
     let call = phone.call(number);
     phone.expect_state(call, "confirmed");
     phone.expect_media(call, "active");
@@ -39,6 +39,12 @@ fn leave(phone: &mut Phone, number: &str) {
     phone.dtmf(call, "#");
     phone.hears_tone(call, 880.0);
     phone.hears_silence(call);
+    call
+}
+
+/// Leaves one.
+fn leave(phone: &mut Phone, number: &str) {
+    let call = speak(phone, number);
     for _ in 0..8 {
         phone.listen(call, 300);
     }
@@ -161,19 +167,16 @@ fn what_was_being_said_when_the_switch_was_killed_is_delivered_up_to_its_last_ch
     let mut alice = Phone::registered(&switch, "alice", "udp");
     leave(&mut alice, "1002");
     expect_messages(&switch, "bob", |list| list.len() == 1);
-    let call = alice.call("1002");
-    alice.expect_state(call, "confirmed");
-    alice.expect_media(call, "active");
-    alice.play_tone(call, VOICE_HZ);
-    alice.listen(call, LISTEN_MS);
-    alice.dtmf(call, "#");
-    alice.hears_tone(call, 880.0);
-    alice.hears_silence(call);
+    let call = speak(&mut alice, "1002");
     for _ in 0..12 {
         alice.listen(call, 300);
     }
     switch.kill9();
     switch.restart();
+    // The list of all counts what nobody has asked about since the start.
+    let (_, all) = switch.get("/api/mailboxes");
+    let of = |name: &str| all["mailboxes"].as_array()?.iter().find(|row| row["mailbox"] == name)?["new"].as_u64();
+    assert!(of("alice") == Some(0) && of("bob") >= Some(1), "{all}");
     let list = expect_messages(&switch, "bob", |list| list.len() == 2);
     let cut = list[1]["length_ms"].as_u64().expect("a number");
     assert!((1_500..6_000).contains(&cut) && list[1]["from"] == "1001", "{list:?}");
@@ -201,6 +204,34 @@ fn what_was_being_said_when_the_switch_was_killed_is_delivered_up_to_its_last_ch
     assert!(imported.status.success(), "{imported:?}");
     let list = messages(&switch, "bob");
     assert_eq!((list.len(), &list[2]["length_ms"], &list[2]["from"]), (3, &cut.into(), &"1001".into()), "{list:?}");
+}
+
+#[test]
+fn whatever_dies_in_the_mail_while_somebody_speaks_the_message_is_there() {
+    let switch = Switch::start(Config::with_mailboxes().set("admin", "allow_faults", "true"));
+    let mut alice = Phone::registered(&switch, "alice", "udp");
+    let restarts = |path: &str| {
+        let (_, tree) = switch.get("/api/tree");
+        tree["nodes"].as_array()?.iter().find(|node| node["path"] == path && node["state"] == "running")?["restarts"]
+            .as_u64()
+    };
+    for (count, how) in (1..).zip(["panic", "kill"]) {
+        let call = speak(&mut alice, "1002");
+        for path in ["boxes/bob", "boxes", "outbox", "postmaster"].map(|name| format!("/switch/mail/{name}")) {
+            let before = restarts(&path);
+            assert_eq!(switch.post("/api/kill", &json!({ "path": path, "how": how })).0, 200, "{path}");
+            // A mailbox that nobody asks may rest instead; that it is back is proven by the message.
+            let back = until(PATIENCE, || (restarts(&path) > before || path.ends_with("bob")).then_some(()));
+            assert!(back.is_some(), "{path} is not back\n{}", switch.log_tail());
+            alice.listen(call, 300);
+        }
+        alice.hang_up(call);
+        alice.expect_state(call, "disconnected");
+        let list = expect_messages(&switch, "bob", |list| list.len() == count);
+        let message = &list[count - 1];
+        assert!(message["length_ms"].as_u64() >= Some(1_000) && message["from"] == "1001", "{message}");
+        assert!(switch.command(&["mailbox", "verify", "bob"]).status.success());
+    }
 }
 
 #[test]
