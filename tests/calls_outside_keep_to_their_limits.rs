@@ -5,7 +5,7 @@ mod support;
 use serde_json::{Value, json};
 use support::carrier::{Place, lab};
 use support::config::Config;
-use support::party::{End, Party, SDP, callee_end, end_of, idle};
+use support::party::{End, Party, SDP, callee_end, end_of, hangs_up, idle};
 use support::switch::Switch;
 use support::wire::{header, status};
 use support::{PATIENCE, until};
@@ -40,13 +40,6 @@ fn call(zoe: &mut Party, carrier: &mut Party, number: &str) -> (End, End) {
     (end, callee_end(carrier, &invite))
 }
 
-fn hang_up(zoe: &mut Party, end: &mut End, carrier: &mut Party) {
-    zoe.say(end, "BYE", "", "");
-    let bye = carrier.wire.receive("BYE");
-    carrier.reply(&bye, "200 OK", "", "");
-    assert_eq!(status(&zoe.answer_to("BYE", 200)), Some(200));
-}
-
 /// A call of zoe that the switch refuses with this status and cause, by a phone of its own: the refusal is repeated.
 fn refused(switch: &Switch, number: &str, code: u16, q850: u8) -> String {
     let mut zoe = Party::new(switch, "zoe");
@@ -78,11 +71,11 @@ fn calls_at_once_are_counted_once_a_call_and_given_back() {
     assert_eq!(account(&switch, "user:zoe")["calls"], 1);
 
     refused(&switch, "90712345", 503, 34);
-    hang_up(&mut zoe, &mut end, &mut second);
+    hangs_up(&mut zoe, &mut end, &mut second);
     idle(&switch);
 
     let (mut end, _) = call(&mut zoe, &mut first, "90712345");
-    hang_up(&mut zoe, &mut end, &mut first);
+    hangs_up(&mut zoe, &mut end, &mut first);
     idle(&switch);
     let now = account(&switch, "user:zoe");
     assert_eq!((&now["calls"], &now["refused"]), (&json!(0), &json!(1)), "{now}");
@@ -98,7 +91,7 @@ fn what_is_spent_stays_spent_over_a_kill_and_is_forgotten_when_the_operator_says
     for spent in [10, 20] {
         let before = writes(&switch);
         let (mut end, _) = call(&mut zoe, &mut carrier, "90712345");
-        hang_up(&mut zoe, &mut end, &mut carrier);
+        hangs_up(&mut zoe, &mut end, &mut carrier);
         assert_eq!(account(&switch, "user:zoe")["day"], spent);
         // The call's record is one write, what it cost another.
         until(PATIENCE, || (writes(&switch) >= before + 2).then_some(())).expect("what was spent is written");
@@ -107,7 +100,7 @@ fn what_is_spent_stays_spent_over_a_kill_and_is_forgotten_when_the_operator_says
     refused(&switch, "90812345", 403, 21);
     // Emergency calls cost nothing and are never held back.
     let (mut end, _) = call(&mut zoe, &mut carrier, "112");
-    hang_up(&mut zoe, &mut end, &mut carrier);
+    hangs_up(&mut zoe, &mut end, &mut carrier);
 
     switch.kill9();
     switch.restart();
@@ -124,7 +117,7 @@ fn what_is_spent_stays_spent_over_a_kill_and_is_forgotten_when_the_operator_says
 
     assert!(switch.command(&["limits", "reset", "user:zoe"]).status.success());
     let (mut end, _) = call(&mut zoe, &mut carrier, "90712345");
-    hang_up(&mut zoe, &mut end, &mut carrier);
+    hangs_up(&mut zoe, &mut end, &mut carrier);
     idle(&switch);
     assert_eq!(account(&switch, "user:zoe")["day"], 10);
     let metrics = switch.get_as_stranger("/metrics").1;
@@ -145,7 +138,7 @@ fn who_may_call_some_destinations_calls_no_others() {
         assert_eq!(status(&other.answer_to("INVITE", 300)), Some(403));
     }
     let (mut end, _) = call(&mut zoe, &mut carrier, "90812345");
-    hang_up(&mut zoe, &mut end, &mut carrier);
+    hangs_up(&mut zoe, &mut end, &mut carrier);
 
     let told = switch.command(&["route", "90712345", "--from", "zoe"]);
     let told = String::from_utf8_lossy(&told.stdout).into_owned();
@@ -161,9 +154,9 @@ fn a_gateway_spends_no_more_than_it_may_whoever_calls_and_the_next_one_is_tried(
     let mut alice = Party::new(&switch, "alice");
 
     let (mut end, _) = call(&mut alice, &mut first, "90712345");
-    hang_up(&mut alice, &mut end, &mut first);
+    hangs_up(&mut alice, &mut end, &mut first);
     let (mut end, _) = call(&mut alice, &mut second, "90712345");
-    hang_up(&mut alice, &mut end, &mut second);
+    hangs_up(&mut alice, &mut end, &mut second);
 
     idle(&switch);
     let spent = account(&switch, "gateway:first");

@@ -3,10 +3,8 @@
 
 mod support;
 
-use std::time::Duration;
-
 use support::config::Config;
-use support::party::{Party, SDP, end_of, idle, kill_the_call, standing, talks};
+use support::party::{Party, SDP, end_of, idle, is_quiet, kill_the_call, standing, talks};
 use support::switch::Switch;
 use support::wire::status;
 
@@ -24,11 +22,6 @@ fn two_patient_phones() -> (Switch, Party, Party, Party) {
     let (desk, cabin) = (Party::registered_at(&switch, "bob", "0.9"), Party::registered_at(&switch, "bob", "0.2"));
     let alice = Party::new(&switch, "alice");
     (switch, alice, desk, cabin)
-}
-
-/// Nothing has come to this phone that waits to be read.
-fn is_quiet(phone: &mut Party) -> bool {
-    phone.wire.receive_within(Duration::from_millis(1)).is_none()
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use support::carrier::{Place, entry, lab};
 use support::config::Config;
-use support::party::{End, Party, SDP, callee_end, end_of, formats, idle, sdp, talks};
+use support::party::{End, Party, SDP, callee_end, end_of, formats, hangs_up, idle, sdp, talks};
 use support::switch::Switch;
 use support::wire::{header, status};
 use support::{PATIENCE, until};
@@ -43,13 +43,6 @@ fn call(alice: &mut Party, carrier: &mut Party) -> (End, End) {
     (end, far)
 }
 
-fn hang_up(from: &mut Party, end: &mut End, to: &mut Party) {
-    from.say(end, "BYE", "", "");
-    let bye = to.wire.receive("BYE");
-    to.reply(&bye, "200 OK", "", "");
-    assert_eq!(status(&from.answer_to("BYE", 200)), Some(200));
-}
-
 /// The carrier's keeper is in the tree.
 fn is_kept(switch: &Switch, name: &str) -> bool {
     let tree = switch.command(&["tree", "--json"]);
@@ -74,7 +67,7 @@ fn a_limit_that_changes_counts_the_calls_that_are_up() {
     bob.call("955", "");
     assert_eq!(status(&bob.answer_to("INVITE", 300)), Some(503));
     talks(&mut alice, &mut near, &mut carrier);
-    hang_up(&mut carrier, &mut far, &mut alice);
+    hangs_up(&mut carrier, &mut far, &mut alice);
     idle(&switch);
     assert_eq!(gateway(&switch, "carrier")["channels"], 0);
 }
@@ -101,8 +94,8 @@ fn a_gateway_that_is_taken_out_keeps_its_call_and_no_keeper() {
     talks(&mut alice, &mut near, &mut first);
     let mut bob = Party::new(&switch, "bob");
     let (mut other, _) = call(&mut bob, &mut second);
-    hang_up(&mut alice, &mut near, &mut first);
-    hang_up(&mut bob, &mut other, &mut second);
+    hangs_up(&mut alice, &mut near, &mut first);
+    hangs_up(&mut bob, &mut other, &mut second);
     idle(&switch);
 }
 
@@ -156,7 +149,7 @@ fn a_switch_that_drains_tells_its_carriers_at_once() {
     assert_eq!(header(&taken_back, "Expires"), Some("0"), "{taken_back}");
     carrier.reply(&taken_back, "200 OK", "", "");
     talks(&mut alice, &mut near, &mut carrier);
-    hang_up(&mut alice, &mut near, &mut carrier);
+    hangs_up(&mut alice, &mut near, &mut carrier);
 }
 
 #[test]
@@ -203,7 +196,7 @@ fn a_gateway_is_named_its_codecs_and_no_others() {
     let mut end = end_of(&answer);
     alice.say(&mut end, "ACK", "", "");
     carrier.wire.receive("ACK");
-    hang_up(&mut alice, &mut end, &mut carrier);
+    hangs_up(&mut alice, &mut end, &mut carrier);
 
     // It offers two, and is answered with the one.
     let request =
@@ -216,7 +209,7 @@ fn a_gateway_is_named_its_codecs_and_no_others() {
     let mut end = end_of(&answer);
     carrier.say(&mut end, "ACK", "", "");
     bob.wire.receive("ACK");
-    hang_up(&mut carrier, &mut end, &mut bob);
+    hangs_up(&mut carrier, &mut end, &mut bob);
     idle(&switch);
 }
 
@@ -242,7 +235,7 @@ fn a_keeper_that_dies_costs_no_call_and_comes_back() {
         assert_eq!(gateway(&switch, "carrier")["channels"], 1);
         talks(&mut alice, &mut near, &mut carrier);
     }
-    hang_up(&mut alice, &mut near, &mut carrier);
+    hangs_up(&mut alice, &mut near, &mut carrier);
     idle(&switch);
     assert_eq!(
         until(Duration::from_secs(5), || (gateway(&switch, "carrier")["channels"] == 0).then_some(())),

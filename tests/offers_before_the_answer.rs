@@ -2,10 +2,8 @@
 
 mod support;
 
-use std::time::Duration;
-
 use support::config::Config;
-use support::party::{End, Party, SDP, callee_end, end_of, formats, idle, kill_the_call, sdp, talks};
+use support::party::{End, Party, SDP, callee_end, end_of, formats, idle, is_quiet, kill_the_call, sdp, talks};
 use support::switch::Switch;
 use support::wire::{header, status};
 
@@ -57,11 +55,6 @@ impl Ringing {
     fn state(&self) -> String {
         self.switch.get("/api/calls").1.to_string()
     }
-}
-
-/// Nothing has come to this party that waits to be read.
-fn is_quiet(party: &mut Party) -> bool {
-    party.wire.receive_within(Duration::from_millis(1)).is_none()
 }
 
 #[test]

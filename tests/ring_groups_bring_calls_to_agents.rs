@@ -3,10 +3,9 @@
 mod support;
 
 use serde_json::{Value, json};
-use std::time::Duration;
 
 use support::config::Config;
-use support::party::{End, Party, SDP, callee_end, end_of, idle, kill_the_call, talks};
+use support::party::{End, Party, SDP, callee_end, end_of, hangs_up, idle, is_quiet, kill_the_call, talks};
 use support::switch::Switch;
 use support::wire::{header, media_address, status};
 use support::{PATIENCE, until};
@@ -40,11 +39,6 @@ fn state(group: &Value, agent: &str) -> String {
     found["state"].as_str().expect("a state").to_owned()
 }
 
-/// Nothing has come to this phone that waits to be read.
-fn is_quiet(phone: &mut Party) -> bool {
-    phone.wire.receive_within(Duration::from_millis(1)).is_none()
-}
-
 /// The caller is answered with music, and acknowledges it.
 fn waits(caller: &mut Party) -> End {
     let answer = caller.answer_to("INVITE", 200);
@@ -53,13 +47,6 @@ fn waits(caller: &mut Party) -> End {
     let mut end = end_of(&answer);
     caller.say(&mut end, "ACK", "", "");
     end
-}
-
-/// The party hangs up, and the other end hears it.
-fn hangs_up(party: &mut Party, end: &mut End, other: &mut Party) {
-    party.say(end, "BYE", "", "");
-    let bye = other.wire.receive("BYE");
-    other.reply(&bye, "200 OK", "", "");
 }
 
 /// All calls are over, and the group and its agents are as before.

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use support::carrier::Place;
 use support::config::Config;
-use support::party::{End, Party, SDP, callee_end, end_of, idle, kill_the_call, standing, talks};
+use support::party::{
+    End, Party, SDP, callee_end, end_of, hangs_up, idle, is_quiet, kill_the_call, standing, talks, up,
+};
 use support::switch::Switch;
 use support::wire::{Wire, header, status};
 use support::{PATIENCE, until};
@@ -55,25 +57,6 @@ fn features(switch: &Switch, user: &str) -> Value {
 fn set(switch: &Switch, user: &str, wanted: Value) {
     let (code, answer) = switch.post(&format!("/api/features/{user}"), &wanted);
     assert_eq!(code, 200, "{answer}");
-}
-
-/// The caller hears this, and acknowledges.
-fn up(caller: &mut Party) -> End {
-    let answer = caller.answer_to("INVITE", 200);
-    assert_eq!(status(&answer), Some(200), "{answer}");
-    let mut end = end_of(&answer);
-    caller.say(&mut end, "ACK", "", "");
-    end
-}
-
-fn hangs_up(party: &mut Party, end: &mut End, other: &mut Party) {
-    party.say(end, "BYE", "", "");
-    let bye = other.wire.receive("BYE");
-    other.reply(&bye, "200 OK", "", "");
-}
-
-fn is_quiet(phone: &mut Party) -> bool {
-    phone.wire.receive_within(std::time::Duration::from_millis(1)).is_none()
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use sip::auth::{Account, Answerer, Attempt, ChallengedBy, Secret};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use super::switch::Switch;
 use super::wire::{Wire, header, status};
@@ -343,11 +344,7 @@ pub fn end_of(answer: &str) -> End {
 pub fn standing(caller: &mut Party, callee: &mut Party) -> (End, End) {
     caller.call(callee.name, "");
     let theirs = callee.pick_up();
-    let answer = caller.answer_to("INVITE", 200);
-    assert_eq!(status(&answer), Some(200), "{answer}");
-    let mut ours = end_of(&answer);
-    caller.say(&mut ours, "ACK", "", "");
-    (ours, theirs)
+    (up(caller), theirs)
 }
 
 /// As [`standing`], where the caller offers these payload types and the callee answers those.
@@ -362,6 +359,28 @@ pub fn standing_with(caller: &mut Party, callee: &mut Party, offered: &[u8], ans
     let mut ours = end_of(&answer);
     caller.say(&mut ours, "ACK", "", "");
     (ours, callee_end(callee, &invite))
+}
+
+/// The caller is answered, and acknowledges it.
+pub fn up(caller: &mut Party) -> End {
+    let answer = caller.answer_to("INVITE", 200);
+    assert_eq!(status(&answer), Some(200), "{answer}");
+    let mut end = end_of(&answer);
+    caller.say(&mut end, "ACK", "", "");
+    end
+}
+
+/// The party hangs up, and the other end hears it.
+pub fn hangs_up(from: &mut Party, end: &mut End, to: &mut Party) {
+    from.say(end, "BYE", "", "");
+    let bye = to.wire.receive("BYE");
+    to.reply(&bye, "200 OK", "", "");
+    assert_eq!(status(&from.answer_to("BYE", 200)), Some(200));
+}
+
+/// Nothing has come to this party that waits to be read.
+pub fn is_quiet(party: &mut Party) -> bool {
+    party.wire.receive_within(Duration::from_millis(1)).is_none()
 }
 
 /// Every call has ended, with all that belongs to it.
