@@ -6,9 +6,7 @@ use serde_json::{Value, json};
 
 use support::carrier::Place;
 use support::config::Config;
-use support::party::{
-    End, Party, SDP, callee_end, end_of, hangs_up, idle, is_quiet, kill_the_call, standing, talks, up,
-};
+use support::party::{Party, SDP, callee_end, hangs_up, idle, is_quiet, kill_the_call, standing, talks, up};
 use support::switch::Switch;
 use support::wire::{Wire, header, status};
 use support::{PATIENCE, until};
