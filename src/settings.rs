@@ -71,7 +71,17 @@ pub fn settings(config: &Config, data: &Path) -> Settings {
         mail: mail::settings(config, data),
         attendants: mail::attendants(config),
         recordings: Some(data.join(RECORDINGS_FOLDER)),
+        hep: collector(&config.hep).map(Arc::new),
     }
+}
+
+fn collector(hep: &from::Hep) -> Option<actors::hep::Collector> {
+    Some(actors::hep::Collector {
+        host: hep.host.clone()?,
+        port: hep.port,
+        agent: hep.agent,
+        key: hep.key.as_ref().map(|key| key.expose().as_bytes().into()),
+    })
 }
 
 /// The addresses that SIP listens on.

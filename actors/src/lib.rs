@@ -13,6 +13,7 @@ pub mod features;
 pub mod figures;
 pub mod gateway;
 pub mod group;
+pub mod hep;
 mod lamps;
 pub mod limits;
 pub mod location;

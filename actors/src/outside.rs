@@ -65,6 +65,16 @@ pub fn unix_ms() -> i64 {
     })
 }
 
+/// Microseconds since 1970.
+pub fn unix_us() -> u64 {
+    let simulated = SIMULATED.with_borrow(Option::is_some);
+    if simulated {
+        return u64::try_from(unix_ms()).unwrap_or(0).saturating_mul(1000);
+    }
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// The time since 1970.
 pub fn unix_now() -> std::time::Duration {
     std::time::Duration::from_millis(u64::try_from(unix_ms()).unwrap_or(0))

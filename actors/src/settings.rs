@@ -73,6 +73,8 @@ pub struct Settings {
     pub attendants: Vec<Arc<crate::talk::Attendant>>,
     /// The folder of recordings; `None`: nothing is recorded.
     pub recordings: Option<PathBuf>,
+    /// The collector that is shown every SIP message; `None`: nobody is.
+    pub hep: Option<Arc<crate::hep::Collector>>,
 }
 
 /// Call features, where users do not say otherwise.

@@ -14,6 +14,7 @@ use crate::directory::Directory;
 use crate::features::FeatureBook;
 use crate::gateway::{Gateways, KeeperMsg};
 use crate::group::{Groups, sign_ins};
+use crate::hep::Hep;
 use crate::limits::Book;
 use crate::location::{Contact, Location};
 use crate::outside;
@@ -65,6 +66,8 @@ pub struct Shared {
     pub counters: Counters,
     /// The actor that writes call detail records.
     pub records: Ref<Records>,
+    /// What a collector is shown.
+    pub hep: Hep,
     /// Threads of the shards.
     pub arbiters: Vec<actix::ArbiterHandle>,
     signalling: Vec<Ref<Signalling>>,
@@ -103,6 +106,8 @@ impl Shared {
         let features = FeatureBook::read(&store);
         let groups = Groups::default();
         groups.set(&settings.groups, arbiters.len(), &sign_ins(&store));
+        let hep = Hep::default();
+        hep.is_on.store(settings.hep.is_some(), Relaxed);
         let own = network.listening().iter().map(|bind| bind.address).collect();
         Arc::new(Self {
             directory: ArcSwap::from_pointee(directory),
@@ -125,6 +130,7 @@ impl Shared {
             tree,
             counters: Counters::default(),
             records: Ref::vacant(),
+            hep,
             signalling: arbiters.iter().map(|_| Ref::vacant()).collect(),
             arbiters,
             moved: DashMap::default(),
@@ -153,6 +159,7 @@ impl Shared {
         self.gateways.apply(&settings.gateways);
         self.directory.store(Arc::new(Directory::of(&settings)));
         self.groups.set(&settings.groups, self.shards(), &[]);
+        self.hep.is_on.store(settings.hep.is_some(), Relaxed);
         self.settings.store(Arc::new(settings));
         for signalling in &self.signalling {
             // One word a change.

@@ -5,6 +5,7 @@
 //! ├─ store                    permanent      the writer thread of sled
 //! ├─ limits                 permanent      writes down what was spent on calls outside
 //! ├─ records                  permanent      call detail records: file and store
+//! ├─ hep                      permanent      shows a collector every SIP message
 //! ├─ recorder                 permanent      the writer thread of recordings
 //! ├─ media                    one-for-one    50 in 60 s
 //! │  ├─ handshakes            permanent      the thread of DTLS handshakes; those under way lie in the pool
@@ -41,6 +42,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::admission::Admission;
+use crate::hep::Exporter;
 use crate::limits::Limits;
 use crate::mail::{Outbox, Postmaster};
 use crate::messages::{self, MessageRelay};
@@ -83,6 +85,13 @@ pub fn plant(
                 move || Limits::new(Arc::clone(&shared))
             })
             .seat(&shared.limits.seat),
+        )
+        .with(
+            child("hep", Restart::Permanent, {
+                let shared = Arc::clone(shared);
+                move || Exporter::new(Arc::clone(&shared))
+            })
+            .seat(&shared.hep.exporter),
         )
         .with(recording_writer(shared))
         .with(child("media", Restart::Permanent, {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::config::Config;
 
 /// Settings of sections that are written once and that a running switch reads anew each time.
-const LIVE: [(&str, &[&str]); 7] = [
+const LIVE: [(&str, &[&str]); 8] = [
     ("registrar", &["expires_default", "expires_min", "expires_max", "contacts_max"]),
     ("sip", &["user_agent", "session_expires", "min_se", "max_call_duration", "max_ringing", "ring_step", "max_forks"]),
     ("admission", &["retry_after", "calls_max"]),
@@ -33,6 +33,7 @@ const LIVE: [(&str, &[&str]); 7] = [
             "attendant",
         ],
     ),
+    ("hep", &["host", "port", "agent", "key"]),
     ("smtp", &["host", "port", "security", "ca", "username", "password", "from", "give_up"]),
 ];
 /// The sections of where calls go, and of what users switch, are live as a whole.
@@ -144,6 +145,9 @@ fn secrets(from: &Config, to: &Config, all: &mut Vec<Change>) {
         if gateway.password != now.password && gateway.password.is_some() == now.password.is_some() {
             all.push(change(format!("gateway {}: password", gateway.name), true));
         }
+    }
+    if from.hep.key != to.hep.key && from.hep.key.is_some() == to.hep.key.is_some() {
+        all.push(change("[hep] key".into(), true));
     }
     if from.admin.token != to.admin.token && from.admin.token.is_some() == to.admin.token.is_some() {
         all.push(change("[admin] token".into(), false));

@@ -45,7 +45,7 @@ const FILE_BYTES_MAX: usize = 16 << 20;
 const ERRORS_MAX: usize = 1_000;
 
 /// Every section, in the order of documentation.
-pub const SCHEMAS: [&SectionSchema; 31] = [
+pub const SCHEMAS: [&SectionSchema; 32] = [
     Node::SCHEMA,
     Sip::SCHEMA,
     Tls::SCHEMA,
@@ -56,6 +56,7 @@ pub const SCHEMAS: [&SectionSchema; 31] = [
     Http::SCHEMA,
     Admin::SCHEMA,
     Store::SCHEMA,
+    Hep::SCHEMA,
     User::SCHEMA,
     Gateway::SCHEMA,
     Service::SCHEMA,
@@ -184,6 +185,7 @@ impl Config {
             "http": self.http.effective(),
             "admin": self.admin.effective(),
             "store": self.store.effective(),
+            "hep": self.hep.effective(),
             "user": all(&self.users),
             "gateway": all(&self.gateways),
             "service": all(&self.services),
@@ -224,6 +226,7 @@ fn read(reader: &mut Reader<'_>, root: &DeTable<'_>, origin: Origin, text: &str)
         http: reader.section(root)?,
         admin: reader.section(root)?,
         store: reader.section(root)?,
+        hep: reader.section(root)?,
         users: reader.list(root)?,
         gateways: reader.list(root)?,
         services: reader.list(root)?,

@@ -68,6 +68,8 @@ pub struct Config {
     pub admin: Admin,
     /// `[store]`
     pub store: Store,
+    /// `[hep]`
+    pub hep: Hep,
     /// `[voicemail]`
     pub voicemail: Voicemail,
     /// `[smtp]`
@@ -303,6 +305,20 @@ section! {
         messages_per_user_max: usize = Count::new(0, 100_000), default "100";
         /// How long an instant message waits.
         message_expires: Duration = Period(MINUTE..=DAY * 365), default "\"7d\"";
+    }
+}
+
+section! {
+    /// A collector of SIP messages that is spoken to in HEP version 3 over UDP, such as Homer. Without `host` there is none.
+    Hep = "[hep]" {
+        /// The collector.
+        host: Option<String> = Optional(HOST), optional "\"homer.example.com\"";
+        /// Its port.
+        port: u16 = Count::new(1, 65_535), default "9060";
+        /// The number by which it knows this switch.
+        agent: u32 = Count::new(0, 4_294_967_295), default "2001";
+        /// The key that it wants to see.
+        key: Option<Secret> = Optional(PASSWORD), optional "\"at-least-8-characters\"";
     }
 }
 

@@ -5,7 +5,6 @@
 
 use ahash::AHashMap;
 use bytes::Bytes;
-use sip::net::SendError;
 use sip::timer::{Handle, Wheel};
 use sip::transaction::{ClientId, Layer, Output, Outputs, ServerId, Timers};
 use sip::{Hop, Message, Method, Name, Status, Writer};
@@ -27,7 +26,7 @@ use crate::messages::MessageRelay;
 use crate::outside;
 use crate::records::{EndedCall, RecordsMsg};
 use crate::registrar::{Registrar, RegistrarMsg};
-use crate::settings::{Settings, advertised_host};
+use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::subscriptions::{SubscriptionMsg, Subscriptions};
 use crate::supervision::{Ref, SupervisorRef};
@@ -95,7 +94,7 @@ pub struct Core {
     pub(super) layer: RefCell<Layer<Owner>>,
     spare: RefCell<Vec<Outputs<Owner>>>,
     wheel: RefCell<Wheel<TimerKind>>,
-    net: RefCell<Option<sip::net::ShardNet>>,
+    pub(super) net: RefCell<Option<sip::net::ShardNet>>,
     pub(super) errands: RefCell<Errands>,
     /// Living calls.
     pub calls: RefCell<AHashMap<CallKey, CallSlot>>,
@@ -104,7 +103,7 @@ pub struct Core {
     /// Where the pool tells its events: the calls of this shard.
     pub media_events: Arc<dyn Fn(u64, media::MediaEvent) + Send + Sync>,
     records: RefCell<Vec<EndedCall>>,
-    names: RefCell<OwnNames>,
+    pub(super) names: RefCell<OwnNames>,
     next_call: Cell<u64>,
     /// Wakes the driver when a timer is armed that is due before it would look.
     pub(super) wake: tokio::sync::Notify,
@@ -113,13 +112,13 @@ pub struct Core {
 
 /// How our addresses are written to others, under the settings that say so.
 #[derive(Default)]
-struct OwnNames {
-    of: Option<Arc<Settings>>,
-    list: Vec<(SocketAddr, Rc<str>)>,
+pub(super) struct OwnNames {
+    pub(super) of: Option<Arc<Settings>>,
+    pub(super) list: Vec<(SocketAddr, Rc<str>)>,
 }
 
 /// Addresses of ours whose text is kept.
-const OWN_NAMES_MAX: usize = 16;
+pub(super) const OWN_NAMES_MAX: usize = 16;
 /// How long the record of a call waits for others.
 const RECORDS_WAIT: Duration = Duration::from_millis(200);
 /// Records that are handed over at once.
@@ -400,61 +399,6 @@ impl Core {
         self.with_layer(|layer, now, out| layer.request(now, bytes, method, branch, hop, owner, out))
             .inspect_err(|error| tracing::warn!(shard = self.shard, %error, "a request was not sent"))
             .ok()
-    }
-
-    /// A neighbour cannot be reached.
-    pub(super) fn unreachable(&self, hop: &Hop) {
-        self.with_layer(|layer, _, out| layer.transport_failed(hop, out));
-    }
-
-    /// A datagram came back: the request of ours that it was has failed (RFC 3261 section 18.4). False when it is none of
-    /// this shard.
-    pub(super) fn refused(&self, quoted: &[u8], hop: &Hop) -> bool {
-        self.with_layer(|layer, now, out| layer.datagram_refused(now, quoted, hop, out))
-    }
-
-    // ---- network
-
-    /// Sends bytes; a failure reaches the transaction that sent them.
-    pub fn send(&self, hop: &Hop, bytes: Bytes) {
-        let failed = match &*self.net.borrow() {
-            Some(net) if hop.protocol == sip::Protocol::Tls && hop.connection.is_none() => {
-                net.send_as(hop, self.errands.borrow().tls_name(hop.remote), bytes).err()
-            }
-            Some(net) => net.send(hop, bytes).err(),
-            None => return,
-        };
-        if let Some(error) = failed {
-            tracing::debug!(shard = self.shard, %hop, %error, "not sent");
-            self.shared.counters.send_failures.increment(1);
-            // What is known at once is not told by the wires again. A datagram that found a full queue is repeated by
-            // its transaction.
-            if !matches!(error, SendError::Busy | SendError::TooLarge) || hop.protocol.is_reliable() {
-                self.unreachable(hop);
-            }
-        }
-    }
-
-    /// Our address towards a neighbour.
-    pub fn local_for(&self, protocol: sip::Protocol, remote: SocketAddr) -> Option<SocketAddr> {
-        self.net.borrow().as_ref()?.local_for(protocol, remote)
-    }
-
-    /// `host:port` that the neighbour at the other end of `hop` reaches us by, written once for each of our addresses.
-    pub fn own_name(&self, hop: &Hop) -> Rc<str> {
-        // A connection that we opened has a port of its own; what others can reach is the listener.
-        let local = self.local_for(hop.protocol, hop.remote).unwrap_or(hop.local);
-        let settings = self.shared.settings();
-        let mut names = self.names.borrow_mut();
-        if names.of.as_ref().is_none_or(|of| !Arc::ptr_eq(of, &settings)) || names.list.len() > OWN_NAMES_MAX {
-            *names = OwnNames { of: Some(Arc::clone(&settings)), list: Vec::new() };
-        }
-        if let Some((_, name)) = names.list.iter().find(|(address, _)| *address == local) {
-            return Rc::clone(name);
-        }
-        let name: Rc<str> = format!("{}:{}", advertised_host(&settings.sip, local), local.port()).into();
-        names.list.push((local, Rc::clone(&name)));
-        name
     }
 
     /// The network of this shard, for what takes time (name resolution).

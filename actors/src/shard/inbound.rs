@@ -8,6 +8,7 @@ use std::rc::{Rc, Weak};
 
 use super::core::Core;
 use super::signalling::SignallingMsg;
+use crate::hep::Direction;
 
 /// What the network calls. The core holds the network, so the network does not hold the core.
 pub struct Door(Weak<Core>);
@@ -71,6 +72,7 @@ impl Inbound for Door {
 impl Core {
     /// One whole message from the network.
     pub(super) fn received(&self, bytes: Bytes, hop: Hop) {
+        self.show(Direction::In, &bytes, &hop);
         let message = match Message::parse(bytes.clone()) {
             Ok(message) => message,
             Err(error) => {

@@ -14,6 +14,7 @@ mod names;
 pub mod request;
 mod salvage;
 mod signalling;
+mod wires;
 
 pub use calls::dialog_key;
 pub use core::{Core, Owner, TimerKind};

@@ -375,6 +375,7 @@ fn settings() -> Settings {
         mail: actors::mail::MailSettings::default(),
         attendants: Vec::new(),
         recordings: None,
+        hep: None,
     }
 }
 
