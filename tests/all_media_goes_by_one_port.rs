@@ -1,8 +1,8 @@
 //! All media of a worker on one port: real phones and browsers talk, and what others have said of calls is said again.
 #![allow(clippy::duplicate_mod)] // each of the files has the module that all of them share
 
-#[path = "a_fault_stays_in_its_room.rs"]
-mod a_fault_stays_in_its_room;
+#[path = "a_call_outlives_its_actor_and_its_worker.rs"]
+mod a_call_outlives_its_actor_and_its_worker;
 #[path = "baresip_phones_talk_through_the_switch.rs"]
 mod baresip_phones_talk_through_the_switch;
 #[path = "browsers_talk_with_phones.rs"]

@@ -421,7 +421,7 @@ pub fn credentials(request: &str, challenge: &str, user: &str, password: &str) -
 }
 
 /// The ACK of a refused INVITE (RFC 3261 section 17.1.1.3).
-fn ack_of_refusal(invite: &str, answer: &str) -> String {
+pub fn ack_of_refusal(invite: &str, answer: &str) -> String {
     let line = invite.lines().next().expect("a request line").replacen("INVITE", "ACK", 1);
     let of = |name| header(invite, name).unwrap_or_default();
     format!(

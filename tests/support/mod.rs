@@ -14,6 +14,8 @@ pub mod browser;
 pub mod carrier;
 pub mod config;
 pub mod dns;
+pub mod house;
+pub mod line;
 pub mod party;
 pub mod phone;
 pub mod ports;
