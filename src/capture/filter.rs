@@ -130,7 +130,7 @@ impl Filter {
 }
 
 /// The id of the switch's call that a Contact or Request-URI of its own names: `sip:ID-LEG@…`, sixteen hexadecimal digits.
-fn own_call(message: &Message) -> Option<&[u8]> {
+pub fn own_call(message: &Message) -> Option<&[u8]> {
     let contact = message.contact().map(|contact| contact.uri);
     [contact, Some(message.request_uri())].into_iter().flatten().find_map(|uri| {
         let id = uri.strip_prefix(b"sip:")?.get(..17)?;

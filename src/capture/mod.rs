@@ -29,6 +29,8 @@ use pcap_file::pcapng::blocks::interface_description::{InterfaceDescriptionBlock
 use serde::Serialize;
 
 use filter::{Filter, Kind};
+
+pub use filter::own_call;
 use wire::Wire;
 
 /// Bytes of a packet that are kept: the longest that Ethernet and loopback carry.

@@ -14,6 +14,7 @@ pub mod humane;
 mod limits;
 mod load;
 mod mailbox;
+mod replay;
 mod route;
 mod table;
 mod tree;
@@ -43,6 +44,7 @@ pub fn main(run: impl FnOnce(Config) -> anyhow::Result<ExitCode>) -> ExitCode {
         Command::Init(args) => init(&args, is_json).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => check(&args, is_json).map(|()| ExitCode::SUCCESS),
         Command::Trial(args) => trial(&args, is_json).map_err(Failure::Failed),
+        Command::Replay(args) => args.run(is_json).map_err(Failure::Failed),
         Command::Load(args) => load::load(&args, is_json).map_err(Failure::Failed),
         Command::Capture(args) => args.run(is_json).map(|()| ExitCode::SUCCESS).map_err(Failure::Failed),
         Command::Apply(args) => apply(args, is_json).map(|()| ExitCode::SUCCESS),
@@ -121,6 +123,9 @@ report.html, report.json and junit.xml. Exit codes: 0 nothing failed, 1 somethin
     /// Write the packets of a running switch into a file that Wireshark opens
     #[command(after_help = capture::EXAMPLES)]
     Capture(capture::CaptureArgs),
+    /// Play the calls of a capture against a switch, and tell what differs
+    #[command(after_help = replay::EXAMPLES)]
+    Replay(replay::ReplayArgs),
     /// Load a switch with calls or registrations, and find the highest rate that it takes without a failure
     #[command(after_help = load::EXAMPLES)]
     Load(Box<load::LoadArgs>),
@@ -242,14 +247,19 @@ fn trial(args: &TrialArgs, is_json: bool) -> anyhow::Result<ExitCode> {
         address: args.address,
         tells: !is_json,
     };
-    if std::env::var_os(OWN_NAMESPACES).is_none() && trial::wants_own_namespaces(&options)? {
+    tried(&options)
+}
+
+/// Runs a trial, and tells what came of it.
+fn tried(options: &trial::Options) -> anyhow::Result<ExitCode> {
+    if std::env::var_os(OWN_NAMESPACES).is_none() && trial::wants_own_namespaces(options)? {
         return again_in_own_namespaces();
     }
-    let outcome = trial::run(&options)?;
-    if is_json {
+    let outcome = trial::run(options)?;
+    if !options.tells {
         say(&format!("{:#}\n", json!(outcome)))?;
     } else {
-        say(&format!("\n{}", trial::summary(&outcome, &args.out)))?;
+        say(&format!("\n{}", trial::summary(&outcome, &options.out)))?;
     }
     Ok(if outcome.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

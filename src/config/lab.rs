@@ -23,3 +23,11 @@ pub fn lab() -> Result<Config, Vec<ConfigError>> {
 pub fn lab_on_free_ports() -> String {
     [":5060\"", ":5061\"", ":8080\""].iter().fold(LAB_TOML.to_owned(), |text, port| text.replace(port, ":0\""))
 }
+
+/// The lab's users, each with the password that everybody knows.
+pub fn lab_users() -> Vec<(String, String)> {
+    let table: toml::Table = LAB_TOML.parse().unwrap_or_default();
+    let users = table.get("user").and_then(toml::Value::as_array).into_iter().flatten();
+    let text = |user: &toml::Value, key: &str| user.get(key).and_then(toml::Value::as_str).map(str::to_owned);
+    users.filter_map(|user| Some((text(user, "name")?, text(user, "password")?))).collect()
+}

@@ -27,7 +27,7 @@ use std::path::Path;
 use toml::de::DeTable;
 
 pub use error::{ConfigError, render_json, render_text};
-pub use lab::{lab, lab_on_free_ports};
+pub use lab::{lab, lab_on_free_ports, lab_users};
 pub use mail::*;
 pub use model::*;
 pub use plan::*;

@@ -44,8 +44,10 @@ use wires::Way;
 use worker::Work;
 
 pub use measure::{Delays, Figures};
+pub use placed::challenges;
 pub use report::summary;
 pub use search::{Bounds, Tried};
+pub use wires::local_ip;
 pub use worker::{Hears, Manner, Progress, SoundOf, User, read_users};
 
 /// How much later than planned 99 of 100 requests may leave: past it the generator does not keep its pace.

@@ -131,7 +131,7 @@ impl Wires {
 }
 
 /// The address that the kernel would send from.
-fn local_ip(target: SocketAddr) -> std::io::Result<IpAddr> {
+pub fn local_ip(target: SocketAddr) -> std::io::Result<IpAddr> {
     let any = if target.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::from([0; 16]) };
     let socket = UdpSocket::bind((any, 0))?;
     socket.connect(target)?;

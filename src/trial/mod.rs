@@ -6,6 +6,7 @@
 //! | `ground` | the switch under test: started for the trial, or one that runs already |
 //! | `sipp` | SIPp as a caller or callee |
 //! | `loading` | our own generator as both |
+//! | `replay` | a captured call, played again |
 //! | `step` | one step: parties, faults, samples |
 //! | `fault` | what can be broken, by name |
 //! | `breaking` | how it is broken, and mended |
@@ -17,6 +18,7 @@ mod fault;
 mod ground;
 mod loading;
 mod plan;
+mod replay;
 mod report;
 mod sipp;
 mod step;
@@ -159,7 +161,8 @@ pub fn wants_own_namespaces(options: &Options) -> anyhow::Result<bool> {
 
 pub use fault::Needs;
 pub use ground::Ground;
-pub use plan::SwitchUnderTest;
+pub use plan::{SwitchUnderTest, User};
+pub use replay::{Replay, plan as replay_plan};
 pub use report::summary;
 
 /// What is told while it runs: a line that changes where somebody looks, a line a step where a file does.

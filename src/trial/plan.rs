@@ -8,6 +8,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use super::fault::{Fault, Needs};
+use super::replay::Replay;
 use crate::config::units;
 use crate::load::{self, Measured, SoundOf};
 
@@ -60,6 +61,8 @@ pub struct Step {
     pub caller: Option<Scenario>,
     /// Calls or registrations of our own generator, which listens to what is heard.
     pub load: Option<Load>,
+    /// A call of a capture that is played again.
+    pub replay: Option<Replay>,
     /// Where the caller calls from, when it is no user but a carrier that the switch knows.
     pub caller_at: Option<std::net::SocketAddr>,
     /// The user that calls.
@@ -302,12 +305,19 @@ impl Plan {
             if !(1..=CALLS_MAX).contains(&step.calls) || !(1..=RATE_MAX).contains(&step.rate) {
                 return wrong(format!("`calls` is from 1 to {CALLS_MAX} and `rate` from 1 to {RATE_MAX}"));
             }
+            let parties = [step.caller.is_some(), step.load.is_some(), step.replay.is_some()];
+            if parties.iter().filter(|is| **is).count() != 1 {
+                return wrong("a step has a `caller`, a `load` or a `replay`: give one of them".into());
+            }
+            if let Some(replay) = &step.replay
+                && !folder.join(&replay.capture).is_file()
+            {
+                let capture = replay.capture.display();
+                return wrong(format!("no capture {capture}: paths count from the plan's folder"));
+            }
             match &step.load {
-                None if step.caller.is_none() => return wrong("a step has a `caller` or a `load`".into()),
-                Some(_) if step.caller.is_some() || step.callee.is_some() => {
-                    return wrong(
-                        "a `load` has callers and callees of its own: leave out `caller` and `callee`".into(),
-                    );
+                Some(_) if step.callee.is_some() => {
+                    return wrong("a `load` has callees of its own: leave out `callee`".into());
                 }
                 Some(load) if !(load.rate.is_finite() && load.rate > 0.0) || load.callers.is_empty() => {
                     return wrong("a `load` has a `rate` above 0, and at least one of `callers`".into());

@@ -78,7 +78,7 @@ pub fn run(step: &Step, ground: &mut Ground, place: &Place<'_>, tell: impl Fn(&s
 pub(super) struct Course<'a> {
     pub(super) step: &'a Step,
     pub(super) ground: &'a mut Ground,
-    place: &'a Place<'a>,
+    pub(super) place: &'a Place<'a>,
     tell: &'a dyn Fn(&str),
     began: Instant,
 }
@@ -87,6 +87,9 @@ impl Course<'_> {
     fn run(&mut self, evidence: &mut Evidence) -> anyhow::Result<()> {
         if let Some(load) = self.step.load.clone() {
             return self.load(&load, evidence);
+        }
+        if let Some(replay) = self.step.replay.clone() {
+            return self.replay(&replay, evidence);
         }
         let since = self.last_ended();
         let mut callee = match (&self.step.callee, &self.step.callee_user) {
@@ -361,7 +364,7 @@ fn wait(running: &mut Running, patience: Duration) -> anyhow::Result<Option<i32>
 }
 
 /// The ladders of these calls, as pictures.
-fn ladders(started: &Started, call_ids: &[String]) -> Vec<String> {
+pub(super) fn ladders(started: &Started, call_ids: &[String]) -> Vec<String> {
     let record = |id: &String| -> Option<String> {
         let record: Record = serde_json::from_value(started.client().record(id).ok()?).ok()?;
         Ladder::of(&record).map(|ladder| crate::ladder::svg::draw(&ladder))

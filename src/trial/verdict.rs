@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::plan::Step;
+use super::replay::Replayed;
 use super::sipp::Figures;
 use super::step::Sample;
 use crate::load::Tried;
@@ -36,6 +37,8 @@ pub struct Evidence {
     pub delays: Option<Delays>,
     /// What a load came to.
     pub load: Option<Tried>,
+    /// What a captured call came to.
+    pub replayed: Option<Replayed>,
     /// The switch, from time to time.
     pub samples: Vec<Sample>,
     /// The faults that came.
@@ -97,6 +100,8 @@ pub struct StepResult {
     pub callee: Option<Figures>,
     /// What a load of our own generator came to.
     pub load: Option<Tried>,
+    /// What a captured call came to.
+    pub replayed: Option<Replayed>,
     /// Answer delay, ms: median, of 95 and of 99 of 100 callers, the longest.
     pub answer_delay_ms: Option<Delays>,
     /// The faults that came.
@@ -150,6 +155,7 @@ pub fn judge(step: &Step, evidence: Evidence, lasted: Duration) -> StepResult {
     if evidence.broken.is_none() && evidence.unavailable.is_none() {
         let (asked, allowed) = (u64::from(step.calls), u64::from(step.expect.failed_max));
         if failed > allowed {
+            reasons.extend(evidence.replayed.iter().flat_map(|replayed| replayed.differences.clone()));
             reasons.push(format!("{failed} of {created} calls failed, at most {allowed} may"));
         }
         if successful + failed.min(allowed) < asked && failed <= allowed {
@@ -204,6 +210,7 @@ pub fn judge(step: &Step, evidence: Evidence, lasted: Duration) -> StepResult {
         caller: evidence.caller,
         callee: evidence.callee,
         load: evidence.load,
+        replayed: evidence.replayed,
         answer_delay_ms: delays,
         faults: evidence.happened,
         samples: evidence.samples,
