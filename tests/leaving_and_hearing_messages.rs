@@ -309,3 +309,49 @@ fn an_attendant_connects_by_extension_and_takes_a_message_for_who_is_not_there()
     let idle = until(PATIENCE, || (switch.get("/api/status").1["calls"] == 0).then_some(()));
     assert!(idle.is_some(), "{}", switch.get("/api/status").1);
 }
+
+#[test]
+fn a_rule_finds_its_owner_at_another_phone_who_takes_the_call_or_lets_it_be() {
+    let switch = Switch::start(Config::with_mailboxes());
+    let book = json!({
+        "rules": [
+            { "name": "never", "times": ["Mon 00:00-00:01"], "callers": ["9"], "keys": [] },
+            { "name": "friends", "contacts": true, "keys": [
+                { "key": "1", "text": "urgent", "does": { "find_me": [{ "number": "1002", "ring_s": 20 }] } },
+            ] },
+        ],
+        "contacts": [{ "name": "Alice at home", "numbers": ["1001"] }],
+    });
+    let (status, answer) = switch.send("PUT", "/api/mailboxes/carol/callers", &book);
+    assert_eq!(status, 200, "{answer}");
+    let wrong = json!({ "rules": [{ "name": "x", "open": "no such hours" }] });
+    assert_eq!(switch.send("PUT", "/api/mailboxes/carol/callers", &wrong).0, 400);
+    let shown = switch.command(&["mailbox", "callers", "carol"]);
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("friends"), "{shown:?}");
+
+    let mut alice = Phone::registered(&switch, "alice", "udp");
+    let mut bob = Phone::registered(&switch, "bob", "udp");
+    let call = alice.call("1003");
+    alice.expect_state(call, "confirmed");
+    alice.expect_media(call, "active");
+    // Declined: the caller is back with the keys of the rule, and tries once more.
+    for answer in ["2", "1"] {
+        alice.listen(call, LISTEN_MS);
+        alice.dtmf(call, "1");
+        let at = bob.pick_up();
+        bob.expect_media(at, "active");
+        bob.hears(at, "somebody who asks", |heard| heard.dbm0 > -40.0);
+        bob.dtmf(at, answer);
+        if answer == "2" {
+            bob.expect_state(at, "disconnected");
+            continue;
+        }
+        alice.play_tone(call, 440);
+        bob.play_tone(at, 660);
+        bob.hears_tone(at, 440.0);
+        alice.hears_tone(call, 660.0);
+        bob.hang_up(at);
+        alice.expect_state(call, "disconnected");
+    }
+    assert_eq!(messages(&switch, "carol").len(), 0);
+}

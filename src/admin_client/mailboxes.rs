@@ -33,6 +33,27 @@ impl AdminClient {
         self.post(&format!("/api/mailboxes/{}", path_segment(user)), order)
     }
 
+    /// What the owner of a mailbox has written about callers: `{"rules": […], "contacts": […]}`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`].
+    pub fn callers(&self, user: &str) -> anyhow::Result<Value> {
+        self.get(&format!("/api/mailboxes/{}/callers", path_segment(user)))
+    }
+
+    /// Sets all of it.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`].
+    pub fn set_callers(&self, user: &str, book: &Value) -> anyhow::Result<Value> {
+        let url = format!("{}/api/mailboxes/{}/callers", self.base, path_segment(user));
+        let bearer = format!("Bearer {}", self.token);
+        let response = self.agent.put(&url).header("Authorization", bearer).send_json(book);
+        response.map_err(|error| self.unanswered(error)).and_then(|response| self.answer(response))
+    }
+
     /// The letters that wait: `{"letters": […]}`.
     ///
     /// # Errors

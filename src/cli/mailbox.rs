@@ -14,6 +14,8 @@ use crate::admin_client::AdminClient;
 
 /// The file of an exported mailbox that says what its messages are.
 const INDEX_FILE: &str = "mailbox.json";
+/// The one with what its owner has written about callers.
+const CALLERS_FILE: &str = "callers.json";
 const GREETINGS: [&str; 3] = ["greeting", "away", "name"];
 
 #[derive(Subcommand)]
@@ -69,6 +71,18 @@ pub enum Order {
     Unlock {
         /// Whose mailbox
         user: String,
+        #[command(flatten)]
+        switch: Switch,
+    },
+    /// Show what the owner has written about callers (rules and contacts), or set it from a JSON file
+    #[command(
+        after_help = "Examples: strowger mailbox callers alice\n          strowger mailbox callers alice rules.json"
+    )]
+    Callers {
+        /// Whose mailbox
+        user: String,
+        /// The file to set it from
+        file: Option<PathBuf>,
         #[command(flatten)]
         switch: Switch,
     },
@@ -150,6 +164,14 @@ impl Order {
             Self::Unlock { user, switch } => {
                 let answer = switch.client()?.order_mailbox(&user, &json!({ "do": "unlock" }))?;
                 show(is_json, &answer, |_: Value| format!("{user} may sign in again.\n"))
+            }
+            Self::Callers { user, file, switch } => {
+                let client = switch.client()?;
+                let answer = match file {
+                    None => client.callers(&user)?,
+                    Some(file) => client.set_callers(&user, &read(&file)?)?,
+                };
+                show(is_json, &answer, |answer: Value| format!("{answer:#}\n"))
             }
             Self::Outbox(switch) => show(is_json, &switch.client()?.outbox()?, |all: Letters| letters(&all)),
         }
@@ -249,6 +271,8 @@ fn export(client: &AdminClient, folder: &Path, user: Option<String>, is_json: bo
                 &client.bytes(&format!("/api/mailboxes/{name}/greetings/{greeting}"))?,
             )?;
         }
+        let callers = client.callers(&name)?;
+        write(&to.join(CALLERS_FILE), format!("{callers:#}\n").as_bytes())?;
         // Last: a folder without it is no export that has come to its end.
         write(&to.join(INDEX_FILE), format!("{answer:#}\n").as_bytes())?;
         mailboxes += 1;
@@ -263,6 +287,11 @@ fn export(client: &AdminClient, folder: &Path, user: Option<String>, is_json: bo
             folder.display()
         )
     })
+}
+
+fn read(path: &Path) -> anyhow::Result<Value> {
+    let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
@@ -308,6 +337,9 @@ fn import(client: &AdminClient, folder: &Path, user: Option<String>, is_json: bo
             if let Ok(sound) = fs::read(&file) {
                 client.set_greeting(&name, greeting, &sound)?;
             }
+        }
+        if from.join(CALLERS_FILE).is_file() {
+            client.set_callers(&name, &read(&from.join(CALLERS_FILE))?)?;
         }
         mailboxes += 1;
     }

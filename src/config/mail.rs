@@ -85,6 +85,8 @@ section! {
         anonymous: bool = Flag, default "true";
         /// Whether callers may mark a message as private, so that it is not forwarded.
         private: bool = Flag, default "false";
+        /// Whether call answering rules of the owner count.
+        answering_rules: bool = Flag, default "true";
         /// Whether phones are told of messages (message waiting).
         lamp: bool = Flag, default "true";
         /// Whether the owner gets an e-mail about callers who left no message.

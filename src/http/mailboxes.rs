@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use actors::mail::{MailboxMsg, MailboxView, OutboxMsg};
 use actors::shared::unix_ms;
 use actors::supervision::Reply;
-use actors::talk::{Step, Which};
+use actors::talk::{CallerBook, Step, Which};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::{StoreError, Voice, VoiceKind};
@@ -273,6 +273,29 @@ pub async fn remove_greeting(web: Data<Web>, path: Path<(String, String)>) -> An
     let set = ask(&web, &name, DO_WITHIN, |reply| MailboxMsg::SetClip(which, None, reply)).await?;
     set.map_err(|error| of_store(&error))?;
     one(web, Path::from(name)).await
+}
+
+/// What the owner has written about callers: rules and contacts.
+pub async fn callers(web: Data<Web>, name: Path<String>) -> Result<Json<CallerBook>, Refusal> {
+    ask(&web, &name, DO_WITHIN, MailboxMsg::Callers).await.map(Json)
+}
+
+/// Sets all of it.
+pub async fn set_callers(
+    web: Data<Web>,
+    name: Path<String>,
+    book: Json<CallerBook>,
+) -> Result<Json<CallerBook>, Refusal> {
+    let directory = web.shared.directory();
+    let hours = &directory.routing().spec().hours;
+    book.check(|wanted| hours.iter().any(|known| known.name == wanted)).map_err(|why| {
+        Refusal::new(StatusCode::BAD_REQUEST, why, "docs/mail.md says how rules and contacts are written")
+    })?;
+    let book = Box::new(book.into_inner());
+    ask(&web, &name, DO_WITHIN, |reply| MailboxMsg::SetCallers(book, reply))
+        .await?
+        .map_err(|error| of_store(&error))?;
+    callers(web, name).await
 }
 
 /// The letters that wait, and those that were given up.

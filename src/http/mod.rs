@@ -154,6 +154,11 @@ fn routes(service: &mut ServiceConfig) {
                         .route(web::put().to(mailboxes::set_greeting))
                         .route(web::delete().to(mailboxes::remove_greeting)),
                 )
+                .service(
+                    resource("/mailboxes/{user}/callers", "GET, PUT")
+                        .route(web::get().to(mailboxes::callers))
+                        .route(web::put().to(mailboxes::set_callers)),
+                )
                 .service(get("/outbox", web::get().to(mailboxes::outbox)))
                 .service(get("/registrations", web::get().to(api::registrations)))
                 .service(resource("/kill", "POST").route(web::post().to(api::kill)))

@@ -82,6 +82,7 @@ fn policy(policy: &from::MailboxPolicy) -> Policy {
         lamp: policy.lamp,
         missed: policy.missed,
         operator: policy.operator.clone(),
+        answering_rules: policy.answering_rules,
         access: policy.access,
     }
 }

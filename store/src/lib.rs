@@ -42,7 +42,9 @@ pub use error::StoreError;
 pub use facts::{FACT_BYTES_MAX, Facts};
 pub use fault::{SLOW_DISK_MAX, slow_disk};
 pub use locations::{AllBindings, Binding, BindingId, Locations};
-pub use mailboxes::{Clip, LoadedMailbox, MailChange, MailboxState, Mailboxes, Pin, Voice, VoiceKind};
+pub use mailboxes::{
+    CALLERS_BYTES_MAX, Clip, LoadedMailbox, MailChange, MailboxState, Mailboxes, Pin, Voice, VoiceKind,
+};
 pub use messages::{MessageBounds, Messages, NewMessage, StoredMessage};
 pub use meta::Meta;
 pub use open::{OpenReport, Quarantine, RolledBack};

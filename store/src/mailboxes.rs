@@ -17,6 +17,8 @@ const OF_MESSAGE: u8 = b'm';
 const OF_STATE: u8 = b's';
 /// Most PINs of a history.
 const HISTORY_MAX: usize = 20;
+/// Most bytes of what an owner has written about callers.
+pub const CALLERS_BYTES_MAX: usize = 64 << 10;
 
 /// How a message came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -130,6 +132,8 @@ pub struct MailboxState {
     pub away_greeting: Option<Clip>,
     /// The owner's name, spoken.
     pub name: Option<Clip>,
+    /// What the owner has written about callers, in the words of whoever reads it; at most [`CALLERS_BYTES_MAX`].
+    pub callers: Option<String>,
 }
 
 /// A change of a mailbox's index.
@@ -306,7 +310,8 @@ fn read_message(key: &[u8], sealed: &[u8]) -> Result<Voice, StoreError> {
 
 fn write_state(state: &MailboxState) -> Result<Vec<u8>, StoreError> {
     let mut out = Encoder::default();
-    let flags = [state.locked, state.away, state.welcomed, state.hours_24, state.pin.is_some()];
+    let flags =
+        [state.locked, state.away, state.welcomed, state.hours_24, state.pin.is_some(), state.callers.is_some()];
     out.number(state.next)
         .number(state.messages)
         .number(flags.iter().rev().fold(0, |bits, flag| bits << 1 | u64::from(*flag)))
@@ -328,6 +333,13 @@ fn write_state(state: &MailboxState) -> Result<Vec<u8>, StoreError> {
         if let Some(clip) = clip {
             out.number(clip.length_ms).number(clip.bytes).number(clip.checksum.into());
         }
+    }
+    if let Some(callers) = &state.callers {
+        if callers.len() > CALLERS_BYTES_MAX {
+            let (what, bytes, max) = ("what is said of callers", callers.len(), CALLERS_BYTES_MAX);
+            return Err(StoreError::TooLarge { what, bytes, max });
+        }
+        out.text(callers);
     }
     Ok(out.finish())
 }
@@ -358,6 +370,8 @@ fn read_state(key: &[u8], sealed: &[u8]) -> Result<MailboxState, StoreError> {
         Ok(Some(Clip { file, length_ms, bytes, checksum: input.small()? }))
     };
     (state.greeting, state.away_greeting, state.name) = (clip()?, clip()?, clip()?);
+    // A state of before there was such a thing has none.
+    state.callers = if is(5) { Some(input.text()?) } else { None };
     input.end()?;
     Ok(state)
 }

@@ -119,6 +119,9 @@ impl Work<'_> {
             // Which key it was may be part of a PIN: it is in no record.
             return self.talk_key(digit);
         }
+        if self.asked_key(side, digit) {
+            return;
+        }
         self.note(None, super::What::Media { what: what.trim_end().to_owned().into() });
         let of_side = |leg: &&Leg| leg.side == side && leg.state == LegState::Confirmed;
         let from = self.state.legs.iter().find(of_side).map(|leg| leg.id);

@@ -34,6 +34,7 @@
 //! | `grouped` | in a ring group: agents ring, the caller waits, or leaves for elsewhere
 //! | `transfer` | REFER: one party gives its place to another |
 //! | `talking` | a dialogue of the switch: voice mail, attendants |
+//! | `connecting` | a dialogue connects its caller with somebody, who may be asked first
 //! | `replace` | INVITE with Replaces: a phone takes a call over |
 //! | `rebuild` | the actor has died, and the call goes on |
 //! | `finish` | the end, and the call detail record |
@@ -44,6 +45,7 @@ mod answer;
 mod begin;
 mod callee;
 mod cancel;
+mod connecting;
 mod diverted;
 mod dtmf;
 mod file;

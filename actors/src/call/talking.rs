@@ -11,16 +11,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::Voice;
 
+use super::connecting::Wanted;
 use super::leg::{Leg, LegId, LegState};
 use super::{CallTimer, Work, media as audio};
-use crate::directory::{Destination, ServiceKind, User};
+use crate::directory::{ServiceKind, User};
 use crate::mail::{Asker, Draft};
 use crate::outside;
-use crate::routing::By;
 use crate::routing::hours::State as Hours;
 use crate::shard::SignallingMsg;
 use crate::shared::unix_ms;
-use crate::talk::{Answer, Ask, Attendant, Caller, Input, Item, Output, Period, Person, Talk, is_spelled};
+use crate::talk::{Answer, Ask, Attendant, Caller, Input, Item, Output, Period, Person, Situation, Talk, is_spelled};
 
 /// The tone before a recording, and the two of what is kept.
 const BEEP: (f64, usize) = (880.0, 3200);
@@ -59,8 +59,24 @@ impl Work<'_> {
         }
         let caller = self.talking_caller();
         let rules = Arc::clone(&self.core.shared.settings().mail.rules);
-        let talk = Talk::answering(rules, caller, user.name.clone());
+        let talk = Talk::answering(rules, caller, user.name.clone(), self.situation(user, &aor));
         self.converse(ServiceKind::Mailbox, talk);
+    }
+
+    /// How things stand for a caller of a user's mailbox.
+    fn situation(&self, user: &User, aor: &str) -> Situation {
+        let (directory, now) = (self.core.shared.directory(), outside::now());
+        let hours = &directory.routing().spec().hours;
+        let facts = self.file.facts.borrow();
+        // Of a call that was diverted to a pilot number the user's own one was dialled.
+        let own = directory.find(&facts.dialled).is_some_and(|dialled| dialled.name == user.name);
+        let dialled = if own { facts.dialled.clone() } else { user.extension.clone().unwrap_or_default() };
+        Situation {
+            at: now.to_zoned(jiff::tz::TimeZone::system()),
+            open: hours.iter().filter(|h| h.at(now) == Hours::Open).map(|h| h.name.to_string()).collect(),
+            busy: self.core.shared.lines_of(aor) > 0,
+            dialled,
+        }
     }
 
     /// The caller wants to hear messages.
@@ -69,7 +85,7 @@ impl Work<'_> {
         self.converse(ServiceKind::Voicemail, talk);
     }
 
-    fn access_talk(&mut self) -> Talk {
+    pub(super) fn access_talk(&mut self) -> Talk {
         let caller = self.talking_caller();
         let rules = Arc::clone(&self.core.shared.settings().mail.rules);
         let own = caller.mailbox.clone();
@@ -82,7 +98,7 @@ impl Work<'_> {
         self.converse(ServiceKind::Attendant, talk);
     }
 
-    fn attendant_talk(&mut self, attendant: Arc<Attendant>) -> Talk {
+    pub(super) fn attendant_talk(&mut self, attendant: Arc<Attendant>) -> Talk {
         let caller = self.talking_caller();
         let directory = self.core.shared.directory();
         let period =
@@ -100,7 +116,7 @@ impl Work<'_> {
     }
 
     /// Who calls, for a dialogue.
-    fn talking_caller(&mut self) -> Caller {
+    pub(super) fn talking_caller(&mut self) -> Caller {
         let call_id = self.file.facts.borrow().call_id.clone();
         let from = self.caller_aor();
         let user = self.state.caller().and_then(|caller| caller.user.clone());
@@ -114,7 +130,11 @@ impl Work<'_> {
             None => {
                 let number = from.split('@').next().unwrap_or_default();
                 let number = if number == "anonymous" { "" } else { number };
-                Caller { number: number.to_owned(), name: String::new(), mailbox: None, call_id }
+                // Whoever says to be somebody's number is called so, and is no more than that.
+                let directory = self.core.shared.directory();
+                let known = directory.find(number).filter(|_| !number.is_empty());
+                let name = known.map(|user| user.display.clone()).unwrap_or_default();
+                Caller { number: number.to_owned(), name, mailbox: None, call_id }
             }
         }
     }
@@ -179,7 +199,7 @@ impl Work<'_> {
         }
     }
 
-    fn obey(&mut self, outputs: Vec<Output>) {
+    pub(super) fn obey(&mut self, outputs: Vec<Output>) {
         for output in outputs {
             match output {
                 Output::Play(items, language) => {
@@ -191,7 +211,13 @@ impl Work<'_> {
                 Output::Record { draft, longest, silence } => self.record_caller(draft, longest, silence),
                 Output::Wake(after) => self.arm(CallTimer::Talk, after),
                 Output::Sleep => self.disarm(CallTimer::Talk),
-                Output::Transfer(number) => self.connect_caller(&number),
+                Output::Transfer(number) => {
+                    let by = self.state.talk.as_ref().and_then(|talk| talk.owner());
+                    self.connect_caller(&Wanted { number: &number, by: by.as_deref(), ring: None, asks: false });
+                }
+                Output::Reach { number, of, ring, asks } => {
+                    self.connect_caller(&Wanted { number: &number, by: Some(&of), ring, asks });
+                }
                 Output::End(why) => {
                     self.decided(None, why);
                     self.hang_up_all("switch", why);
@@ -300,27 +326,6 @@ impl Work<'_> {
         if !begun {
             tape.stop();
         }
-    }
-
-    /// Connects the caller with a number: another dialogue at once, a party when it answers.
-    fn connect_caller(&mut self, number: &str) {
-        let directory = self.core.shared.directory();
-        let signed_in = self.state.talk.as_ref().and_then(|talk| talk.owner());
-        let owner = signed_in.and_then(|name| directory.user(&name).cloned());
-        let by = owner.as_ref().map_or(By::Nobody, |user| By::User(user));
-        let text = format!("sip:{number}@{}", directory.domain());
-        let decision = sip::value::Uri::parse(text.as_bytes()).ok().map(|uri| directory.route(&uri, by));
-        let Some(decision) = decision else { return self.talk(Input::Answer(Answer::Failed)) };
-        self.decided(None, crate::routing::brief(&decision.steps));
-        let next = match decision.destination {
-            Destination::Service(ServiceKind::Voicemail) => self.access_talk(),
-            Destination::Attendant(attendant) => self.attendant_talk(attendant),
-            destination => return self.ring_for_caller(destination),
-        };
-        self.talk_over();
-        self.state.talk = Some(Box::new(next));
-        let begun = self.state.talk.as_mut().map(|talk| talk.begin()).unwrap_or_default();
-        self.obey(begun);
     }
 
     /// The caller has been connected: the dialogue is over.

@@ -40,6 +40,8 @@ pub struct Transfer {
     report: Option<Report>,
     /// Where it is.
     pub(super) step: Step,
+    /// Whether who answers is asked first.
+    pub(super) asks: bool,
     /// The media path of before, while a party is on its way into a conference.
     pub(super) before: Option<media::Flow>,
 }
@@ -52,7 +54,7 @@ impl Transfer {
 
     /// One that nobody asked for.
     pub const fn of_nobody(stays: LegId) -> Self {
-        Self { by: LegId::NEWCOMER, stays, report: None, step: Step::Ringing, before: None }
+        Self { by: LegId::NEWCOMER, stays, report: None, step: Step::Ringing, asks: false, before: None }
     }
 
     /// Who stays.
@@ -73,6 +75,8 @@ pub(super) enum Step {
     Gathering(LegId),
     /// The party that stays is parked.
     Parked,
+    /// The target has answered, and is asked whether it wants the call.
+    Asking(LegId),
     /// Done; the transferor is to leave.
     Done,
 }
@@ -83,6 +87,7 @@ impl Transfer {
         match self.step {
             Step::Ringing | Step::Joining(_) | Step::Gathering(_) => ringing,
             Step::Fetching => FETCH,
+            Step::Asking(_) => super::connecting::ASKED_MAX,
             Step::Done | Step::Parked => LEAVE,
         }
     }
@@ -117,7 +122,7 @@ impl Work<'_> {
         }
         self.respond(id, server, request.method(), Status::ACCEPTED, writer.finish());
         let report = refer.reports.then(|| Report::new(request, self.core.now()));
-        self.state.transfer = Some(Transfer { by: id, stays, report, step: Step::Ringing, before: None });
+        self.state.transfer = Some(Transfer { by: id, stays, report, step: Step::Ringing, asks: false, before: None });
         self.report(Status::TRYING);
         if let Some((flow, leg)) = self.state.flow.as_ref().zip(self.state.leg(stays)) {
             audio::hear(flow, leg.side, Source::MusicOnHold);
@@ -159,35 +164,7 @@ impl Work<'_> {
         self.ring_in_place(turns, self.core.shared.settings().sip.max_ringing);
     }
 
-    /// The switch itself gives its place to somebody: the caller of a dialogue is connected.
-    pub fn ring_for_caller(&mut self, destination: Destination) {
-        let settings = self.core.shared.settings();
-        self.state.forks = 0;
-        self.state.best = None;
-        self.state.transfer = Some(Transfer {
-            by: LegId::NEWCOMER,
-            stays: LegId::CALLER,
-            report: None,
-            step: Step::Ringing,
-            before: None,
-        });
-        let (turns, longest) = match destination {
-            Destination::User(user) => {
-                let aor = self.core.shared.directory().aor(&user);
-                let longest = user.mailbox.as_ref().map_or(settings.sip.max_ringing, |_| settings.mail.answer_after);
-                (self.groups_of(&aor, None), longest)
-            }
-            Destination::Outside(exits) => (self.in_order(exits), settings.sip.max_ringing),
-            Destination::Nowhere(refusal) => return self.transfer_failed(refusal.kind.status()),
-            _ => return self.transfer_failed(Status::NOT_FOUND),
-        };
-        if let Some(flow) = &self.state.flow {
-            audio::hear(flow, Side::A, Source::MusicOnHold);
-        }
-        self.ring_in_place(turns, longest);
-    }
-
-    fn ring_in_place(&mut self, turns: std::collections::VecDeque<super::groups::Turn>, longest: Duration) {
+    pub(super) fn ring_in_place(&mut self, turns: std::collections::VecDeque<super::groups::Turn>, longest: Duration) {
         if self.transferor_side().and_then(|side| self.offer_for(side, None)).is_none() {
             return self.transfer_failed(Status::NOT_ACCEPTABLE_HERE);
         }
@@ -361,7 +338,8 @@ impl Work<'_> {
         self.cancel_losers(id);
         let agreed = self.state.leg(id).is_some_and(|leg| leg.agrees());
         if agreed && matches!(met, Some(Ok(_))) {
-            self.transfer_succeeded(id);
+            let asks = self.state.transfer.as_ref().is_some_and(|transfer| transfer.asks);
+            if asks { self.ask_target(id) } else { self.transfer_succeeded(id) }
         } else {
             self.hang_up(id, Some("SIP;cause=488"));
             self.transfer_failed(Status::NOT_ACCEPTABLE_HERE);
@@ -370,7 +348,7 @@ impl Work<'_> {
     }
 
     /// The newcomer has the transferor's place: media first, then the report, then the transferor may go.
-    fn transfer_succeeded(&mut self, id: LegId) {
+    pub(super) fn transfer_succeeded(&mut self, id: LegId) {
         self.state.parked = None;
         self.disarm(CallTimer::Parked);
         let Some(transfer) = &mut self.state.transfer else { return };
@@ -419,6 +397,9 @@ impl Work<'_> {
         if let Some(before) = transfer.before.take() {
             self.scatter(transfer.stays, before);
         }
+        if let Step::Asking(id) = transfer.step {
+            self.hang_up(id, Some("SIP;cause=480"));
+        }
         self.decided(Some(transfer.by), format!("the transfer failed: {}", status.code()));
         if transfer.by == LegId::NEWCOMER {
             // The caller is back with the dialogue.
@@ -437,7 +418,7 @@ impl Work<'_> {
     /// A party of a transfer has hung up; true when the call goes on.
     pub fn transfer_left(&mut self, id: LegId) -> bool {
         let Some(transfer) = &self.state.transfer else { return false };
-        if transfer.step == Step::Joining(id) {
+        if matches!(transfer.step, Step::Joining(of) | Step::Asking(of) if of == id) {
             // The newcomer has gone before it was there: the others are as they were.
             self.transfer_failed(Status::TEMPORARILY_UNAVAILABLE);
             return true;

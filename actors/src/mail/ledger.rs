@@ -11,7 +11,7 @@ use store::{Letter, LetterKind, LoadedMailbox, MailChange, MailboxState, Mailbox
 use super::files::Folder;
 use super::{Counts, Owner};
 use crate::shared::unix_ms;
-use crate::talk::View;
+use crate::talk::{CallerBook, View};
 
 /// See the module.
 pub struct Ledger {
@@ -246,6 +246,25 @@ impl Ledger {
             extension: owner.extension.clone(),
             name: self.state.name.as_ref().and_then(|clip| self.folder.read_clip(clip).ok()),
             pin_digits: rules.digits_min,
+            callers: Arc::new(if owner.policy.answering_rules { self.callers() } else { CallerBook::default() }),
+        }
+    }
+
+    /// What the owner has written about callers.
+    pub fn callers(&self) -> CallerBook {
+        let read = |text: &String| {
+            serde_json::from_str(text)
+                .inspect_err(|error| tracing::error!(mailbox = self.mailbox, %error, "its callers cannot be read"))
+                .ok()
+        };
+        self.state.callers.as_ref().and_then(read).unwrap_or_default()
+    }
+
+    /// A caller's name: the one that is known here, else the owner's for the number.
+    pub(super) fn name_of(&self, number: &str, name: &str) -> String {
+        match name.is_empty() && !number.is_empty() {
+            true => self.callers().contact(number).map(|contact| contact.name.clone()).unwrap_or_default(),
+            false => name.to_owned(),
         }
     }
 

@@ -14,7 +14,7 @@ use crate::call::CallKey;
 use crate::shard::SignallingMsg;
 use crate::shared::Shared;
 use crate::supervision::{Cx, Live, Reply};
-use crate::talk::{Answer, Ask, Purpose, Step, Which};
+use crate::talk::{Answer, Ask, CallerBook, Purpose, Step, Which};
 
 /// A mailbox that nobody asks for so long is let go of.
 const REST: Duration = Duration::from_secs(300);
@@ -59,6 +59,10 @@ pub enum MailboxMsg {
     Clip(Which, Reply<Result<Option<Vec<u8>>, StoreError>>),
     /// A clip is set, or taken away.
     SetClip(Which, Option<Vec<u8>>, Reply<Result<(), StoreError>>),
+    /// What the owner has written about callers.
+    Callers(Reply<CallerBook>),
+    /// Other words about callers.
+    SetCallers(Box<CallerBook>, Reply<Result<(), StoreError>>),
     /// Changes a message.
     Mark(u64, Step, Reply<Result<bool, StoreError>>),
     /// A message from outside.
@@ -413,6 +417,11 @@ fn work(ledger: &mut Ledger, msg: MailboxMsg, owner: &Owner, shared: &Arc<Shared
             reply.send(ledger.install_clip(which, &file, &bytes));
         }
         MailboxMsg::SetClip(which, None, reply) => reply.send(ledger.remove_clip(which)),
+        MailboxMsg::Callers(reply) => reply.send(ledger.callers()),
+        MailboxMsg::SetCallers(book, reply) => {
+            let text = serde_json::to_string(&book).ok();
+            reply.send(ledger.change(|state| state.callers = text.filter(|_| *book != CallerBook::default())));
+        }
         MailboxMsg::Mark(number, step, reply) => {
             let there = ledger.messages.contains_key(&number);
             reply.send(ledger.mark(number, step).map(|()| there));

@@ -102,6 +102,8 @@ pub struct Policy {
     pub missed: bool,
     /// Whom a caller gets on `0`.
     pub operator: Option<String>,
+    /// Whether call answering rules of the owner count.
+    pub answering_rules: bool,
     /// Whether the owner may call in to hear messages.
     pub access: bool,
 }

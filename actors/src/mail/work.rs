@@ -204,7 +204,7 @@ impl Ledger {
             number,
             kind: if purpose == Purpose::Message { VoiceKind::Answered } else { VoiceKind::Sent },
             from: caller.number.clone(),
-            name: caller.name.clone(),
+            name: self.name_of(&caller.number, &caller.name),
             sender: caller.mailbox.clone(),
             call_id: caller.call_id.clone(),
             received_ms: unix_ms(),
@@ -364,6 +364,8 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::write`].
     pub fn missed(&mut self, voice: &Voice, owner: &Owner) -> Result<(), StoreError> {
+        let name = self.name_of(&voice.from, &voice.name);
+        let voice = &Voice { name, ..voice.clone() };
         match self.letter(owner, LetterKind::Missed, voice).filter(|_| owner.policy.missed) {
             Some(letter) => self.write(vec![letter]),
             None => Ok(()),

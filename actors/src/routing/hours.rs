@@ -102,7 +102,8 @@ impl Opening {
         &self.text
     }
 
-    fn has(&self, local: &Zoned) -> bool {
+    /// Whether a time on the clock that is meant is within it.
+    pub fn has(&self, local: &Zoned) -> bool {
         let time = local.time();
         let now = u16::try_from(i32::from(time.hour()) * 60 + i32::from(time.minute())).unwrap_or(0);
         let on = |weekday: Weekday| self.days >> weekday.to_monday_zero_offset() & 1 == 1;

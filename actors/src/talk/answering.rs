@@ -19,6 +19,7 @@ impl Talk {
             (After::Opened, Answer::View(view)) => {
                 let withheld = self.caller.number.is_empty() && !view.anonymous;
                 self.view = Some(view);
+                self.ruled = self.rule();
                 if withheld {
                     return self
                         .tell(&["no-withheld", "goodbye"], Next::End("the mailbox takes nothing of the nameless"));
@@ -26,9 +27,9 @@ impl Talk {
                 let mailbox = self.mailbox.clone().unwrap_or_default();
                 self.ask(Ask::Greeting(mailbox), After::Greeted);
             }
-            (After::Greeted, Answer::Sound(greeting, _)) => self.place_for_message(greeting),
+            (After::Greeted, Answer::Sound(greeting, _)) => self.greeted(greeting),
             // The greeting cannot be had: the spoken one does.
-            (After::Greeted, _) => self.place_for_message(None),
+            (After::Greeted, _) => self.greeted(None),
             _ => self.no_messages_now(),
         }
     }
@@ -36,6 +37,13 @@ impl Talk {
     /// The caller hears why nothing can be left, instead of silence.
     pub(super) fn no_messages_now(&mut self) {
         self.tell(&["cannot-record", "goodbye"], Next::End("no message can be taken"));
+    }
+
+    fn greeted(&mut self, greeting: Option<Arc<Audio>>) {
+        match self.ruled.as_ref().is_some_and(|rule| !rule.keys.is_empty()) {
+            true => self.begin_ruled(greeting),
+            false => self.place_for_message(greeting),
+        }
     }
 
     fn place_for_message(&mut self, greeting: Option<Arc<Audio>>) {
@@ -56,7 +64,7 @@ impl Talk {
     }
 
     /// Who the owner of the mailbox is: the name in its own voice, or the extension.
-    fn who(&self) -> Vec<Item> {
+    pub(super) fn who(&self) -> Vec<Item> {
         let Some(view) = &self.view else { return vec![Item::Prompt("the-person")] };
         match (&view.name, &view.extension) {
             (Some(name), _) => vec![Item::Sound(Arc::clone(name))],

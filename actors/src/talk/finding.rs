@@ -149,6 +149,8 @@ impl Talk {
         self.out.push(Output::Note("a message without ringing"));
         self.mailbox = Some(user);
         self.role = Role::Answering;
+        // Rules are for those who have called the owner.
+        self.situation = None;
         self.begin_answering();
     }
 }

@@ -27,7 +27,7 @@ impl Talk {
             (_, Input::Answer(_)) => {}
             (Mode::Saying(next), Input::Played) => self.next(next),
             (Mode::Menu(MenuId::Message), Input::Played) if self.is_hearing() => self.piece_over(),
-            (Mode::Menu(_) | Mode::Attending | Mode::Digits(_), Input::Played) => {
+            (Mode::Menu(_) | Mode::Attending | Mode::Ruled | Mode::Digits(_), Input::Played) => {
                 self.out.push(Output::Wake(self.rules.key_within));
             }
             (_, Input::Played) => {}
@@ -89,6 +89,8 @@ impl Talk {
                 self.out.push(Output::Transfer(self.typed.clone()));
             }
             Next::Elsewhere => self.menu(MenuId::Elsewhere),
+            Next::Ruled | Next::RuleHeard => self.rule_keys(),
+            Next::Reach => self.reach_next(),
         }
     }
 
@@ -157,6 +159,9 @@ impl Talk {
             }
             Mode::Menu(id) => self.menu_key(id, key, at),
             Mode::Attending => self.attending_key(key),
+            Mode::Ruled => self.ruled_key(key),
+            // A greeting of a rule may have to be heard.
+            Mode::Saying(Next::RuleHeard | Next::Reach) => {}
             Mode::Digits(digits) => self.digit(digits, key),
             Mode::Saying(Next::Record) if matches!(self.role, Role::Answering) => self.greeting_key(key),
             Mode::Saying(next) if !matches!(next, Next::End(_) | Next::Transfer) => {
@@ -293,6 +298,7 @@ impl Talk {
             }
             Mode::Attending if !self.keys.is_empty() => self.attending_row_over(),
             Mode::Attending => self.attending_silence(),
+            Mode::Ruled => self.ruled_silence(),
             Mode::Digits(digits) if !self.keys.is_empty() => self.row_typed(digits),
             Mode::Digits(digits) => self.failed(&["are-you-there"], Next::Digits(digits)),
             Mode::Waiting(after) => self.answered(after, Answer::Failed),
@@ -383,6 +389,7 @@ impl Talk {
             After::Dialled => self.dialled(answer),
             After::Connected => self.not_connected(),
             After::Unreached => self.unreached(answer),
+            After::Reached => self.not_reached(),
         }
     }
 

@@ -10,6 +10,7 @@
 //! | `words` | what goes in and out |
 //! | `flow` | waiting, keys, time-outs, failures |
 //! | `answering` | a caller who leaves a message |
+//! | `rule`, `ruled` | a caller whom the owner has written a rule for |
 //! | `signing` | who is it: extension and PIN |
 //! | `hearing` | messages are heard |
 //! | `recording` | something is recorded, and what becomes of it |
@@ -25,6 +26,8 @@ mod hearing;
 mod menu;
 mod personal;
 mod recording;
+mod rule;
+mod ruled;
 mod signing;
 #[cfg(test)]
 mod walk;
@@ -33,6 +36,7 @@ mod words;
 pub use attending::{Attendant, AttendantKey, KeyDoes, Period};
 pub use finding::{is_spelled, keys_of};
 pub use menu::{Act, Menu, MenuId};
+pub use rule::{AnsweringRule, CallerBook, Contact, FindMe, RuleDoes, RuleKey, Situation};
 pub use words::{Answer, Ask, Caller, Input, Item, Output, Person, PinAnswer, Purpose, Rules, Step, View, Which};
 
 use hearing::Hearing;
@@ -81,6 +85,12 @@ pub struct Talk {
     /// dB by which messages are louder.
     louder_db: i32,
     period: Option<Period>,
+    /// How things stood when a caller came who may leave a message, for the rules of the mailbox.
+    situation: Option<Situation>,
+    /// The rule that the caller has met.
+    ruled: Option<Arc<AnsweringRule>>,
+    /// Numbers that are still to be tried.
+    reach: VecDeque<ruled::Reach>,
 }
 
 /// What the dialogue is for.
@@ -107,6 +117,8 @@ enum Mode {
     Menu(MenuId),
     /// Keys of an attendant's menu.
     Attending,
+    /// Keys of a rule.
+    Ruled,
     /// A row of digits.
     Digits(Digits),
     /// An answer, and what it is for.
@@ -149,6 +161,7 @@ enum After {
     SettingSet,
     Connected,
     Unreached,
+    Reached,
 }
 
 /// Where a change of a message leads.
@@ -175,12 +188,17 @@ enum Next {
     Transfer,
     Elsewhere,
     Attended,
+    Ruled,
+    /// The keys of a rule whose greeting has to be heard.
+    RuleHeard,
+    Reach,
 }
 
 impl Talk {
-    /// A caller for whom nobody has answered leaves a message in a mailbox.
-    pub fn answering(rules: Arc<Rules>, caller: Caller, mailbox: String) -> Self {
-        Self { mailbox: Some(mailbox), ..Self::new(rules, caller, Role::Answering) }
+    /// A caller for whom nobody has answered leaves a message in a mailbox, or does what its owner's rules say.
+    pub fn answering(rules: Arc<Rules>, caller: Caller, mailbox: String, situation: Situation) -> Self {
+        let situation = Some(situation);
+        Self { mailbox: Some(mailbox), situation, ..Self::new(rules, caller, Role::Answering) }
     }
 
     /// Somebody wants to hear messages. `mailbox` is that of the caller's own phone, if it has one.
@@ -219,6 +237,9 @@ impl Talk {
             searching: Searching::Anybody,
             louder_db: 0,
             period: None,
+            situation: None,
+            ruled: None,
+            reach: VecDeque::new(),
         }
     }
 
@@ -253,6 +274,7 @@ impl Talk {
         match self.mode {
             Mode::Menu(menu) => menu.menu().name,
             Mode::Attending => "attendant",
+            Mode::Ruled => "rule",
             Mode::Digits(_) => "digits",
             Mode::Waiting(_) => "waiting",
             Mode::Saying(_) => "saying",

@@ -1,6 +1,8 @@
 //! A walk through every menu, key by key: each leaf is reached, each has words in every language, each has a way out, by `*` and
 //! by silence.
 
+mod ruled;
+
 use media::prompt::{Language, Prompts};
 use media::recorder::{RecordingEnd, Why};
 use std::collections::{BTreeSet, VecDeque};
@@ -8,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::{Voice, VoiceKind};
 
+use super::rule::Situation;
 use super::words::{Answer, Ask, Caller, Input, Item, Output, Person, PinAnswer, Purpose, Rules, View};
 use super::{Attendant, AttendantKey, Digits, KeyDoes, Menu, MenuId, Mode, Period, Talk};
 use crate::mail::Draft;
@@ -17,6 +20,11 @@ const SETTLED: usize = 60;
 
 fn rules() -> Arc<Rules> {
     Arc::new(Rules { operator: Some("1001".into()), ..Rules::default() })
+}
+
+fn situation() -> Situation {
+    let at = jiff::Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC);
+    Situation { at, open: Vec::new(), busy: false, dialled: "1001".into() }
 }
 
 fn voice(number: u64) -> Voice {
@@ -141,7 +149,7 @@ impl World {
                     };
                     todo.extend(talk.take(Input::Recorded(end)));
                 }
-                Output::Transfer(_) => self.transferred = true,
+                Output::Transfer(_) | Output::Reach { .. } => self.transferred = true,
                 Output::End(_) => self.over = true,
                 Output::Wake(_) | Output::Sleep | Output::Missed(_) | Output::Note(_) | Output::Leave(_) => {}
             }
@@ -166,9 +174,11 @@ fn beginnings() -> Vec<fn() -> Talk> {
     fn of_caller() -> Caller {
         Caller { number: "1002".into(), mailbox: Some("bob".into()), ..Caller::default() }
     }
-    vec![|| Talk::answering(rules(), of_caller(), "alice".into()), || Talk::access(rules(), of_caller(), None), || {
-        Talk::attendant(rules(), of_caller(), attendant(), Period::Open)
-    }]
+    vec![
+        || Talk::answering(rules(), of_caller(), "alice".into(), situation()),
+        || Talk::access(rules(), of_caller(), None),
+        || Talk::attendant(rules(), of_caller(), attendant(), Period::Open),
+    ]
 }
 
 fn attendant() -> Arc<Attendant> {
@@ -265,13 +275,15 @@ fn every_leaf_of_every_menu_is_reached_with_words_and_a_way_out() {
         }
     }
     // The greeting is cut short by a key: that is where callers who want somebody else go.
-    let (mut world, mut talk) = (World::new(), Talk::answering(rules(), Caller::default(), "alice".into()));
+    let (mut world, mut talk) =
+        (World::new(), Talk::answering(rules(), Caller::default(), "alice".into(), situation()));
     greet(&mut world, &mut talk);
     for key in ["*", "1", "262#", "*"] {
         world.press(&mut talk, key);
     }
     for keys in ["0", "1", "2", "*"] {
-        let (mut world, mut talk) = (World::new(), Talk::answering(rules(), Caller::default(), "alice".into()));
+        let (mut world, mut talk) =
+            (World::new(), Talk::answering(rules(), Caller::default(), "alice".into(), situation()));
         greet(&mut world, &mut talk);
         world.press(&mut talk, "*");
         assert_eq!(talk.mode, Mode::Menu(MenuId::Elsewhere));
@@ -359,7 +371,7 @@ fn the_words_of_a_key_name_that_key() {
 
 #[test]
 fn a_caller_who_presses_nothing_after_a_message_has_left_it() {
-    let (mut world, mut talk) = begin(|| Talk::answering(rules(), Caller::default(), "alice".into()), &[]);
+    let (mut world, mut talk) = begin(|| Talk::answering(rules(), Caller::default(), "alice".into(), situation()), &[]);
     assert_eq!(talk.mode, Mode::Menu(MenuId::Recorded));
     let mut delivered = false;
     for _ in 0..12 {
@@ -372,7 +384,8 @@ fn a_caller_who_presses_nothing_after_a_message_has_left_it() {
 
 #[test]
 fn silence_alone_is_no_message() {
-    let (mut world, mut talk) = (World::new(), Talk::answering(rules(), Caller::default(), "alice".into()));
+    let (mut world, mut talk) =
+        (World::new(), Talk::answering(rules(), Caller::default(), "alice".into(), situation()));
     greet(&mut world, &mut talk);
     let outputs = talk.take(Input::Played);
     assert!(matches!(outputs.last(), Some(Output::Record { .. })), "{outputs:?}");

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::Voice;
 
+use super::rule::CallerBook;
 use crate::mail::{Draft, NoDraft, PinFault};
 
 /// What holds for all dialogues.
@@ -123,6 +124,8 @@ pub struct View {
     pub name: Option<Arc<Audio>>,
     /// Digits of a PIN, at least.
     pub pin_digits: usize,
+    /// What its owner has written about callers.
+    pub callers: Arc<CallerBook>,
 }
 
 impl View {
@@ -342,6 +345,17 @@ pub enum Output {
     Sleep,
     /// Connect the caller with this number.
     Transfer(String),
+    /// Connect the caller with this number, as the owner of a mailbox wants it.
+    Reach {
+        /// The number.
+        number: String,
+        /// The owner.
+        of: String,
+        /// For how long it rings.
+        ring: Option<Duration>,
+        /// Whether who answers is asked first.
+        asks: bool,
+    },
     /// A recording that this dialogue leaves behind: its mailbox decides.
     Leave(Arc<Draft>),
     /// Hang up.
