@@ -60,7 +60,11 @@ pub fn settings(config: &Config, data: &Path) -> Settings {
         messages: MessageSettings { expires: config.store.message_expires },
         media: media(&config.media),
         relay: actors::settings::relay_policy(config.media.codecs.iter().map(|c| codec(*c)).collect()),
-        srtp: SrtpSettings { default: srtp(config.media.srtp), over_plain_sip: config.media.srtp_over_plain_sip },
+        srtp: SrtpSettings {
+            default: srtp(config.media.srtp),
+            over_plain_sip: config.media.srtp_over_plain_sip,
+            lifetime: config.media.srtp_lifetime,
+        },
         users: mail::users(config),
         gateways: config.gateways.iter().map(gateway).collect(),
         services: config.services.iter().map(service).collect(),

@@ -5,12 +5,18 @@ mod support;
 
 use support::baresip::Baresip;
 use support::config::{Config, USERS};
+use support::party::{Party, SDP, end_of, idle};
 use support::phone::Phone;
 use support::switch::Switch;
 use support::talk::{ALICE_HZ, BOB_HZ, CAROL_HZ, is_held_and_resumed, talk};
+use support::wire::{Rtp, media_address, status};
 use support::{PATIENCE, until};
 
+use media::srtp::{Key, MasterKey, OVERHEAD_BYTES_MAX, Opener, Sealer, Suite};
 use serde_json::json;
+use sip::sdp::{Crypto, CryptoSuite, KeyAndSalt, Session};
+use std::net::UdpSocket;
+use std::sync::Arc;
 
 /// Every suite that PJSIP has as it is packed for Python; baresip has AES-GCM.
 const SUITES: [&str; 4] =
@@ -274,4 +280,168 @@ fn baresip_phones_hear_each_other_in_aes_gcm_and_no_key_is_in_the_calls_record_o
     assert!(!record.contains("inline") && !switch.log().contains("inline"));
     alice.hang_up();
     bob.expect("CALL_CLOSED");
+}
+
+/// Packets that a key of the switch lives for in these tests, and after how many it is worn.
+const LIFETIME: u16 = 1024;
+const WORN: u16 = 768;
+/// Bytes of an RTP packet of 20 ms of PCMU.
+const PACKET_BYTES: usize = 172;
+
+/// What a message of the switch says of the key that it seals with, in the suite of these tests.
+fn key_of(message: &str) -> Crypto {
+    let body = message.split("\r\n\r\n").nth(1).expect("a body");
+    let session = Session::parse(body.as_bytes()).expect("a description");
+    session.media[0].cryptos().find(|line| line.suite == CryptoSuite::AesCm128HmacSha1_80).expect("a key")
+}
+
+fn at_work(line: &Crypto) -> Arc<Key> {
+    let suite = Suite::from_name(line.suite.name()).expect("a suite");
+    Arc::new(Key::new(MasterKey::new(suite, line.key.expose(), &[]).expect("its length")))
+}
+
+/// Somebody with keys at the end of a socket, whose packets come back from the echo.
+struct Echoed {
+    socket: UdpSocket,
+    sealer: Sealer,
+    sequence: u16,
+}
+
+impl Echoed {
+    /// Sends the next packet.
+    fn send(&mut self) {
+        let mut packet = [0; PACKET_BYTES + OVERHEAD_BYTES_MAX];
+        (packet[0], packet[11]) = (0x80, 7);
+        packet[2..4].copy_from_slice(&self.sequence.to_be_bytes());
+        packet[4..8].copy_from_slice(&(u32::from(self.sequence) * 160).to_be_bytes());
+        self.sequence += 1;
+        let length = self.sealer.rtp(&mut packet, PACKET_BYTES).expect("room");
+        self.socket.send(&packet[..length]).expect("sent");
+    }
+
+    /// The packet that comes back; RTCP is passed over. The first may come before there is an echo, and a packet may meet a change.
+    fn said(&mut self) -> Vec<u8> {
+        for _ in 0..100 {
+            self.send();
+            let mut packet = [0; 2048];
+            while let Ok(length) = self.socket.recv(&mut packet) {
+                if !(192..=223).contains(&packet[1]) {
+                    return packet[..length].to_vec();
+                }
+            }
+        }
+        panic!("nothing comes back")
+    }
+
+    /// Packets go and come back, until so many have come under this key; before them some may come under the last one, which the
+    /// media worker has until it hears of the answer.
+    fn talk(&mut self, packets: u16, key: &mut Opener, last: Option<&mut Opener>) {
+        let mut before = last;
+        let mut opened = 0;
+        while opened < packets {
+            let mut packet = self.said();
+            if let Some(last) = before.as_mut()
+                && last.rtp(&mut packet.clone()) == Ok(PACKET_BYTES)
+            {
+                continue;
+            }
+            before = None;
+            assert_eq!(key.rtp(&mut packet), Ok(PACKET_BYTES));
+            opened += 1;
+        }
+    }
+}
+
+#[test]
+fn our_key_is_another_one_before_its_lifetime_ends_and_without_another_nothing_is_sent_past_it() {
+    let lifetime = LIFETIME.to_string();
+    let config = lab(&[("alice", "require")]).set("media", "srtp_over_plain_sip", "true");
+    let switch = Switch::start(config.set("media", "srtp_lifetime", &lifetime));
+    let mut alice = Party::new(&switch, "alice");
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    socket.set_read_timeout(Some(PATIENCE / 100)).expect("a timeout");
+    let own = Crypto {
+        tag: 3,
+        suite: CryptoSuite::AesCm128HmacSha1_80,
+        key: KeyAndSalt::new(&[5; 30]),
+        lifetime: Some(1 << 20),
+        mki: None,
+    };
+    let line = own.to_attribute().value().expect("a value").into_owned();
+    let port = socket.local_addr().expect("bound").port();
+    let offer = |version: u8| {
+        format!(
+            "v=0\r\no=- 1 {version} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+             m=audio {port} RTP/SAVP 0\r\na=crypto:{line}\r\n"
+        )
+    };
+    alice.begin("INVITE", "sip:5500@example.com", "", &offer(1));
+    let answer = alice.answer_to("INVITE", 200);
+    assert!(answer.contains("|2^10"), "the lifetime is announced: {answer}");
+    let mut end = end_of(&answer);
+    alice.say(&mut end, "ACK", "", "");
+    socket.connect(media_address(&answer).expect("an address")).expect("connected");
+    let mut echoed = Echoed { socket, sealer: Sealer::new(&at_work(&own)).expect("a key"), sequence: 0 };
+    let first = key_of(&answer);
+    let mut by_first = Opener::new(&at_work(&first)).expect("a key");
+
+    echoed.talk(WORN, &mut by_first, None);
+    let again = alice.wire.receive("INVITE");
+    let second = key_of(&again);
+    assert!(second.key != first.key && (second.tag, second.lifetime) == (first.tag, first.lifetime), "{again}");
+    alice.reply(&again, "200 OK", "", &offer(2));
+    alice.wire.receive("ACK");
+    let mut by_second = Opener::new(&at_work(&second)).expect("a key");
+    echoed.talk(WORN, &mut by_second, Some(&mut by_first));
+
+    // The next one is refused.
+    let again = alice.wire.receive("INVITE");
+    assert_ne!(key_of(&again).key, second.key);
+    alice.reply(&again, "488 Not Acceptable Here", "", "");
+    echoed.talk(LIFETIME - WORN, &mut by_second, None);
+    echoed.send();
+    let bye = alice.wire.receive("BYE");
+    alice.reply(&bye, "200 OK", "", "");
+    idle(&switch);
+    let ended = switch.get(&format!("/api/calls/{}", end.call_id)).1.to_string();
+    for told in ["nears its end", "is offered new SRTP keys", "is used up"] {
+        assert!(ended.contains(told), "{told}: {ended}");
+    }
+    let metrics = switch.get("/metrics").1.to_string();
+    let mut counted = metrics.split("why=\\\"exhausted\\\"} ").skip(1);
+    assert!(counted.any(|figure| !figure.starts_with('0')), "{metrics}");
+}
+
+#[test]
+fn a_real_phone_goes_on_with_a_new_key_of_ours_while_it_talks() {
+    let switch = Switch::start(lab(&[("alice", "require")]).set("media", "srtp_lifetime", &LIFETIME.to_string()));
+    let mut alice = Phone::with_srtp(&switch, "alice", "tls", "required", &[]);
+    let mut bob = Party::new(&switch, "bob");
+    let mut rtp = Rtp::new(f64::from(BOB_HZ));
+    bob.begin("INVITE", "sip:1001@example.com", "", &SDP.replace("40000", &rtp.local().port().to_string()));
+    let at = alice.pick_up();
+    let answer = bob.answer_to("INVITE", 200);
+    assert_eq!(status(&answer), Some(200), "{answer}");
+    let mut end = end_of(&answer);
+    bob.say(&mut end, "ACK", "", "");
+    alice.expect_media(at, "active");
+    let peer = media_address(&answer).expect("an address");
+
+    // More than a phone would say in a quarter of a minute; it is sealed all the same.
+    let id = switch.get("/api/calls").1["calls"][0]["id"].as_str().expect("a call").to_owned();
+    let record = || switch.get(&format!("/api/calls/{id}")).1.to_string();
+    let told = until(PATIENCE, || {
+        (0..64).for_each(|_| rtp.send(peer));
+        record().contains("is offered new SRTP keys").then_some(())
+    });
+    assert!(told.is_some(), "{}", record());
+    alice.expect_media(at, "active");
+    alice.play_tone(at, ALICE_HZ);
+    let speaker = std::thread::spawn(move || rtp.talk(peer, 150));
+    alice.hears_tone(at, f64::from(BOB_HZ));
+    let heard = speaker.join().expect("it has talked");
+    assert!(heard.packets > 100, "{heard:?}");
+    alice.hang_up(at);
+    let bye = bob.wire.receive("BYE");
+    bob.reply(&bye, "200 OK", "", "");
 }

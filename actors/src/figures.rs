@@ -35,6 +35,8 @@ pub struct MediaFigures {
     pub forged: u64,
     /// Encrypted packets dropped because they came before.
     pub replayed: u64,
+    /// Packets from or to the party for which its key had no room, or had protected all that it may.
+    pub exhausted: u64,
 }
 
 /// Losses in bursts and gaps (RFC 3611 section 4.7.2).
@@ -87,6 +89,7 @@ impl MediaFigures {
             strangers: of.strangers,
             forged: of.forged,
             replayed: of.replayed,
+            exhausted: of.exhausted,
         }
     }
 

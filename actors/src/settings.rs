@@ -128,6 +128,8 @@ pub struct SrtpSettings {
     pub default: sip::sdp::Srtp,
     /// Keys may travel in SIP that is not encrypted itself.
     pub over_plain_sip: bool,
+    /// Packets after which a key of ours is to be another one (RFC 4568 section 6.1); none says nothing of it.
+    pub lifetime: Option<u64>,
 }
 
 /// Bounds of registrations (RFC 3261 section 10.3).

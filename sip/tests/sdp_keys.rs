@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use sip::sdp::{
     BadCrypto, CodecSpec, Crypto, CryptoSuite, Direction, KeyAndSalt, LocalPort, Mki, OurKeys, OurMedia, Profile,
-    RelayPolicy, Session, Srtp, agreed, answer, offer, relay_answer, relay_offer, revise,
+    RelayPolicy, Session, Srtp, agreed, answer, offer, rekeyed, relay_answer, relay_offer, revise,
 };
 
 /// A line of RFC 4568 section 9.1's form, with the key of 30 bytes that section 5.1.1 shows.
@@ -197,6 +197,23 @@ fn an_answer_that_takes_the_call_without_the_keys_it_was_to_have_agrees_to_nothi
     let best_effort = offer(&[CodecSpec::pcmu()], &our(6000, keys(Srtp::Prefer, 1)), Direction::SendRecv, 20);
     assert_eq!(agreed(&best_effort, &read("RTP/AVP", ""))[0].keys, None);
     assert!(agreed(&best_effort, &read("RTP/AVP", &crypto(9, CryptoSuite::AeadAes128Gcm, 1))).is_empty());
+}
+
+#[test]
+fn renewed_keys_stand_where_the_old_ones_stood_and_nothing_else_changes() {
+    let (old, new) = (keys(Srtp::Require, 1), keys(Srtp::Require, 100));
+    let told = offer(&[CodecSpec::pcmu()], &our(5000, old), Direction::SendRecv, 20);
+    let next = rekeyed(&told, |_| new.keys.clone());
+    let lines = |session: &Session| session.media[0].cryptos().collect::<Vec<_>>();
+    assert_eq!(lines(&next), new.keys.to_vec());
+    assert_eq!(next.origin.version, told.origin.version + 1);
+    assert_eq!(rekeyed(&next, |_| lines(&told).into()).media, told.media);
+    assert_eq!(rekeyed(&told, |_| [].into()), told, "without keys it stays as it is");
+    // The tag of an answer is the offer's, and stays.
+    let answered = read("RTP/SAVP", &crypto(77, CryptoSuite::AesCm128HmacSha1_80, 9));
+    let kept = lines(&rekeyed(&answered, |_| new.keys.clone()));
+    assert_eq!((kept.len(), kept[0].tag), (1, 77));
+    assert!(new.keys.iter().any(|ours| ours.key == kept[0].key));
 }
 
 #[test]

@@ -10,7 +10,7 @@ const LIVE: [(&str, &[&str]); 8] = [
     ("registrar", &["expires_default", "expires_min", "expires_max", "contacts_max"]),
     ("sip", &["user_agent", "session_expires", "min_se", "max_call_duration", "max_ringing", "ring_step", "max_forks"]),
     ("admission", &["retry_after", "calls_max"]),
-    ("media", &["codecs", "srtp", "srtp_over_plain_sip"]),
+    ("media", &["codecs", "srtp", "srtp_over_plain_sip", "srtp_lifetime"]),
     ("store", &["message_expires"]),
     (
         "voicemail",

@@ -263,6 +263,9 @@ section! {
         /// Whether keys of SRTP are offered in SIP over UDP or TCP, where anybody on the way reads them; without it a user that
         /// requires SRTP needs TLS.
         srtp_over_plain_sip: bool = Flag, default "false";
+        /// How many packets a key of SRTP may protect; its party hears of it, and is offered another key in time. Without it as many
+        /// as RFC 3711 permits.
+        srtp_lifetime: Option<u64> = Optional(Count::new(1024, 1 << 48)), optional "2147483648";
         /// A folder of prompts that replace those of the program: `LANGUAGE/NAME.wav`, 8 kHz, one channel, 16-bit PCM or G.711.
         prompts: Option<PathBuf> = Optional(FilePath), optional "\"prompts\"";
     }

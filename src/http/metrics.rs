@@ -97,6 +97,7 @@ fn media(shared: &Shared) {
             ("malformed", dropped.malformed),
             ("forged", dropped.forged),
             ("replayed", dropped.replayed),
+            ("exhausted", dropped.exhausted),
             ("unserved", dropped.unserved),
             ("held", dropped.held),
             ("unmapped", dropped.unmapped),

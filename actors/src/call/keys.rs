@@ -31,6 +31,8 @@ pub struct Keyring {
     srtp: Srtp,
     /// Who reads the party's signalling may read keys: it is encrypted, or the operator has said so.
     private: bool,
+    /// How many packets a key of ours is said to live for, where that is said.
+    lifetime: Option<u64>,
     ours: OnceCell<Arc<[Crypto]>>,
     sealing: Vec<Arc<Key>>,
     opening: Vec<Arc<Key>>,
@@ -58,6 +60,7 @@ impl Keyring {
         Self {
             srtp: srtp.unwrap_or(settings.default),
             private: settings.over_plain_sip || private_way,
+            lifetime: settings.lifetime,
             ours: OnceCell::new(),
             sealing: Vec::new(),
             opening: Vec::new(),
@@ -91,10 +94,28 @@ impl Keyring {
         };
         let offers = self.private || keyed;
         let keys = match self.srtp {
-            Srtp::Prefer | Srtp::Require if offers && !self.exposed() => Arc::clone(self.ours.get_or_init(fresh)),
+            Srtp::Prefer | Srtp::Require if offers && !self.exposed() => Arc::clone(self.made_or_fresh()),
             _ => Arc::default(),
         };
         OurKeys { srtp: self.srtp, offers, profile, keys, web: None }
+    }
+
+    fn made_or_fresh(&self) -> &Arc<[Crypto]> {
+        self.ours.get_or_init(|| fresh(self.lifetime))
+    }
+
+    /// Our keys, where there are some.
+    pub fn made(&self) -> Option<Arc<[Crypto]>> {
+        self.ours.get().cloned()
+    }
+
+    /// Makes new keys of ours in the place of those that there are; false where there are none.
+    pub fn renew(&mut self) -> bool {
+        let had = self.ours.take().is_some();
+        if had {
+            self.made_or_fresh();
+        }
+        had
     }
 
     /// Our end of DTLS and ICE at one of our ports. `theirs` is what the party has in an offer that is to be answered: credentials
@@ -165,6 +186,7 @@ impl Keyring {
         Self {
             srtp: self.srtp,
             private: self.private,
+            lifetime: self.lifetime,
             ours: OnceCell::new(),
             sealing: Vec::new(),
             opening: Vec::new(),
@@ -198,6 +220,13 @@ impl LineKeys {
         lines.push((at, fresh));
         done
     }
+
+    /// Makes new keys of ours for all of them.
+    pub fn renew(&self) {
+        for (_, keys) in self.0.borrow_mut().iter_mut() {
+            keys.renew();
+        }
+    }
 }
 
 /// Whether nobody on the way reads what goes by it.
@@ -211,11 +240,11 @@ fn fresh_ice() -> IceCredentials {
 }
 
 /// A key for each suite, so that none is ever used by two ciphers.
-fn fresh() -> Arc<[Crypto]> {
+fn fresh(lifetime: Option<u64>) -> Arc<[Crypto]> {
     let key = |(suite, tag): (CryptoSuite, u32)| {
         let mut bytes = vec![0; suite.key_and_salt_bytes()];
         Chance.fill_bytes(&mut bytes);
-        Crypto { tag, suite, key: KeyAndSalt::new(&bytes), lifetime: None, mki: None }
+        Crypto { tag, suite, key: KeyAndSalt::new(&bytes), lifetime, mki: None }
     };
     CryptoSuite::ALL.into_iter().zip(1..).map(key).collect()
 }
@@ -230,7 +259,10 @@ fn kept(known: &mut Vec<Arc<Key>>, most: usize, line: &Crypto) -> Option<Arc<Key
     if known.len() >= most {
         known.remove(0);
     }
-    let key = Arc::new(Key::new(master));
+    let key = Arc::new(match line.lifetime {
+        Some(packets) => Key::with_lifetime(master, packets),
+        None => Key::new(master),
+    });
     known.push(Arc::clone(&key));
     Some(key)
 }
@@ -244,7 +276,12 @@ mod tests {
         let here = SocketAddr::from(([127, 0, 0, 1], 5060));
         let hop = Hop { protocol, local: here, remote: here, connection: None };
         let identity = Arc::new(Identity::fresh().unwrap());
-        Keyring::with(&SrtpSettings { default, over_plain_sip: false }, identity, None, is_private(&hop))
+        Keyring::with(
+            &SrtpSettings { default, over_plain_sip: false, lifetime: None },
+            identity,
+            None,
+            is_private(&hop),
+        )
     }
 
     #[test]
@@ -256,6 +293,17 @@ mod tests {
         let all: Vec<_> =
             first.keys.iter().chain(other.keys.iter()).map(|line| line.key.expose()[..16].to_vec()).collect();
         assert!((0..all.len()).all(|at| !all[at + 1..].contains(&all[at])));
+    }
+
+    #[test]
+    fn renewed_keys_are_others_and_where_there_were_none_there_are_none() {
+        let mut leg = keyring(Srtp::Prefer, Protocol::Tls);
+        assert!(!leg.renew() && leg.made().is_none());
+        let before = leg.ours(None, Profile::Avp).keys;
+        assert!(leg.renew());
+        let after = leg.ours(None, Profile::Avp).keys;
+        assert_eq!(leg.made(), Some(Arc::clone(&after)));
+        assert!(before.iter().zip(after.iter()).all(|(old, new)| old.suite == new.suite && old.key != new.key));
     }
 
     #[test]

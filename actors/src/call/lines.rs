@@ -4,7 +4,7 @@
 //! have agreed to passes as it came. A line has the same place in the descriptions of both legs. One that a party has given up is
 //! closed, and the other party is told.
 
-use media::{Carries, Flow, FlowSpec, Owner, Side};
+use media::{Carries, Flow, FlowSpec, MediaEvent, Owner, Side};
 use sip::sdp::{AgreedMedia, MediaKind, Session, State};
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,7 +79,14 @@ impl Work<'_> {
             let carries = if datagrams { Carries::Datagrams } else { Carries::Rtp };
             // A picture may stand still as long as it likes; what happens to it is not what happens to the call.
             let spec = FlowSpec { worker: Some(worker), media_timeout: Some(Duration::ZERO), carries };
-            let owner = Owner { key: self.key.0, events: Arc::new(|_, _| ()) };
+            // All that concerns the call of what a line tells is that keys are to be renewed.
+            let call = Arc::clone(&self.core.media_events);
+            let worn = move |key, event| {
+                if matches!(event, MediaEvent::KeyWorn { .. }) {
+                    call(key, event)
+                }
+            };
+            let owner = Owner { key: self.key.0, events: Arc::new(worn) };
             match self.core.shared.pool.open(owner, spec) {
                 Ok(flow) => {
                     let what = sip::text![

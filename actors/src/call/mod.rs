@@ -29,6 +29,7 @@
 //! | `adding` | a party adds a line to a call that is up
 //! | `inside` | requests inside the dialogs: BYE, INFO, PRACK, OPTIONS … |
 //! | `modify` | re-INVITE and UPDATE: hold, resume, moves, session timers |
+//! | `rekey` | SRTP keys of ours that near their end |
 //! | `retell` | a party is offered anew what the other has come to speak |
 //! | `gather` | a transfer into a conference
 //! | `grouped` | in a ring group: agents ring, the caller waits, or leaves for elsewhere
@@ -69,6 +70,7 @@ mod progress;
 mod rebuild;
 mod record;
 mod redirect;
+mod rekey;
 mod replace;
 mod response;
 mod retell;

@@ -286,7 +286,9 @@ impl Work<'_> {
             let agreed = self.state.leg(id).is_some_and(|leg| leg.agrees());
             self.transfer_reinvited(id, met.is_ok() && agreed);
             self.retold(id, met.is_ok());
-            return self.added(id);
+            self.added(id);
+            self.rekey(id);
+            return;
         }
         leg.exchange.failed();
         match status.code() {
@@ -312,7 +314,7 @@ impl Work<'_> {
     pub fn retry(&mut self, id: LegId) {
         self.disarm(CallTimer::Retry(id));
         let free = self.state.leg(id).is_some_and(|l| l.state == LegState::Confirmed && l.client.is_none());
-        if !free || self.transfer_retry(id) {
+        if !free || self.transfer_retry(id) || self.rekey(id) {
             return;
         }
         match self.state.leg_mut(id).filter(|leg| leg.retell) {

@@ -65,6 +65,8 @@ impl Work<'_> {
         let other = self.state.other(id).and_then(|other| self.state.leg(other));
         let settled = other.is_none_or(|other| other.exchange.remote().is_some());
         if !idle || !settled {
+            // What it is told anyway has the keys of today in it.
+            self.rekey(id);
             return;
         }
         match self.retelling(id) {

@@ -154,6 +154,8 @@ impl Work<'_> {
                 note(self, format!("side {side:?} has no keys: {why}"));
                 self.hang_up_all("switch", "the media of a party cannot be protected");
             }
+            MediaEvent::KeyWorn { side, ours } => self.key_worn(side, ours),
+            MediaEvent::KeySpent { side, ours } => self.key_spent(side, ours),
             MediaEvent::ConsentLost(side) => note(self, format!("side {side:?} no longer answers for its address")),
             MediaEvent::Lost => {
                 note(self, "the media path was lost".into());

@@ -51,6 +51,7 @@ pub(super) struct SideCounters {
     pub malformed: Counter,
     pub forged: Counter,
     pub replayed: Counter,
+    pub exhausted: Counter,
     pub unserved: Counter,
     pub held: Counter,
     pub unmapped: Counter,
@@ -82,6 +83,8 @@ pub struct Dropped {
     pub forged: u64,
     /// SRTP or SRTCP that came before.
     pub replayed: u64,
+    /// A key had no room for another source, or was used up.
+    pub exhausted: u64,
     /// Datagrams of handshakes for which there was no room.
     pub unserved: u64,
     /// From a side that should not send.
@@ -124,6 +127,8 @@ pub struct SideStats {
     pub forged: u64,
     /// SRTP packets that came before, or so late that nobody can tell: dropped.
     pub replayed: u64,
+    /// Packets for which a key of the side had no room: a source too many, or nothing left of it. Dropped, either way.
+    pub exhausted: u64,
     /// Datagrams of the side's handshake for which there was no room: dropped.
     pub unserved: u64,
     /// Packets from the side while it should not send: dropped.
@@ -213,6 +218,7 @@ impl SideCounters {
             malformed: self.malformed.get(),
             forged: self.forged.get(),
             replayed: self.replayed.get(),
+            exhausted: self.exhausted.get(),
             unserved: self.unserved.get(),
             held: self.held.get(),
             unmapped: self.unmapped.get(),
@@ -245,6 +251,7 @@ pub(super) struct Vitals {
     pub malformed: Counter,
     pub forged: Counter,
     pub replayed: Counter,
+    pub exhausted: Counter,
     pub unserved: Counter,
     pub held: Counter,
     pub unmapped: Counter,
@@ -259,6 +266,7 @@ impl Vitals {
             malformed: self.malformed.get(),
             forged: self.forged.get(),
             replayed: self.replayed.get(),
+            exhausted: self.exhausted.get(),
             unserved: self.unserved.get(),
             held: self.held.get(),
             unmapped: self.unmapped.get(),

@@ -206,6 +206,20 @@ pub enum MediaEvent {
     NotSecured(Side, Insecure),
     /// A side has not shown for long that it still wants what it is sent (RFC 7675): it is sent nothing until it does.
     ConsentLost(Side),
+    /// A key has protected most of what it may (RFC 3711 section 9.2, RFC 4568 section 6.1): it is time for another one.
+    KeyWorn {
+        /// Of which side.
+        side: Side,
+        /// What the side is sent is sealed with it; otherwise what it sends.
+        ours: bool,
+    },
+    /// A key has protected all that it may. With ours nothing more is sent; a party that goes on with its own is heard.
+    KeySpent {
+        /// Of which side.
+        side: Side,
+        /// What the side is sent is sealed with it; otherwise what it sends.
+        ours: bool,
+    },
     /// The flow is gone: it could not be opened again after its worker died, or it was what killed the worker.
     Lost,
 }

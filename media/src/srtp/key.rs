@@ -5,9 +5,15 @@ use aes::cipher::generic_array::GenericArray;
 use aes::cipher::{BlockEncrypt, KeyInit};
 use smallvec::SmallVec;
 use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// Longest master key identifier that is read.
 pub const MKI_BYTES_MAX: usize = 8;
+
+/// SRTP packets that any key may protect (RFC 3711 section 9.2).
+const PACKETS_MAX: u64 = 1 << 48;
+/// SRTCP packets that any key may protect.
+const REPORTS_MAX: u32 = 1 << 31;
 
 /// Bytes of a session salt; shorter ones are filled up with zeros.
 pub(super) const SALT_BYTES: usize = 14;
@@ -184,12 +190,60 @@ impl fmt::Debug for MasterKey {
 pub struct Key {
     pub(super) master: MasterKey,
     pub(super) sources: Sources,
+    /// SRTP packets that it may protect.
+    pub(super) packets_max: u64,
+    /// SRTCP packets that it may protect.
+    pub(super) reports_max: u32,
+    /// The [`Wear`] that was asked last.
+    asked: AtomicU8,
+}
+
+/// How much of what a key may protect it has protected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wear {
+    /// Less than three quarters.
+    #[default]
+    Good,
+    /// Three quarters: it is time for another one.
+    Worn,
+    /// All.
+    Spent,
 }
 
 impl Key {
-    /// A master key that has protected nothing yet.
+    /// A master key that has protected nothing yet, and may protect as much as any (RFC 3711 section 9.2).
     pub fn new(master: MasterKey) -> Key {
-        Key { master, sources: Sources::default() }
+        Key {
+            master,
+            sources: Sources::default(),
+            packets_max: PACKETS_MAX,
+            reports_max: REPORTS_MAX,
+            asked: AtomicU8::new(0),
+        }
+    }
+
+    /// A master key that may protect so many SRTP packets, and so many SRTCP packets, at most (RFC 4568 section 6.1).
+    pub fn with_lifetime(master: MasterKey, packets: u64) -> Key {
+        let reports_max = u32::try_from(packets).unwrap_or(REPORTS_MAX).min(REPORTS_MAX);
+        Key { packets_max: packets.min(PACKETS_MAX), reports_max, ..Key::new(master) }
+    }
+
+    /// How much it has protected.
+    pub fn wear(&self) -> Wear {
+        let of = |done: u64, most: u64| match done {
+            _ if done >= most => Wear::Spent,
+            _ if done >= most - most / 4 => Wear::Worn,
+            _ => Wear::Good,
+        };
+        let packets = of(self.sources.packets(), self.packets_max);
+        packets.max(of(self.sources.reports().into(), self.reports_max.into()))
+    }
+
+    /// The same, where it is another than at the last time that somebody asked here: whoever tells of it tells once, and so does who
+    /// takes the key over.
+    pub fn worn_since_asked(&self) -> Option<Wear> {
+        let wear = self.wear();
+        (self.asked.swap(wear as u8, Relaxed) != wear as u8).then_some(wear)
     }
 
     /// The master key.
@@ -201,6 +255,14 @@ impl Key {
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.master.fmt(f)
+    }
+}
+
+#[cfg(test)]
+impl Key {
+    /// The key as after so many packets.
+    pub(super) fn after(self, sources: Sources) -> Key {
+        Key { sources, ..self }
     }
 }
 

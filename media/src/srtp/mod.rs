@@ -10,6 +10,8 @@
 //! - An index is sealed once and opened once: behind each source is a window of [`WINDOW_PACKETS`], and what is older is
 //!   refused. No keystream is used twice, whatever a peer repeats; no packet is heard twice, whoever repeats it.
 //! - Nothing of a packet counts before its tag has been checked: a forger moves no window and takes no room of a source.
+//! - A key seals as many packets as it may live for, 2^48 and 2^31 at most (RFC 3711 section 9.2), and none after: who asks in
+//!   time ([`Key::wear`]) has another one by then.
 //! - What is not encrypted, or has another key's identifier, is refused.
 //! - [`SOURCES_MAX`] sources have room under a key and none is forgotten for another: a flood of sources cannot make a window
 //!   disappear.
@@ -19,7 +21,7 @@ mod key;
 mod protect;
 mod window;
 
-pub use key::{Key, MKI_BYTES_MAX, MasterKey, Suite, WrongKey};
+pub use key::{Key, MKI_BYTES_MAX, MasterKey, Suite, Wear, WrongKey};
 pub use protect::{OVERHEAD_BYTES_MAX, Opener, Refused, Sealer};
 pub use window::{SOURCES_MAX, WINDOW_PACKETS};
 

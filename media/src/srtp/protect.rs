@@ -2,7 +2,7 @@
 
 use super::cipher::{Cipher, Kind, TAG_BYTES_MAX, Trailer};
 use super::key::Key;
-use super::window::{Source, Window};
+use super::window::{NoIndex, Source, Window};
 use crate::rtp::HEADER_BYTES;
 use std::sync::Arc;
 
@@ -32,7 +32,17 @@ pub enum Refused {
     Exhausted,
 }
 
-/// One direction of what a party sends: opens.
+impl From<NoIndex> for Refused {
+    fn from(why: NoIndex) -> Refused {
+        match why {
+            NoIndex::Before => Refused::Replayed,
+            NoIndex::Past => Refused::Exhausted,
+        }
+    }
+}
+
+/// One direction of what a party sends: opens. A key past its lifetime opens on: that is for the sender to keep, and for
+/// the call to hear of ([`Key::wear`]).
 pub struct Opener {
     work: Work,
 }
@@ -80,7 +90,7 @@ impl Opener {
         let known = key.sources.find(ssrc, work.hint);
         let fresh = Window::default();
         let window = known.and_then(|at| key.sources.get(at)).map_or(&fresh, |source| &source.rtp);
-        let index = window.guess(sequence).ok_or(Refused::Replayed)?;
+        let index = window.guess(sequence)?;
         window.judge(index).map_err(|_| Refused::Replayed)?;
         let (packet, tag) = split(packet, work.rtp.tag_bytes(), key.master.mki(), work.rtp.is_aead(), clear)?;
         let trailer = Trailer::Cycles(cycles(index));
@@ -88,6 +98,7 @@ impl Opener {
         let at = known.or_else(|| key.sources.add(ssrc)).ok_or(Refused::Exhausted)?;
         work.hint = at;
         key.sources.get(at).map(|source| source.rtp.note(index)).ok_or(Refused::Exhausted)?;
+        key.sources.count_packet();
         Ok(packet.len())
     }
 
@@ -127,6 +138,7 @@ impl Opener {
         opened.map_err(|_| Refused::Forged)?;
         let at = known.or_else(|| key.sources.add(ssrc)).ok_or(Refused::Exhausted)?;
         key.sources.get(at).map(|source| source.rtcp.note(index)).ok_or(Refused::Exhausted)?;
+        key.sources.count_report();
         Ok(packet.len())
     }
 }
@@ -155,12 +167,16 @@ impl Sealer {
         let (packet, tag_place) = whole.split_at_mut_checked(length).ok_or(Refused::Unfit)?;
         let (clear, sequence, ssrc) = rtp_clear(packet).ok_or(Refused::Unfit)?;
         let sources = &work.key.sources;
+        if sources.packets() >= work.key.packets_max {
+            return Err(Refused::Exhausted);
+        }
         let at = sources.find(ssrc, work.hint).or_else(|| sources.add(ssrc)).ok_or(Refused::Exhausted)?;
         work.hint = at;
         let window = &sources.get(at).ok_or(Refused::Exhausted)?.rtp;
-        let index = window.guess(sequence).ok_or(Refused::Replayed)?;
+        let index = window.guess(sequence)?;
         window.judge(index).map_err(|_| Refused::Replayed)?;
         window.note(index);
+        sources.count_packet();
         let tag = work.rtp.seal(packet, clear, ssrc, index, Trailer::Cycles(cycles(index))).ok_or(Refused::Unfit)?;
         tag_place.copy_from_slice(tag.get(..tag_bytes).ok_or(Refused::Unfit)?);
         Ok(length + tag_bytes)
@@ -176,7 +192,8 @@ impl Sealer {
         let whole = buffer.get_mut(..length + tag_bytes + INDEX_BYTES).ok_or(Refused::Unfit)?;
         let (packet, rest) = whole.split_at_mut_checked(length).ok_or(Refused::Unfit)?;
         let ssrc = rtcp_ssrc(packet).ok_or(Refused::Unfit)?;
-        let index = self.work.key.sources.next_report().ok_or(Refused::Exhausted)?;
+        let key = &self.work.key;
+        let index = key.sources.next_report(key.reports_max).ok_or(Refused::Exhausted)?;
         let word = index | ENCRYPTED;
         let tag = cipher.seal(packet, RTCP_CLEAR_BYTES, ssrc, index.into(), Trailer::Report(word));
         let tag = tag.ok_or(Refused::Unfit)?;

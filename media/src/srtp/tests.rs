@@ -1,4 +1,5 @@
 use super::cipher::{Cipher, Trailer, counter_iv};
+use super::window::Sources;
 use super::*;
 use crate::rtp::Header;
 use proptest::prelude::*;
@@ -247,6 +248,74 @@ fn an_index_is_never_sealed_twice() {
     assert_eq!(seal(101, 4), Ok(()), "late, and new");
     assert_eq!(seal(99, 5), Err(Refused::Replayed), "too old to tell");
     assert_eq!(seal(65_530, 6), Err(Refused::Replayed), "before the first");
+}
+
+fn near_the_end(suite: Suite, newest: u64, packets: u64, reports: u32) -> Arc<Key> {
+    Arc::new(Key::new(master(suite)).after(Sources::after(7, newest, packets, reports)))
+}
+
+#[test]
+fn a_key_seals_its_last_index_and_no_more_though_numbers_go_round() {
+    for suite in Suite::ALL {
+        let last = (1 << 48) - 1;
+        let (ours, theirs) = (near_the_end(suite, last - 1, 9, 0), near_the_end(suite, last - 1, 9, 0));
+        let (mut sealer, mut opener) = (Sealer::new(&ours).unwrap(), Opener::new(&theirs).unwrap());
+        let plain = packet(7, 65_535, &[1; 20]);
+        assert_eq!(opened(&mut opener, &sealed(&mut sealer, &plain)).unwrap(), plain);
+        let mut next = packet(7, 0, &[2; 20]);
+        next.resize(100, 0);
+        assert_eq!(sealer.rtp(&mut next, 32), Err(Refused::Exhausted), "{suite:?}");
+        assert_eq!(opener.rtp(&mut next), Err(Refused::Exhausted), "{suite:?}");
+    }
+}
+
+#[test]
+fn a_key_protects_2_48_packets_and_2_31_reports_of_all_its_sources() {
+    let suite = Suite::AesCm128Sha1_80;
+    let key = near_the_end(suite, 100, (1 << 48) - 1, 0);
+    let mut sealer = Sealer::new(&key).unwrap();
+    assert_eq!(key.wear(), Wear::Worn);
+    sealed(&mut sealer, &packet(8, 1, &[1; 20]));
+    assert_eq!(key.wear(), Wear::Spent);
+    let mut next = packet(9, 1, &[1; 20]);
+    next.resize(100, 0);
+    assert_eq!(sealer.rtp(&mut next, 32), Err(Refused::Exhausted));
+    assert_eq!(next[..32], packet(9, 1, &[1; 20]), "nothing of it was touched");
+
+    let key = near_the_end(suite, 100, 0, (1 << 31) - 1);
+    let mut sealer = Sealer::new(&key).unwrap();
+    let mut opener = Opener::new(&near_the_end(suite, 100, 0, (1 << 31) - 1)).unwrap();
+    let plain = report(7);
+    assert_eq!(opened_report(&mut opener, &sealed_report(&mut sealer, &plain)).unwrap(), plain);
+    assert_eq!((key.wear(), opener.key().wear()), (Wear::Spent, Wear::Spent));
+    let mut next = report(7);
+    next.resize(100, 0);
+    assert_eq!(sealer.rtcp(&mut next, plain.len()), Err(Refused::Exhausted));
+}
+
+#[test]
+fn a_lifetime_ends_what_is_sent_and_only_tells_of_what_comes() {
+    let key = |packets| Arc::new(Key::with_lifetime(master(Suite::AeadAes128Gcm), packets));
+    let (ours, theirs, longer) = (key(1 << 10), key(1 << 10), key(1 << 20));
+    let (mut sealer, mut opener) = (Sealer::new(&ours).unwrap(), Opener::new(&theirs).unwrap());
+    let mut other = Sealer::new(&longer).unwrap();
+    for n in 0..1024u16 {
+        assert_eq!(ours.wear(), if n < 768 { Wear::Good } else { Wear::Worn }, "{n}");
+        assert_eq!(ours.worn_since_asked(), (n == 768).then_some(Wear::Worn), "told once");
+        let plain = packet(7, n, &[1; 20]);
+        assert_eq!(opened(&mut opener, &sealed(&mut sealer, &plain)).unwrap(), plain);
+        sealed(&mut other, &plain);
+    }
+    assert_eq!((ours.wear(), theirs.wear(), longer.wear()), (Wear::Spent, Wear::Spent, Wear::Good));
+    let plain = packet(7, 1024, &[1; 20]);
+    let mut next = plain.clone();
+    next.resize(100, 0);
+    assert_eq!(sealer.rtp(&mut next, 32), Err(Refused::Exhausted));
+    // Who lives on is heard.
+    assert_eq!(opened(&mut opener, &sealed(&mut other, &plain)).unwrap(), plain);
+    // What no key may outlive is not outlived by being announced.
+    let endless = Arc::new(Key::with_lifetime(master(Suite::AeadAes128Gcm), u64::MAX));
+    assert_eq!((endless.packets_max, endless.reports_max), (1 << 48, 1 << 31));
 }
 
 #[test]

@@ -14,7 +14,9 @@ pub const SOURCES_MAX: usize = 32;
 pub struct Sources {
     slots: [Source; SOURCES_MAX],
     count: AtomicUsize,
-    /// The SRTCP index of the next packet that we send: one for all sources, so that none is ever used twice.
+    /// SRTP packets under the key, of all sources.
+    packets: AtomicU64,
+    /// SRTCP packets under the key, of all sources: the index of the next one that we send, so that none is ever used twice.
     reports: AtomicU32,
 }
 
@@ -33,6 +35,15 @@ pub struct Window {
     next: AtomicU64,
     /// Bit n: newest - n was seen.
     seen: AtomicU64,
+}
+
+/// A sequence number stands for no index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoIndex {
+    /// It would be before the first.
+    Before,
+    /// It would be past the last.
+    Past,
 }
 
 /// The index was seen, or is so old that nobody remembers.
@@ -63,30 +74,54 @@ impl Sources {
         Some(at)
     }
 
-    /// The index of the next SRTCP packet to send; `None` when the key has had all 2^31 (RFC 3711 section 9.2).
-    pub fn next_report(&self) -> Option<u32> {
-        self.reports.fetch_update(Relaxed, Relaxed, |index| (index < 1 << 31).then_some(index + 1)).ok()
+    /// The index of the next SRTCP packet to send; `None` when the key has had as many as it may.
+    pub fn next_report(&self, most: u32) -> Option<u32> {
+        self.reports.fetch_update(Relaxed, Relaxed, |index| (index < most).then_some(index + 1)).ok()
+    }
+
+    /// Counts an SRTCP packet that came.
+    pub fn count_report(&self) {
+        self.reports.store(self.reports().saturating_add(1), Relaxed);
+    }
+
+    /// SRTCP packets so far.
+    pub fn reports(&self) -> u32 {
+        self.reports.load(Relaxed)
+    }
+
+    /// Counts an SRTP packet. Two workers that have the key for a moment may count two as one: nothing hangs on a few.
+    #[inline]
+    pub fn count_packet(&self) {
+        self.packets.store(self.packets() + 1, Relaxed);
+    }
+
+    /// SRTP packets so far.
+    #[inline]
+    pub fn packets(&self) -> u64 {
+        self.packets.load(Relaxed)
     }
 }
 
 impl Window {
-    /// The index that a sequence number most likely means (RFC 3711 section 3.3.1 and appendix A); `None` where it would be
-    /// before the first or past the last.
+    /// The index that a sequence number most likely means (RFC 3711 section 3.3.1 and appendix A).
+    ///
+    /// # Errors
+    /// [`NoIndex`].
     #[inline]
-    pub fn guess(&self, sequence: u16) -> Option<u64> {
+    pub fn guess(&self, sequence: u16) -> Result<u64, NoIndex> {
         const HALF: u16 = 1 << 15;
-        let Some(newest) = self.next.load(Relaxed).checked_sub(1) else { return Some(sequence.into()) };
+        let Some(newest) = self.next.load(Relaxed).checked_sub(1) else { return Ok(sequence.into()) };
         let [_, _, _, _, _, _, high, low] = newest.to_be_bytes();
         let newest_sequence = u16::from_be_bytes([high, low]);
         let cycles = newest >> 16;
         let cycles = if newest_sequence < HALF {
-            if sequence > newest_sequence + HALF { cycles.checked_sub(1)? } else { cycles }
+            if sequence > newest_sequence + HALF { cycles.checked_sub(1).ok_or(NoIndex::Before)? } else { cycles }
         } else if sequence < newest_sequence - HALF {
             cycles + 1
         } else {
             cycles
         };
-        (cycles <= u64::from(u32::MAX)).then(|| cycles << 16 | u64::from(sequence))
+        if cycles > u64::from(u32::MAX) { Err(NoIndex::Past) } else { Ok(cycles << 16 | u64::from(sequence)) }
     }
 
     /// Whether an index is new.
@@ -117,5 +152,18 @@ impl Window {
         } else if let Some(newest) = self.next.load(Relaxed).checked_sub(1) {
             self.seen.store(seen | 1 << (newest - index).min(63), Relaxed);
         }
+    }
+}
+
+#[cfg(test)]
+impl Sources {
+    /// As after that many packets and reports, the last packet of `ssrc` having had the index `newest`.
+    pub fn after(ssrc: u32, newest: u64, packets: u64, reports: u32) -> Sources {
+        let sources = Sources::default();
+        let at = sources.add(ssrc).unwrap();
+        sources.get(at).unwrap().rtp.note(newest);
+        sources.packets.store(packets, Relaxed);
+        sources.reports.store(reports, Relaxed);
+        sources
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::attribute::Attribute;
 use super::attribute::names::{CRYPTO, MID, RTCP_FB};
-use super::ours::LocalPort;
+use super::ours::{LocalPort, revise};
 use super::parse::number;
 use super::session::{Media, MediaKind, Session};
 use super::web::{DTLS_PROTOCOL, OurWeb, Setup, write_mid};
@@ -340,6 +340,21 @@ impl OurKeys {
             ours.attributes.extend(self.keys.iter().map(Crypto::to_attribute));
         }
     }
+}
+
+/// Our last description with other keys: those that `keys` has for a line, each in the place of ours of that suite. The suites
+/// and their tags stay (RFC 4568 section 7.1.4).
+pub fn rekeyed(previous: &Session, keys: impl Fn(usize) -> Arc<[Crypto]>) -> Session {
+    let mut next = previous.clone();
+    for (at, section) in next.media.iter_mut().enumerate().filter(|(_, section)| section.port != 0) {
+        for attribute in section.attributes.iter_mut().filter(|attribute| attribute.is(CRYPTO)) {
+            let Some(told) = attribute.text().and_then(|text| Crypto::parse(text).ok()) else { continue };
+            if let Some(ours) = keys(at).iter().find(|ours| ours.suite == told.suite) {
+                *attribute = Crypto { tag: told.tag, ..ours.clone() }.to_attribute();
+            }
+        }
+    }
+    revise(previous, next)
 }
 
 /// The keys of a stream: which of the lines of two sections in force belong together. `Err` where one of them demands keys

@@ -34,6 +34,7 @@ pub use attribute::{Attribute, Direction, PTIME_DEFAULT_MS, PTIME_MAX_MS, PTIME_
 pub use codec::{BadPattern, CodecPattern, CodecSpec};
 pub use crypto::{
     AgreedKeys, BadCrypto, CRYPTOS_MAX, Crypto, CryptoSuite, KeyAndSalt, MKI_BYTES_MAX, Mki, OurKeys, Profile, Srtp,
+    rekeyed,
 };
 pub use endpoint::{Answered, NoCommonCodec, answer, offer};
 pub use exchange::{Carrier, Meaning, OfferAnswer, Refusal, Side, State};

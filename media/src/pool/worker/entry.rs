@@ -294,6 +294,11 @@ impl SideState {
             Some(guard) => match guard.sealer.rtp(buffer, length) {
                 // The peer of this side has doubled it, or delayed it past all memory: its keystream is used.
                 Err(Refused::Replayed) => return,
+                Err(Refused::Exhausted) => {
+                    counters.exhausted.add(1);
+                    vitals.exhausted.add(1);
+                    return;
+                }
                 sealed => sealed,
             },
         };

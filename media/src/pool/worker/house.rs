@@ -7,6 +7,7 @@ use super::play::Playing;
 use super::{Worker, keys, nanos};
 use crate::rtcp::{self, Block, INTERVAL_MEAN, REPORT_BYTES_MAX, Report, SenderInfo};
 use crate::rtp::reception::in_clock_units;
+use crate::srtp::Wear;
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -23,6 +24,7 @@ impl Worker<'_> {
             notice_lost_consent(entry, pool.config.consent, now);
             for side in [Side::A, Side::B] {
                 seal(entry, side);
+                notice_wear(entry, side);
                 report_if_due(pool, entry, side, now);
             }
         }
@@ -74,6 +76,18 @@ fn notice_lost_consent(entry: &mut Entry, limit: Duration, now: Duration) {
     for side in [Side::A, Side::B] {
         if entry.sides.get_mut(side).loses_consent(limit, now) {
             entry.record.tell(MediaEvent::ConsentLost(side));
+        }
+    }
+}
+
+/// The keys of a side come to their end.
+fn notice_wear(entry: &Entry, side: Side) {
+    let Some(guard) = &entry.sides.get(side).guard else { return };
+    for (key, ours) in [(guard.opener.key(), false), (guard.sealer.key(), true)] {
+        match key.worn_since_asked() {
+            None | Some(Wear::Good) => {}
+            Some(Wear::Worn) => entry.record.tell(MediaEvent::KeyWorn { side, ours }),
+            Some(Wear::Spent) => entry.record.tell(MediaEvent::KeySpent { side, ours }),
         }
     }
 }

@@ -131,13 +131,13 @@ impl Hands<'_> {
 
     /// A packet of the side's address that its key does not open.
     fn refused(&self, counters: &SideCounters, why: Refused) {
-        if why == Refused::Replayed {
-            counters.replayed.add(1);
-            self.vitals.replayed.add(1);
-        } else {
-            counters.forged.add(1);
-            self.vitals.forged.add(1);
-        }
+        let (of_side, of_worker) = match why {
+            Refused::Replayed => (&counters.replayed, &self.vitals.replayed),
+            Refused::Exhausted => (&counters.exhausted, &self.vitals.exhausted),
+            Refused::Forged | Refused::Unfit => (&counters.forged, &self.vitals.forged),
+        };
+        of_side.add(1);
+        of_worker.add(1);
     }
 
     /// The packet lies in the first `length` bytes of the buffer, behind which there is room for what SRTP adds.
