@@ -1,6 +1,7 @@
 //! What the benches of sound share: callers with real sockets, and the kernel's count of what a thread has cost.
 #![allow(dead_code)] // every bench uses its own part
 
+use media::rtcp::Wanted;
 use media::rtp::Header;
 use media::sound::Mouth;
 use media::tone::Sine;
@@ -157,6 +158,7 @@ pub fn caller(flow: &Flow, side: Side, payload: Payload) -> Caller {
         payloads: [payload].into_iter().collect(),
         ptime_ms: 20,
         max_ptime_ms: 0,
+        reports: Wanted::default(),
         told_keys: false,
         secure: None,
         dtls: None,

@@ -4,6 +4,7 @@
 //! Run with `cargo bench -p media --bench secure`. Loopback: of every figure the larger part is the kernel's.
 
 use media::codec::{Codec, Payload};
+use media::rtcp::Wanted;
 use media::rtp::Header;
 use media::srtp::{Key, MasterKey, OVERHEAD_BYTES_MAX, Sealer, Suite};
 use media::{Flow, FlowSpec, Owner, Pool, PoolConfig, Remote, Secure, Side};
@@ -135,6 +136,7 @@ fn remote(socket: &UdpSocket, suite: Option<Suite>) -> Remote {
         payloads: [Payload::new(0, Codec::Pcmu, 8000)].into_iter().collect(),
         ptime_ms: 20,
         max_ptime_ms: 0,
+        reports: Wanted::default(),
         told_keys: false,
         secure: suite.map(|suite| Secure { open: key(suite, 1), seal: key(suite, 2) }),
         dtls: None,

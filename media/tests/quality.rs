@@ -2,8 +2,12 @@
 
 mod common;
 
+use ::rtcp::extended_report::ExtendedReport;
+use ::rtcp::extended_report::ssr::StatisticsSummaryReportBlock;
+use ::rtcp::extended_report::vm::VoIPMetricsReportBlock;
 use common::*;
-use media::{Pool, Side};
+use media::rtcp::{Part, Wanted};
+use media::{Pool, Remote, Side, Source};
 
 /// The caller says packets without those that are left out, and each is heard before the next.
 fn talk(flow: &media::Flow, caller: &mut Phone, callee: &Phone, count: u16, left_out: impl Fn(u16) -> bool) {
@@ -74,4 +78,55 @@ fn a_call_in_which_nothing_was_said_has_no_score() {
     let (pool, _threads) = running(config());
     let (flow, ..) = call(&pool, &[PCMU], &[PCMU]);
     assert_eq!((flow.stats().quality(Side::A), flow.stats().quality(Side::B)), (None, None));
+}
+
+/// What the phone is told of its own sound, by another reader than ours.
+fn extended(phone: &Phone) -> Option<ExtendedReport> {
+    let packets = ::rtcp::packet::unmarshal(&mut &*phone.receive_rtcp()).unwrap();
+    packets.iter().find_map(|packet| packet.as_any().downcast_ref::<ExtendedReport>().cloned())
+}
+
+#[test]
+fn a_phone_is_told_what_it_has_asked_for_where_the_switch_is_its_end_and_nothing_else() {
+    let (pool, _threads) = running(config());
+    let (flow, mut caller, callee, _events) = call(&pool, &[PCMU], &[PCMU]);
+    let all = Wanted { metrics: true, loss: true, duplicates: true, jitter: true };
+    flow.connect(Side::A, Remote { reports: all, ..caller.remote(&[PCMU]) }).unwrap();
+    flow.hear(Side::A, Source::Echo).unwrap();
+    flow.hear(Side::B, Source::Silence).unwrap();
+    settle(&pool, &flow);
+    for number in 0..60 {
+        let packet = caller.packet(0, &[0x55; 160]);
+        if ![20, 22, 40].contains(&number) {
+            caller.rtp.send_to(&packet, flow.local(Side::A)).unwrap();
+            caller.receive();
+        }
+        if number == 30 {
+            caller.rtp.send_to(&packet, flow.local(Side::A)).unwrap();
+            caller.receive();
+        }
+    }
+    let (mut lost, mut duplicates, mut first, mut end) = (0, 0, None, 0);
+    let metrics = loop {
+        let Some(report) = extended(&caller) else { continue };
+        let [summary, metrics] = &report.reports[..] else { panic!("{report:?}") };
+        let summary = summary.as_any().downcast_ref::<StatisticsSummaryReportBlock>().unwrap();
+        assert_eq!(summary.ssrc, 0xa);
+        assert!(first.is_none() || end == summary.begin_seq, "no number is left out between two");
+        (first, end) = (first.or(Some(summary.begin_seq)), summary.end_seq);
+        (lost, duplicates) = (lost + summary.lost_packets, duplicates + summary.dup_packets);
+        if summary.end_seq == 1060 {
+            break metrics.as_any().downcast_ref::<VoIPMetricsReportBlock>().unwrap().clone();
+        }
+    };
+    assert_eq!((first, lost, duplicates), (Some(1000), 3, 1));
+    // Three of 60; 20 and 22 are a burst of three packets, so that one of 57 is lost outside of it.
+    assert_eq!((metrics.ssrc, metrics.loss_rate, metrics.burst_density, metrics.gap_density), (0xa, 13, 171, 4));
+    let ours = flow.stats().quality(Side::A).unwrap();
+    let rating = ours.rating.unwrap();
+    assert_eq!((metrics.rfactor, metrics.mos_cq), (rating.r.round() as u8, (10.0 * rating.mos).round() as u8));
+
+    // The callee has asked for nothing.
+    let report = callee.receive_rtcp();
+    assert!(!media::rtcp::parse(&report).unwrap().any(|part| matches!(part, Part::Extended(_))));
 }

@@ -2,6 +2,7 @@
 
 use media::codec::{Codec, Payload};
 use media::ice::{Credentials, Ice};
+use media::rtcp::Wanted;
 use media::{ConnectError, Flow, Handshake, Remote, Secure, Side, Source, Whereabouts};
 use sip::sdp::{
     AgreedDtls, AgreedKeys, AgreedMedia, AgreedPayload, CodecSpec, IceCredentials, LocalPort, Media, MediaKind,
@@ -155,6 +156,12 @@ pub fn agreement(stream: &AgreedMedia, seen: SocketAddr) -> Option<Agreement> {
             payloads: payloads(stream),
             ptime_ms: u8::try_from(stream.ptime_ms).unwrap_or(20),
             max_ptime_ms: u8::try_from(stream.max_ptime_ms).unwrap_or(u8::MAX),
+            reports: Wanted {
+                metrics: stream.reports.metrics,
+                loss: stream.reports.loss,
+                duplicates: stream.reports.duplicates,
+                jitter: stream.reports.jitter,
+            },
             told_keys: false,
             secure: None,
             dtls: None,

@@ -1,6 +1,7 @@
 //! The pool under test: one worker that relays flows between phones that are not behind a NAT, as two calls of PCMU agree.
 
 use media::codec::{Codec, Payload};
+use media::rtcp::Wanted;
 use media::{Flow, FlowSpec, Owner, Pool, PoolConfig, PortMode, Remote, Side, WorkerThread};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -52,6 +53,7 @@ fn remote(port: u16) -> Remote {
             .collect(),
         ptime_ms: 20,
         max_ptime_ms: 0,
+        reports: Wanted::default(),
         told_keys: false,
         secure: None,
         dtls: None,

@@ -112,6 +112,8 @@ pub struct Quality {
     pub delay_ms: f64,
     /// R and MOS; `None` where the codec has no published impairment.
     pub rating: Option<Rating>,
+    /// The MOS of who only listens: without what the delay costs.
+    pub listening_mos: Option<f64>,
 }
 
 /// How the sound is that one side hears, by its own reports.
@@ -145,6 +147,7 @@ impl Sides<SideStats> {
             jitter_ms: stats.jitter_ms,
             delay_ms,
             rating: impairment.map(|impairment| impairment.rate(&conditions)),
+            listening_mos: impairment.map(|of| of.rate(&Conditions { delay_ms: 0.0, ..conditions }).mos),
         })
     }
 

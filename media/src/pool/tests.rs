@@ -1,5 +1,6 @@
 use super::*;
 use crate::codec::{Codec, Payload};
+use crate::rtcp::Wanted;
 use std::sync::mpsc::channel;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -69,6 +70,7 @@ fn payloads_past_the_bound_are_not_looked_at() {
         payloads,
         ptime_ms: 20,
         max_ptime_ms: 0,
+        reports: Wanted::default(),
         told_keys: false,
         secure: None,
         dtls: None,

@@ -7,6 +7,7 @@ use crate::dtmf::Key;
 use crate::ice::{CONSENT, Ice};
 use crate::prompt::Audio;
 use crate::recorder::Tape;
+use crate::rtcp::Wanted;
 use crate::srtp;
 use smallvec::SmallVec;
 use std::net::{IpAddr, SocketAddr};
@@ -283,6 +284,8 @@ pub struct Remote {
     pub ptime_ms: u8,
     /// The longest packets that it can take, in ms; 0 says nothing. Longer ones of the other side are made anew.
     pub max_ptime_ms: u8,
+    /// What it wants to be told of its sound where the pool is its end point (RFC 3611).
+    pub reports: Wanted,
     /// The call tells it keys by another way than its media (SIP INFO): none are sent to it there, whatever its payloads.
     pub told_keys: bool,
     /// Its keys: all of its media is SRTP then, and nothing else passes.

@@ -3,14 +3,17 @@
 //! Reading: [`parse`] checks a whole compound packet first, then [`Compound`] iterates over its parts; what the switch
 //! does not use (source descriptions, feedback, most of XR) comes as [`Part::Other`] and is relayed by the pool, which changes no more
 //! than the names and numbers of a stream that it has renamed itself ([`translate`]).
-//! Writing: [`Report::write`] builds one compound packet: SR or RR, SDES with the CNAME, and BYE at the end of a stream.
+//! Writing: [`Report::write`] builds one compound packet: SR or RR, SDES with the CNAME, and BYE at the end of a stream;
+//! [`Extended::write`] what stands behind it for who wants to know more.
 
 use crate::rtp::{Malformed, ReportInterval};
 use std::time::Duration;
 
+mod extended;
 mod translate;
 mod xr;
 
+pub use extended::{EXTENDED_BYTES_MAX, Extended, Metrics, Wanted};
 pub use translate::{Translation, translate};
 pub use xr::VoipMetrics;
 

@@ -75,8 +75,42 @@ fn translate_part(head: [u8; 4], part: &mut [u8], sent: Option<&Translation>, he
                 }
             }
         }
-        EXTENDED_REPORT => rename(part, 4, sent),
+        EXTENDED_REPORT => {
+            rename(part, 4, sent);
+            if let Some(heard) = heard {
+                extended(part, heard);
+            }
+        }
         _ => {}
+    }
+}
+
+/// The blocks of an extended report (RFC 3611 section 4), which lie behind each other.
+fn extended(part: &mut [u8], heard: &Translation) {
+    /// Run lengths of losses and of duplicates, times of receipt, and the statistics: a source, and a range of its numbers.
+    const RANGES: [u8; 4] = [1, 2, 3, 6];
+    const DLRR: u8 = 5;
+    const VOIP_METRICS: u8 = 7;
+    let mut at = 8;
+    while let Some(head) = part.get(at..).and_then(|rest| rest.first_chunk::<4>()) {
+        let ([kind, ..], end) = (*head, at + 4 + body_bytes(head));
+        match kind {
+            VOIP_METRICS => {
+                back(part, at + 4, heard);
+            }
+            // Who sent the reference time is its receiver.
+            DLRR => (at + 4..end).step_by(12).for_each(|block| {
+                back(part, block, heard);
+            }),
+            _ if RANGES.contains(&kind) && end >= at + 12 && back(part, at + 4, heard) => edit(part, at + 8, |range| {
+                let [b0, b1, e0, e1] = range.to_be_bytes();
+                let [b0, b1] = u16::from_be_bytes([b0, b1]).wrapping_sub(heard.sequence).to_be_bytes();
+                let [e0, e1] = u16::from_be_bytes([e0, e1]).wrapping_sub(heard.sequence).to_be_bytes();
+                u32::from_be_bytes([b0, b1, e0, e1])
+            }),
+            _ => {}
+        }
+        at = end;
     }
 }
 
@@ -183,6 +217,23 @@ mod tests {
         );
         assert_eq!(translated(&[0x81cb_0001, 0xa]), words(&[0x81cb_0001, 0x1a]));
         assert_eq!(translated(&[0x80cf_0001, 0xa]), words(&[0x80cf_0001, 0x1a]));
+    }
+
+    #[test]
+    fn extended_reports_name_the_stream_and_its_numbers_as_they_were_sent() {
+        // Reference time, losses of a range, DLRR, statistics, a block that is too short for a range, metrics of another source.
+        let report = |of, from_to, statistics, reference| {
+            let mut all = vec![0x80cf_0017, 0x1a, 0x0400_0002, 1, 2, 0x0100_0003, of, from_to, 0x4000_0000];
+            all.extend([0x0500_0003, reference, 3, 4, 0x06e0_0003, of, statistics, 9, 0x0600_0001, 0x1b]);
+            all.extend([0x0700_0003, of, 5, 6, 0x0200_0000]);
+            all[0] = 0x80cf_0000 + all.len() as u32 - 1;
+            all
+        };
+        let mut was = report(0x1b, 0x0005_0009, 0x0007_0008, 0x1b);
+        was[1] = 0xa;
+        assert_eq!(translated(&was), words(&report(0xb, 0xfffe_0002, 0x0000_0001, 0xb)));
+        let strangers = report(0x33, 0x0005_0009, 0x0007_0008, 0x33);
+        assert_eq!(translated(&strangers), words(&strangers));
     }
 
     proptest::proptest! {

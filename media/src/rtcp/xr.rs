@@ -1,15 +1,15 @@
 //! What a phone says of the sound that it hears: the VoIP metrics of an extended report (RFC 3611 section 4.7).
 
 /// Type of the block (RFC 3611 section 4.7).
-const VOIP_METRICS: u8 = 7;
+pub(super) const VOIP_METRICS: u8 = 7;
 /// Its length in words, without the head.
-const VOIP_METRICS_WORDS: u16 = 8;
+pub(super) const VOIP_METRICS_WORDS: u16 = 8;
 /// What stands where a phone does not know a score (RFC 3611 section 4.7.5).
 const UNKNOWN: u8 = 127;
 
 /// A VoIP metrics block as it came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct VoipMetrics([u8; 32]);
+pub struct VoipMetrics(pub(super) [u8; 32]);
 
 impl VoipMetrics {
     /// The first such block of an XR packet, from behind the SSRC of its sender.

@@ -4,8 +4,10 @@
 //! functions change single fields of a packet that has been parsed before.
 
 pub(crate) mod reception;
+mod summary;
 
 pub use reception::{Arrival, Reception, ReportInterval};
+pub use summary::{Spread, Summary};
 
 #[cfg(test)]
 mod tests;

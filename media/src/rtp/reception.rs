@@ -1,5 +1,6 @@
 //! What a receiver knows about one stream: sequence (RFC 3550 appendix A.1), loss (A.3) and jitter (A.8).
 
+use super::summary::{Spread, Summary};
 use crate::quality::LossPattern;
 use std::time::Duration;
 
@@ -70,6 +71,17 @@ pub struct Reception {
     consecutive: bool,
     timestamp: u32,
     packet_units: u32,
+    /// What is counted from summary to summary, where somebody wants that.
+    tally: Option<Tally>,
+}
+
+/// What had been counted at the last summary, and the jitter since.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    expected: u64,
+    came: u64,
+    duplicates: u64,
+    jitter: Spread,
 }
 
 impl Reception {
@@ -125,6 +137,9 @@ impl Reception {
         if let Some(last) = self.transit.replace(transit) {
             let step = transit.wrapping_sub(last);
             let distance = step.min(step.wrapping_neg());
+            if let Some(tally) = &mut self.tally {
+                tally.jitter.add(distance);
+            }
             let decay = (self.jitter_16.saturating_add(8)) >> 4;
             self.jitter_16 = self.jitter_16.saturating_add(distance).saturating_sub(decay);
         }
@@ -185,6 +200,30 @@ impl Reception {
         })
     }
 
+    /// Counts from now on what [`Reception::summary`] tells.
+    pub fn tally(&mut self) {
+        self.tally.get_or_insert_default();
+    }
+
+    /// What has become of the packets since the last summary; starts a new interval. `None` if it is not counted, and where nothing
+    /// has come since.
+    pub fn summary(&mut self) -> Option<Summary> {
+        let (expected, duplicates, ssrc) = (self.expected(), self.duplicates, self.ssrc?);
+        let came = self.received.saturating_sub(duplicates);
+        let before = self.tally.filter(|before| expected > before.expected)?;
+        self.tally = Some(Tally { expected, came, duplicates, jitter: Spread::default() });
+        let small = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+        let [.., b0, b1] = before.expected.to_be_bytes();
+        let lost = (expected - before.expected).saturating_sub(came.saturating_sub(before.came));
+        Some(Summary {
+            ssrc,
+            numbers: self.base.wrapping_add(u16::from_be_bytes([b0, b1]))..self.newest.wrapping_add(1),
+            lost: small(lost),
+            duplicates: small(duplicates.saturating_sub(before.duplicates)),
+            jitter: before.jitter,
+        })
+    }
+
     fn expected(&self) -> u64 {
         if self.ssrc.is_none() {
             return 0;
@@ -222,6 +261,7 @@ impl Reception {
             lost_before,
             jitter_16: self.jitter_16,
             packet_units: self.packet_units,
+            tally: self.tally.map(|_| Tally::default()),
             ..Reception::default()
         };
     }

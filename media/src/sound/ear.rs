@@ -54,6 +54,8 @@ pub struct Ear {
     stream: Option<Stream>,
     /// The time up to which sound has been handed out.
     clock_us: Option<i64>,
+    /// Packets that came and were not heard.
+    discarded: u64,
 }
 
 /// Where a stream is.
@@ -94,6 +96,7 @@ impl Ear {
             noise: None,
             stream: None,
             clock_us: None,
+            discarded: 0,
         })
     }
 
@@ -124,11 +127,15 @@ impl Ear {
         if is_before(header.sequence, stream.next) {
             if !stream.resting || stream.next.wrapping_sub(header.sequence) > MISSING_MAX {
                 self.stream = Some(stream);
+                self.discarded += 1;
                 return;
             }
             stream.next = header.sequence;
         }
         self.stream = Some(stream);
+        if self.queue.is_full() {
+            self.discarded += 1;
+        }
         self.queue.insert(header.sequence, header.timestamp, kind, payload);
     }
 
@@ -175,6 +182,11 @@ impl Ear {
     /// How much later than its fastest packets the stream is played at present.
     pub fn delay(&self) -> Duration {
         Duration::from_micros(u64::try_from(self.delay.target_us()).unwrap_or(0))
+    }
+
+    /// Packets that came and were not heard, because they came too late or too many at once.
+    pub fn discarded(&self) -> u64 {
+        self.discarded
     }
 
     /// Forgets the stream, as if nothing had come yet.
@@ -284,6 +296,7 @@ impl Ear {
                         // What comes now is half a second old: begin again with the newest.
                         while self.queue.len() > 1 {
                             self.queue.drop_first();
+                            self.discarded += 1;
                         }
                         stream.resting = true;
                         return true;

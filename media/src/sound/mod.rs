@@ -20,6 +20,7 @@ mod stretch;
 
 pub use ear::{Ear, Heard};
 pub use mouth::{Mouth, PAYLOAD_BYTES_MAX, Spoken};
+pub use queue::PACKETS_MAX as EAR_PACKETS_MAX;
 pub use resample::Resampler;
 pub use stretch::stretch;
 

@@ -3,7 +3,7 @@
 use super::super::codec::Codec;
 
 /// Packets that may wait: over a second of 20 ms each.
-const PACKETS_MAX: usize = 64;
+pub const PACKETS_MAX: usize = 64;
 /// Payload bytes beyond these are cut: the longest datagram that the pool reads.
 const PAYLOAD_BYTES_MAX: usize = 2048;
 
@@ -70,6 +70,11 @@ impl Queue {
     /// The packet that comes next.
     pub fn first(&self) -> Option<&Packet> {
         self.packets.first()
+    }
+
+    /// Whether the next packet pushes the oldest out.
+    pub fn is_full(&self) -> bool {
+        self.packets.len() >= PACKETS_MAX
     }
 
     /// How many wait.

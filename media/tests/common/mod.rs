@@ -1,6 +1,7 @@
 //! A phone made of two sockets, and a pool to plug it into. Nothing sleeps: sockets and channels are waited on.
 #![allow(dead_code)] // every test file uses its own part
 
+use media::rtcp::Wanted;
 use media::rtp::Header;
 use media::{
     Codec, Flow, FlowSpec, MediaEvent, Owner, Payload, Pool, PoolConfig, PortMode, Remote, Side, WorkerThread,
@@ -91,6 +92,7 @@ impl Phone {
             payloads: payloads.iter().copied().collect(),
             ptime_ms: 20,
             max_ptime_ms: 0,
+            reports: Wanted::default(),
             told_keys: false,
             secure: None,
             dtls: None,

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use super::codec::{formats, pairs, selected};
 use super::crypto::{AgreedKeys, agreed_keys};
+use super::reports::WantedReports;
 use super::rtpmap::is_codec;
 use super::session::{Media, MediaKind, Session};
 use super::web::{AgreedDtls, AgreedIce, agreed_dtls, agreed_ice};
@@ -42,6 +43,8 @@ pub struct AgreedMedia {
     pub ptime_ms: u16,
     /// The longest packets that the remote says it can take, ms; 0 where it says nothing.
     pub max_ptime_ms: u16,
+    /// The extended reports that the remote wants to get.
+    pub reports: WantedReports,
 }
 
 /// A payload type as both sides number it.
@@ -175,6 +178,7 @@ fn agreed_section(line: usize, local: &Session, ours: &Media, remote: &Session, 
         telephone_event,
         ptime_ms: theirs.ptime_ms(),
         max_ptime_ms: theirs.max_ptime_ms(),
+        reports: WantedReports::of(remote, theirs),
     })
 }
 
@@ -196,5 +200,6 @@ fn datagrams(line: usize, local: &Session, ours: &Media, remote: &Session, their
         telephone_event: Vec::new(),
         ptime_ms: theirs.ptime_ms(),
         max_ptime_ms: 0,
+        reports: WantedReports::default(),
     })
 }

@@ -298,6 +298,7 @@ pub(super) mod names {
         RTCP = "rtcp",
         RTCP_FB = "rtcp-fb",
         RTCP_MUX = "rtcp-mux",
+        RTCP_XR = "rtcp-xr",
         RTPMAP = "rtpmap",
         SENDONLY = "sendonly",
         SENDRECV = "sendrecv",

@@ -8,6 +8,7 @@ use super::attribute::{Attribute, Direction, PTIME_MAX_MS, PTIME_MIN_MS};
 use super::codec::{CodecSpec, Format, describe, format_of, formats};
 use super::ours::OurMedia;
 use super::relay::has_place;
+use super::reports::wanted_of;
 use super::rtpmap::RtpMap;
 use super::session::{Media, MediaKind, Session};
 
@@ -62,6 +63,7 @@ pub fn answer(
     let codec = CodecSpec { map: map.clone(), fmtp: spec.fmtp.clone() };
     let ptime_ms = offered.ptime_ms();
     let mut ours = stream(&offered.protocol, std::iter::once(&codec).chain(events.as_ref()), ptime_ms);
+    ours.attributes.extend(wanted_of(offer, offered));
     let _taken = our.keys_at(line).write_answer(offer, offered, &mut ours, port);
     let direction = offer.direction_of(offered).answered_with(wanted);
     port.write(&mut ours, direction, offered.rtcp_mux());

@@ -161,7 +161,7 @@ pub const RULES: &[(&str, Rule, &str)] = &[
     ("rtcp-mux", Rule::Own, "agreed on each leg by itself (RFC 5761)"),
     ("rtcp-mux-only", Rule::Drop, "agreed on each leg by itself (RFC 8858)"),
     ("rtcp-rsize", Rule::Pass, "form of the RTCP that we carry through (RFC 5506)"),
-    ("rtcp-xr", Rule::Drop, "reports describe one leg (RFC 3611)"),
+    ("rtcp-xr", Rule::Pass, "reports that the writer wants, which we carry through (RFC 3611)"),
     ("rtpmap", Rule::PerFormat, "meaning of a payload type (RFC 8866)"),
     ("sdplang", Rule::Pass, "language of the description (RFC 8866)"),
     ("sendonly", Rule::Own, "written from the direction of each stream (RFC 3264)"),

@@ -257,6 +257,9 @@ fn negotiate(pool: &Inner, entry: &mut Entry, peers: &mut Peers, now: Duration) 
         if before.is_none() {
             state.next_report = now + crate::rtcp::next_interval(rand::random());
         }
+        if remote.reports.summary() {
+            state.reception.tally();
+        }
         let keys = match &remote.dtls {
             Some(handshake) => {
                 handshake.0.keys().map(|keys| Secure { open: keys.open.clone(), seal: keys.seal.clone() })

@@ -13,6 +13,7 @@ use super::transcode::Made;
 use super::web::Web;
 use crate::codec::{Codec, Payload};
 use crate::dtmf::EventReceiver;
+use crate::rtcp::Wanted;
 use crate::rtp::{HEADER_BYTES, Reception};
 use crate::sound::Ear;
 use crate::srtp::{OVERHEAD_BYTES_MAX, Opener, Refused, Sealer};
@@ -110,6 +111,8 @@ pub struct Route {
     pub ptime_ms: u32,
     /// Longer packets it cannot take; 0 says nothing.
     pub max_ptime_ms: u32,
+    /// What it wants to be told of its sound.
+    pub reports: Wanted,
     /// A packet was accepted: `rtp` is where it came from, and nothing else will do.
     pub latched: bool,
     pub rtcp_latched: bool,
@@ -145,6 +148,7 @@ impl Route {
             send: remote.send,
             ptime_ms: u32::from(remote.ptime_ms.clamp(*Self::PTIME_MS.start(), *Self::PTIME_MS.end())),
             max_ptime_ms: u32::from(remote.max_ptime_ms),
+            reports: remote.reports,
             latched: seen.is_some(),
             rtcp_latched: seen_rtcp.is_some(),
             ice,

@@ -1,12 +1,16 @@
 //! Housekeeping, ten times a second: time-outs, RTCP of our own, CPU time.
 
-use super::super::vocabulary::{MediaEvent, Side};
+use super::super::vocabulary::{MediaEvent, Side, Sides};
 use super::super::{Inner, sys};
-use super::entry::Entry;
+use super::entry::{Entry, Lanes};
 use super::play::Playing;
 use super::{Worker, keys, nanos};
-use crate::rtcp::{self, Block, INTERVAL_MEAN, REPORT_BYTES_MAX, Report, SenderInfo};
+use crate::rtcp::{
+    self, Block, EXTENDED_BYTES_MAX, Extended, INTERVAL_MEAN, Metrics, REPORT_BYTES_MAX, Report, SenderInfo,
+    VoipMetrics,
+};
 use crate::rtp::reception::in_clock_units;
+use crate::sound::{EAR_PACKETS_MAX, Ear};
 use crate::srtp::Wear;
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
@@ -115,11 +119,53 @@ fn report_if_due(pool: &Inner, entry: &mut Entry, side: Side, now: Duration) {
     if let Some(info) = sender {
         state.report_out = Some((rtcp::middle(info.ntp), now));
     }
-    let mut packet = [0; REPORT_BYTES_MAX];
-    let report = Report { ssrc: state.own.ssrc, sender, block, cname, bye: false };
-    if let Some(length) = report.write(&mut packet) {
-        state.send_rtcp(packet.get(..length).unwrap_or_default());
-    }
+    let mut packet = [0; REPORT_BYTES_MAX + EXTENDED_BYTES_MAX];
+    let ssrc = state.own.ssrc;
+    let report = Report { ssrc, sender, block, cname, bye: false };
+    let Some(length) = report.write(&mut packet) else { return };
+    let more = match block {
+        Some(_) => extended(entry, side, now).write(ssrc, packet.get_mut(length..).unwrap_or_default()).unwrap_or(0),
+        None => 0,
+    };
+    entry.sides.get_mut(side).send_rtcp(packet.get(..length + more).unwrap_or_default());
+}
+
+/// What a side wants to know besides of the sound that it sends.
+fn extended(entry: &mut Entry, side: Side, now: Duration) -> Extended {
+    let (state, other) = entry.sides.split_mut(side);
+    let wanted = state.route.map(|route| route.reports).unwrap_or_default();
+    let summary = state.reception.summary().filter(|_| wanted.summary()).map(|summary| (summary, wanted));
+    let Some(ssrc) = state.reception.ssrc().filter(|_| wanted.metrics) else {
+        return Extended { summary, metrics: None };
+    };
+    // What it says is heard by whoever hears it made anew, or by a room or a recording.
+    let ear = other.made.as_ref().filter(|made| made.active).map(|made| made.ear()).or(state.ear.as_deref());
+    let figures = |side: Side, lanes: &Lanes| {
+        let payload = |pt| lanes.iter().find(|lane| lane.payload.pt == pt).map(|lane| lane.payload);
+        entry.record.counters.get(side).snapshot(now, payload)
+    };
+    let (mine, theirs) = (figures(side, &state.lanes), figures(side.other(), &other.lanes));
+    let (packet_ms, trip) = (mine.packet_ms, mine.round_trip);
+    let stats = match side {
+        Side::A => Sides { a: mine, b: theirs },
+        Side::B => Sides { a: theirs, b: mine },
+    };
+    let metrics = stats.quality(side).map(|quality| {
+        let buffer_ms = ear.map(|ear| (1000.0 * ear.delay().as_secs_f64(), packet_ms * EAR_PACKETS_MAX as f64));
+        VoipMetrics::of(&Metrics {
+            ssrc,
+            losses: quality.losses,
+            discarded: ear.map_or(0, Ear::discarded),
+            burst_ms: quality.burst_ms,
+            gap_ms: quality.gap_ms,
+            round_trip_ms: trip.map_or(0.0, |trip| 1000.0 * trip.as_secs_f64()),
+            here_ms: packet_ms + buffer_ms.map_or(0.0, |(now_ms, _)| now_ms),
+            rating: quality.rating,
+            listening_mos: quality.listening_mos,
+            buffer_ms,
+        })
+    });
+    Extended { summary, metrics }
 }
 
 /// What an SR says about our stream to a side; `None` if we sent nothing in the last two intervals

@@ -52,6 +52,11 @@ impl Made {
         })
     }
 
+    /// What listens to the other side.
+    pub fn ear(&self) -> &Ear {
+        &self.ear
+    }
+
     /// Has the side told what becomes of keys.
     pub fn turn_keys(&mut self, turns: &[Turn]) {
         turns.iter().for_each(|turn| self.keying.turn(*turn));
