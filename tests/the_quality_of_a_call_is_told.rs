@@ -46,6 +46,22 @@ impl Ear {
 
     /// Sends the packet of this number; the other end waits for it, so that nothing else gets lost.
     fn say(&self, number: u32, heard_by: &Ear) {
+        let packet = self.send(number);
+        let mut heard = [0; 2_048];
+        let length = heard_by.rtp.recv(&mut heard).expect("what was said is heard");
+        assert_eq!(heard[..length], packet[..]);
+    }
+
+    /// The same to an echo.
+    fn say_alone(&self, number: u32) {
+        let packet = self.send(number);
+        let mut heard = [0; 2_048];
+        let length = self.rtp.recv(&mut heard).expect("what was said comes back");
+        assert_eq!(heard[12..length], packet[12..]);
+    }
+
+    /// Sends the packet of this number.
+    fn send(&self, number: u32) -> Vec<u8> {
         // Across the end of the numbers.
         let sequence = 65_000u16.wrapping_add(u16::try_from(number).expect("a short call"));
         let mut packet = vec![0x80, 0];
@@ -54,9 +70,7 @@ impl Ear {
         packet.extend(u32::from(self.port()).to_be_bytes());
         packet.extend([0x55; 160]);
         self.rtp.send_to(&packet, self.to.expect("connected")).expect("sent");
-        let mut heard = [0; 2_048];
-        let length = heard_by.rtp.recv(&mut heard).expect("what was said is heard");
-        assert_eq!(heard[..length], packet[..]);
+        packet
     }
 
     /// Reports that so many packets of the source were lost, the last of `fraction` / 256 of them (RFC 3550 section 6.4.2).
@@ -213,4 +227,58 @@ fn what_a_phone_reports_of_what_it_hears_is_told_beside_what_we_see() {
     near(&hears["loss"], 0.2, 1e-6);
     near(&hears["jitter_ms"], 5.0, 0.01);
     near(&hears["mos"], rating(20.0, 1.0).1, 0.01);
+}
+
+#[test]
+fn a_phone_that_asks_for_extended_reports_is_told_how_it_is_heard_and_its_wish_crosses_to_another_phone() {
+    const WISH: &str = "a=rtcp-xr:stat-summary=loss voip-metrics\r\n";
+    let switch = Switch::start(Config::lab());
+    let (mut alice, mut bob) = (Party::new(&switch, "alice"), Party::registered(&switch, "bob"));
+    let mut caller = Ear::new();
+    let asking = format!("{}{WISH}", sdp(1, caller.port(), &[0], "sendrecv"));
+
+    alice.begin("INVITE", "sip:5500@example.com", "", &asking);
+    let answer = alice.answer_to("INVITE", 200);
+    assert!(answer.contains("\r\na=rtcp-xr:voip-metrics\r\n"), "{answer}");
+    let mut end = end_of(&answer);
+    alice.say(&mut end, "ACK", "", "");
+    caller.to = media_address(&answer);
+    for number in (0..40).filter(|number| *number != 20) {
+        caller.say_alone(number);
+    }
+    caller.rtcp.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+    let mut report = [0; 1_500];
+    // SR or RR, the name, then the extended report: the summary of the loss, and the metrics (RFC 3611 sections 4.6 and 4.7).
+    let blocks = loop {
+        let length = caller.rtcp.recv(&mut report).expect("a report in time");
+        let mut rest = &report[..length];
+        let extended = loop {
+            let [_, kind, high, low, ..] = *rest else { break None };
+            let (packet, others) = rest.split_at(4 + 4 * usize::from(u16::from_be_bytes([high, low])));
+            if kind == 207 {
+                break Some(packet[8..].to_vec());
+            }
+            rest = others;
+        };
+        if let Some(blocks) = extended {
+            break blocks;
+        }
+    };
+    let (summary, metrics) = blocks.split_at(40);
+    let source = u32::from(caller.port()).to_be_bytes();
+    assert_eq!(
+        (&summary[..4], &summary[4..8], &summary[12..16]),
+        (&[6, 0x80, 0, 9][..], &source[..], &[0, 0, 0, 1][..])
+    );
+    assert_eq!((&metrics[..4], &metrics[4..8]), (&[7, 0, 0, 8][..], &source[..]));
+    // One of 40, in 256ths.
+    assert_eq!(metrics[8], 6);
+    let r = f64::from(metrics[24]);
+    assert!((r - rating(2.5, 1.0).0).abs() < 1.0, "R of {r}");
+    alice.say(&mut end, "BYE", "", "");
+    alice.answer_to("BYE", 200);
+
+    alice.begin("INVITE", "sip:bob@example.com", "", &asking);
+    let invite = bob.wire.receive("INVITE");
+    assert!(invite.contains(WISH), "{invite}");
 }

@@ -159,6 +159,7 @@ pub fn caller(flow: &Flow, side: Side, payload: Payload) -> Caller {
         ptime_ms: 20,
         max_ptime_ms: 0,
         reports: Wanted::default(),
+        opus_dtx: false,
         told_keys: false,
         secure: None,
         dtls: None,

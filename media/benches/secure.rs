@@ -137,6 +137,7 @@ fn remote(socket: &UdpSocket, suite: Option<Suite>) -> Remote {
         ptime_ms: 20,
         max_ptime_ms: 0,
         reports: Wanted::default(),
+        opus_dtx: false,
         told_keys: false,
         secure: suite.map(|suite| Secure { open: key(suite, 1), seal: key(suite, 2) }),
         dtls: None,

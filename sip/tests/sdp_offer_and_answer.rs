@@ -277,6 +277,54 @@ fn an_offer_of_ours_has_every_codec_and_an_rtcp_line_when_the_port_is_unusual() 
 }
 
 #[test]
+fn extended_reports_cross_and_are_answered_where_they_are_asked_for() {
+    let asks = "m=audio 49170 RTP/AVP 0\r\na=rtcp-xr:stat-summary=loss voip-metrics\r\n";
+    let offered = read(&format!("v=0\r\no=a 1 1 IN IP4 h\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\n{asks}"));
+    let sent = relay_offer(&offered, &our(&[6000]), &RelayPolicy::default());
+    assert_eq!(lines(&sent, &["a=rtcp-xr"]), ["a=rtcp-xr:stat-summary=loss voip-metrics"]);
+    let silent = relay_answer(&offered, &read(BASIC_ANSWER), &our(&[7000]), &RelayPolicy::default());
+    assert_eq!(lines(&silent, &["a=rtcp-xr"]), [""; 0], "nobody is asked in the name of another");
+
+    let capabilities = [CodecSpec::pcmu()];
+    let ours = answer(&offered, &capabilities, &our(&[6000]), Direction::SendRecv).expect("PCMU").session;
+    assert_eq!(lines(&ours, &["a=rtcp-xr"]), ["a=rtcp-xr:voip-metrics"]);
+    let reports = agreed(&ours, &offered)[0].reports;
+    assert!(reports.metrics && reports.loss && !reports.duplicates && !reports.jitter, "{reports:?}");
+    let ours = answer(&read(BASIC_OFFER), &capabilities, &our(&[6000]), Direction::SendRecv).expect("PCMU").session;
+    assert_eq!(lines(&ours, &["a=rtcp-xr"]), [""; 0]);
+}
+
+#[test]
+fn comfort_noise_is_answered_where_the_switch_makes_the_sound_and_crosses_where_it_does_not() {
+    let offered = |formats: &str| {
+        let maps = "a=rtpmap:98 CN/16000\r\na=rtpmap:107 opus/48000/2\r\na=fmtp:107 usedtx=1; useinbandfec=1\r\n";
+        read(&format!(
+            "v=0\r\no=a 1 1 IN IP4 h\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\nm=audio 49170 RTP/AVP {formats}\r\n{maps}"
+        ))
+    };
+    let coded = vec![CodecSpec::pcmu(), CodecSpec::g722(), CodecSpec::opus()];
+    let answered = |formats| {
+        let ours = answer(&offered(formats), &coded, &our(&[6000]), Direction::SendRecv).expect("a codec").session;
+        lines(&ours, &["m="]).remove(0)
+    };
+    assert_eq!(answered("0 13 98"), "m=audio 6000 RTP/AVP 0 13");
+    assert_eq!(answered("0 98"), "m=audio 6000 RTP/AVP 0", "at another clock it cannot share the time stamps");
+    assert_eq!(answered("107 13"), "m=audio 6000 RTP/AVP 107", "Opus has its own");
+    let opus = offered("107");
+    let ours = answer(&opus, &coded, &our(&[6000]), Direction::SendRecv).expect("Opus").session;
+    assert!(agreed(&ours, &opus)[0].payloads[0].wants_dtx());
+
+    // G.722 with its noise on the other side: PCMU is made of it, with its own.
+    let policy = RelayPolicy { coded: coded.clone(), ..RelayPolicy::default() };
+    let sent = relay_offer(&offered("0 13"), &our(&[6000]), &policy);
+    assert!(lines(&sent, &["m="])[0].starts_with("m=audio 6000 RTP/AVP 0 13 9"), "{sent}");
+    let back = relay_answer(&offered("0 13"), &offered("9 13"), &our(&[7000]), &policy);
+    assert_eq!(lines(&back, &["m="]), ["m=audio 7000 RTP/AVP 0 13"]);
+    let back = relay_answer(&offered("0 13"), &offered("0"), &our(&[7000]), &policy);
+    assert_eq!(lines(&back, &["m="]), ["m=audio 7000 RTP/AVP 0"], "what passes is not touched");
+}
+
+#[test]
 fn hold_and_resume_count_versions_only_when_something_changes() {
     let before = our_audio(6000);
     let held = hold(&before);

@@ -162,6 +162,7 @@ pub fn agreement(stream: &AgreedMedia, seen: SocketAddr) -> Option<Agreement> {
                 duplicates: stream.reports.duplicates,
                 jitter: stream.reports.jitter,
             },
+            opus_dtx: stream.payloads.iter().any(AgreedPayload::wants_dtx),
             told_keys: false,
             secure: None,
             dtls: None,

@@ -54,6 +54,7 @@ fn remote(port: u16) -> Remote {
         ptime_ms: 20,
         max_ptime_ms: 0,
         reports: Wanted::default(),
+        opus_dtx: false,
         told_keys: false,
         secure: None,
         dtls: None,

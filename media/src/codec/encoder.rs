@@ -63,6 +63,13 @@ impl Encoder {
         }
     }
 
+    /// Whether the codec itself leaves silence unsaid, where it can: its packets for that have two bytes at most.
+    pub fn set_dtx(&mut self, dtx: bool) {
+        if let Kind::Opus(encoder) = &mut self.kind {
+            encoder.set_dtx(dtx);
+        }
+    }
+
     /// Encodes a packet's samples, of a length from [`Encoder::packet_ms`]; returns the bytes written.
     pub fn encode(&mut self, samples: &[i16], out: &mut [u8]) -> Option<usize> {
         match &mut self.kind {

@@ -121,6 +121,12 @@ impl Encoder {
         self.rate_hz
     }
 
+    /// Whether silence is left unsaid (RFC 7587 section 3.1.3), in packets of two bytes at most.
+    pub fn set_dtx(&mut self, dtx: bool) {
+        // Both values are of the library's own.
+        let _known = self.inner.set_dtx(dtx);
+    }
+
     /// Encodes a frame of 2.5, 5, 10, 20, 40 or 60 ms; returns the bytes written, or `None` if it has another length or `out`
     /// has no room.
     pub fn encode(&mut self, frame: &[i16], out: &mut [u8]) -> Option<usize> {

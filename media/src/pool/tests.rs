@@ -71,6 +71,7 @@ fn payloads_past_the_bound_are_not_looked_at() {
         ptime_ms: 20,
         max_ptime_ms: 0,
         reports: Wanted::default(),
+        opus_dtx: false,
         told_keys: false,
         secure: None,
         dtls: None,

@@ -286,6 +286,8 @@ pub struct Remote {
     pub max_ptime_ms: u8,
     /// What it wants to be told of its sound where the pool is its end point (RFC 3611).
     pub reports: Wanted,
+    /// It likes silence in Opus not to be sent (`usedtx`, RFC 7587 section 6.1).
+    pub opus_dtx: bool,
     /// The call tells it keys by another way than its media (SIP INFO): none are sent to it there, whatever its payloads.
     pub told_keys: bool,
     /// Its keys: all of its media is SRTP then, and nothing else passes.

@@ -7,7 +7,8 @@
 //!
 //! An [`Ear`] is the listening end of one RTP stream: packets go in as they come (late, twice, out of order, or not at all),
 //! and each [`Ear::pull`] gives the next 10 or 20 ms of sound, without fail. It plays as late as the network's jitter asks for
-//! and no later. A [`Mouth`] is the speaking end: frames go in, payloads come out. Both are rules, not wires: no clock, no
+//! and no later. A [`Mouth`] is the speaking end: frames go in, payloads come out, and where that was agreed none for
+//! silence. Both are rules, not wires: no clock, no
 //! socket, and after their first packets no allocation but what the Opus library makes.
 
 mod delay;
@@ -16,10 +17,11 @@ mod line;
 mod mouth;
 mod queue;
 mod resample;
+mod silence;
 mod stretch;
 
 pub use ear::{Ear, Heard};
-pub use mouth::{Mouth, PAYLOAD_BYTES_MAX, Spoken};
+pub use mouth::{As, Mouth, PAYLOAD_BYTES_MAX, Silence, Spoken};
 pub use queue::PACKETS_MAX as EAR_PACKETS_MAX;
 pub use resample::Resampler;
 pub use stretch::stretch;

@@ -93,6 +93,7 @@ impl Phone {
             ptime_ms: 20,
             max_ptime_ms: 0,
             reports: Wanted::default(),
+            opus_dtx: false,
             told_keys: false,
             secure: None,
             dtls: None,

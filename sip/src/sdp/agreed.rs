@@ -87,6 +87,12 @@ impl AgreedPayload {
         fmtp.split(';').find_map(|pair| pair.trim().strip_prefix("apt=")?.parse().ok())
     }
 
+    /// Whether the remote prefers that silence in this codec is not sent: Opus with `usedtx` (RFC 7587 section 6.1).
+    pub fn wants_dtx(&self) -> bool {
+        let parameters = self.fmtp.as_deref().filter(|_| self.encoding.eq_ignore_ascii_case("opus"));
+        parameters.is_some_and(|text| text.split(';').any(|pair| pair.trim() == "usedtx=1"))
+    }
+
     fn is_codec(&self) -> bool {
         is_codec(&self.encoding)
     }

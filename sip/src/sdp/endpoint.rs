@@ -7,7 +7,7 @@ use super::attribute::names::PTIME;
 use super::attribute::{Attribute, Direction, PTIME_MAX_MS, PTIME_MIN_MS};
 use super::codec::{CodecSpec, Format, describe, format_of, formats};
 use super::ours::OurMedia;
-use super::relay::has_place;
+use super::relay::{comfort_noise, has_place};
 use super::reports::wanted_of;
 use super::rtpmap::RtpMap;
 use super::session::{Media, MediaKind, Session};
@@ -33,7 +33,8 @@ pub struct Answered {
 pub struct NoCommonCodec;
 
 /// Answers `offer` as an end point with one audio stream: the first section that can be carried, the offerer's
-/// most preferred codec among `capabilities`, telephone events at the same clock when both have them. All other
+/// most preferred codec among `capabilities`, telephone events at the same clock when both have them, and comfort noise that
+/// the offer has for it. All other
 /// sections are refused in their place. `our` has our port for that section; sections without one are not considered.
 /// The direction is `wanted` within what the offer permits.
 pub fn answer(
@@ -57,12 +58,16 @@ pub fn answer(
             let spec = capabilities.iter().find(|spec| map.is_codec() && spec.is(format, map))?;
             Some((map, spec))
         });
-        ours.map(|(map, spec)| (line, offered, port, telephone_event(&known, capabilities, map.clock_hz), *map, spec))
+        ours.map(|(map, spec)| {
+            let noise = comfort_noise(&known, map).map(|map| CodecSpec { map: map.clone(), fmtp: None });
+            let beside = (telephone_event(&known, capabilities, map.clock_hz), noise);
+            (line, offered, port, beside, *map, spec)
+        })
     });
-    let (line, offered, port, events, map, spec) = found.ok_or(NoCommonCodec)?;
+    let (line, offered, port, (events, noise), map, spec) = found.ok_or(NoCommonCodec)?;
     let codec = CodecSpec { map: map.clone(), fmtp: spec.fmtp.clone() };
     let ptime_ms = offered.ptime_ms();
-    let mut ours = stream(&offered.protocol, std::iter::once(&codec).chain(events.as_ref()), ptime_ms);
+    let mut ours = stream(&offered.protocol, std::iter::once(&codec).chain(&events).chain(&noise), ptime_ms);
     ours.attributes.extend(wanted_of(offer, offered));
     let _taken = our.keys_at(line).write_answer(offer, offered, &mut ours, port);
     let direction = offer.direction_of(offered).answered_with(wanted);

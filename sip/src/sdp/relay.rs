@@ -123,6 +123,13 @@ impl RelayPolicy {
     }
 }
 
+/// The comfort noise among `offered` that goes with a codec (RFC 3389 section 4): at its clock, and not where the codec has its own.
+pub(super) fn comfort_noise<'a>(offered: &[(Format<'_>, &'a RtpMap)], codec: &RtpMap) -> Option<&'a RtpMap> {
+    let fits = |map: &RtpMap| map.encoding.eq_ignore_ascii_case("CN") && map.clock_hz == codec.clock_hz;
+    let goes = !codec.encoding.eq_ignore_ascii_case("opus");
+    offered.iter().map(|(_, map)| *map).find(|map| goes && fits(map))
+}
+
 /// Whether we know, or shall know, where the party of a section is.
 pub(super) fn has_place(session: &Session, media: &Media) -> bool {
     session.rtp_target(media).is_some() || session.is_found_by_ice(media)
@@ -230,6 +237,9 @@ fn answered_section(
         let instead = policy.instead(&allowed, &chosen).filter(|_| offered.kind == MediaKind::Audio);
         kept.clear();
         kept.extend(instead.map(|map| Kept::ours(map, policy)));
+        // What it hears is made for it, and so is its silence.
+        let noise = instead.and_then(|codec| comfort_noise(&allowed, codec));
+        kept.extend(noise.map(|map| Kept::ours(map, policy)));
     }
     let has_keys = kept.iter().any(|kept| kept.map.is_telephone_event());
     let codec = kept.iter().find(|kept| kept.map.is_codec()).filter(|_| !has_keys).map(|kept| kept.map);

@@ -6,7 +6,7 @@ use super::super::port::{Port, Spots};
 use super::super::ports::PortPair;
 use super::super::vocabulary::{MediaEvent, Secure, Side, Sides};
 use super::super::{Inner, sys};
-use super::entry::{Entry, Guard, Lanes, Route, SideState, Stream, keys_of, voice_of};
+use super::entry::{Entry, Guard, Lanes, Route, SideState, Stream, keys_of, silence_of, voice_of};
 use super::play::{Playing, note_progress};
 use super::shared::{At, Outlet, Peers, Share};
 use super::{BURST_MAX, Place, Token, Worker};
@@ -199,6 +199,7 @@ fn new_side(record: &FlowRecord, side: Side, outlet: Outlet, now: Duration) -> S
         ear: None,
         eared: 0,
         voice: None,
+        silence: Default::default(),
         keys: None,
         told_keys: false,
         listener: None,
@@ -280,9 +281,10 @@ fn negotiate(pool: &Inner, entry: &mut Entry, peers: &mut Peers, now: Duration) 
             pool.handshakes.submit(job);
         }
         let voice = voice_of(remote);
-        let spoken = |state: &SideState| (state.voice, state.route.map(|route| route.ptime_ms));
-        let spoken_before = (state.voice, before.map(|before| before.ptime_ms));
-        (state.voice, state.keys, state.told_keys) = (voice, keys_of(remote, voice), remote.told_keys);
+        let spoken = |state: &SideState| (state.voice, state.silence, state.route.map(|route| route.ptime_ms));
+        let spoken_before = (state.voice, state.silence, before.map(|before| before.ptime_ms));
+        (state.voice, state.silence) = (voice, silence_of(remote, voice));
+        (state.keys, state.told_keys) = (keys_of(remote, voice), remote.told_keys);
         if spoken(state) != spoken_before {
             (state.speaker, state.made) = (None, None);
         }

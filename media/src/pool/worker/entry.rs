@@ -15,7 +15,7 @@ use crate::codec::{Codec, Payload};
 use crate::dtmf::EventReceiver;
 use crate::rtcp::Wanted;
 use crate::rtp::{HEADER_BYTES, Reception};
-use crate::sound::Ear;
+use crate::sound::{Ear, Silence};
 use crate::srtp::{OVERHEAD_BYTES_MAX, Opener, Refused, Sealer};
 use smallvec::SmallVec;
 use std::io;
@@ -67,6 +67,8 @@ pub struct SideState {
     pub eared: u32,
     /// What it is spoken to in.
     pub voice: Option<Payload>,
+    /// How it is told silence, and the number of comfort noise that goes with what it is spoken to in.
+    pub silence: (Silence, Option<u8>),
     /// Its telephone-events.
     pub keys: Option<Payload>,
     /// The call tells it keys by another way ([`Remote::told_keys`]).
@@ -259,6 +261,20 @@ impl Lanes {
 /// The codec in which a side is spoken to: its first that the pool codes.
 pub fn voice_of(remote: &Remote) -> Option<Payload> {
     remote.payloads.iter().take(PAYLOADS_MAX).find(|payload| payload.sound_hz().is_some()).copied()
+}
+
+/// How a side is told silence that the pool makes: as comfort noise where it has agreed to that at the clock of its voice
+/// (RFC 3389 section 4), and in Opus as it likes. With the number of the noise.
+pub fn silence_of(remote: &Remote, voice: Option<Payload>) -> (Silence, Option<u8>) {
+    let Some(voice) = voice else { return (Silence::Coded, None) };
+    if voice.codec == Codec::Opus {
+        return (if remote.opus_dtx { Silence::Unsaid } else { Silence::Coded }, None);
+    }
+    let fits = |payload: &&Payload| payload.codec == Codec::ComfortNoise && payload.clock_hz == voice.clock_hz;
+    match remote.payloads.iter().take(PAYLOADS_MAX).find(fits) {
+        Some(noise) => (Silence::Noise, Some(noise.pt)),
+        None => (Silence::Coded, None),
+    }
 }
 
 /// The telephone-events that a side is told keys with: at the clock of its voice, if it has them there (RFC 4733 section 2.4.2).

@@ -9,7 +9,7 @@ use super::{BEAT, CATCH_UP_BEATS_MAX, Worker, transcode};
 use crate::codec::Payload;
 use crate::prompt::{self, Audio};
 use crate::rtp::{HEADER_BYTES, Header, reception::in_clock_units};
-use crate::sound::{Mouth, PAYLOAD_BYTES_MAX, Spoken};
+use crate::sound::{As, Mouth, PAYLOAD_BYTES_MAX, Spoken};
 use crate::srtp::OVERHEAD_BYTES_MAX;
 use crate::tone::Sine;
 use std::sync::Arc;
@@ -184,7 +184,7 @@ fn play_side(entry: &mut Entry, side: Side, beats: u64, now: Duration, vitals: &
     };
     if state.speaker.is_none() {
         let speaker = state.voice.and_then(|voice| {
-            let mouth = Mouth::new(&voice, prompt::RATE_HZ, route.ptime_ms)?;
+            let mouth = Mouth::new(&voice, prompt::RATE_HZ, route.ptime_ms)?.with_silence(state.silence.0);
             Some(Box::new(Speaker { voice, mouth }))
         });
         state.speaker = speaker;
@@ -235,7 +235,7 @@ pub fn begin_stream(state: &mut SideState, clock_hz: u32, now: Duration) {
     state.own.clock_hz = clock_hz;
 }
 
-/// Sends the next packet of our stream to a side.
+/// Sends the next packet of our stream to a side; `pt` is the number of sound. Silence that is not said takes its time all the same.
 pub fn send_payload(
     state: &mut SideState,
     pt: u8,
@@ -244,11 +244,15 @@ pub fn send_payload(
     counters: &SideCounters,
     vitals: &Vitals,
 ) {
+    let Some((pt, marker)) = number(spoken.as_what, pt, state.silence.1, &mut state.marker_due) else {
+        state.own.next_timestamp = state.own.next_timestamp.wrapping_add(spoken.units);
+        return;
+    };
     let mut packet = [0; HEADER_BYTES + PAYLOAD_BYTES_MAX + OVERHEAD_BYTES_MAX];
     let (head, payload) = packet.split_at_mut(HEADER_BYTES);
     let header = Header {
         payload_type: pt,
-        marker: std::mem::take(&mut state.marker_due),
+        marker,
         sequence: state.own.next_sequence,
         timestamp: state.own.next_timestamp,
         ssrc: state.own.ssrc,
@@ -262,6 +266,18 @@ pub fn send_payload(
     state.own.next_sequence = header.sequence.wrapping_add(1);
     state.own.next_timestamp = header.timestamp.wrapping_add(spoken.units);
     state.send_own(&mut packet, header.payload_end, header.timestamp, now, counters, vitals);
+}
+
+/// The payload type and the marker of what is sent, `None` for nothing. `due` is whether the next packet of sound begins a talkspurt,
+/// which the marker says (RFC 3551 section 4.1): the first one after silence does.
+pub fn number(as_what: As, sound: u8, noise: Option<u8>, due: &mut bool) -> Option<(u8, bool)> {
+    match as_what {
+        As::Sound => Some((sound, std::mem::take(due))),
+        As::Noise | As::Nothing => {
+            *due = true;
+            noise.filter(|_| as_what == As::Noise).map(|noise| (noise, false))
+        }
+    }
 }
 
 /// Leaves in the book where a successor of this worker would go on.

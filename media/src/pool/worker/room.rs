@@ -2,20 +2,23 @@
 //!
 //! Who hears the same in the same codec and packet length gets the same payload, encoded once; who talks has a mouth of its own.
 
+mod packets;
+
 use super::super::counters::Vitals;
 use super::super::room::{MemberRecord, RoomRecord};
 use super::super::vocabulary::{PAYLOADS_MAX, Side};
 use super::entry::{Entry, SideState};
 use super::keys::{self, Turns};
-use super::play::Playing;
+use super::play::{Playing, number};
 use super::{BEAT, Worker};
 use crate::codec::Payload;
 use crate::mixer::{self, FRAME_MS, Heard, Seat};
 use crate::prompt::{self, Audio};
 use crate::recorder::Tape;
 use crate::rtp::{HEADER_BYTES, Header, reception::in_clock_units};
-use crate::sound::{Ear, Mouth, PAYLOAD_BYTES_MAX, Resampler};
+use crate::sound::{Ear, Mouth, PAYLOAD_BYTES_MAX, Resampler, Silence};
 use crate::srtp::OVERHEAD_BYTES_MAX;
+use packets::Packets;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,8 +29,6 @@ use std::time::Duration;
 const FRAME_SAMPLES_MAX: usize = 48 * FRAME_MS as usize;
 /// Samples of a frame of a recording.
 const PROMPT_SAMPLES: usize = (prompt::RATE_HZ / 1000 * FRAME_MS) as usize;
-/// Packets that a frame can complete: 20 ms hold two of 10.
-const PACKETS_MAX: usize = 4;
 
 /// A room at work.
 pub struct RoomAtWork {
@@ -70,17 +71,10 @@ struct Voice {
 struct SharedVoice {
     payload: Payload,
     ptime_ms: u32,
+    silence: Silence,
     users: usize,
     mouth: Mouth,
     packets: Packets,
-}
-
-/// Payloads that one frame has completed, behind each other.
-#[derive(Default)]
-struct Packets {
-    bytes: Vec<u8>,
-    /// Length and duration in RTP units of each.
-    lengths: SmallVec<[(usize, u32); PACKETS_MAX]>,
 }
 
 /// What the room itself lets be heard.
@@ -90,32 +84,6 @@ struct House {
     /// What is played now goes on without end: the music of who is alone.
     forever: bool,
     resampler: Option<Resampler>,
-}
-
-impl Packets {
-    fn fill(&mut self, mouth: &mut Mouth, frame: &[i16]) {
-        self.bytes.clear();
-        self.lengths.clear();
-        mouth.speak(frame, |spoken| {
-            // A mouth says no more at once.
-            debug_assert!(spoken.payload.len() <= PAYLOAD_BYTES_MAX);
-            self.bytes.extend_from_slice(spoken.payload);
-            self.lengths.push((spoken.payload.len(), spoken.units));
-        });
-    }
-
-    fn units(&self) -> u32 {
-        self.lengths.iter().map(|(_, units)| units).sum()
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (&[u8], u32)> {
-        let mut at = 0;
-        self.lengths.iter().map(move |(length, units)| {
-            let payload = self.bytes.get(at..at + length).unwrap_or_default();
-            at += length;
-            (payload, *units)
-        })
-    }
 }
 
 impl House {
@@ -224,7 +192,7 @@ impl RoomAtWork {
             tape: None,
             places: Vec::new(),
             voices: Vec::new(),
-            own: Packets { bytes: Vec::with_capacity(2 * PAYLOAD_BYTES_MAX), ..Packets::default() },
+            own: Packets::new(),
             record,
         }
     }
@@ -282,9 +250,10 @@ impl RoomAtWork {
         state.eared = 0;
         let ptime_ms = state.route.map_or(20, |route| route.ptime_ms);
         let payloads = state.payloads.clone();
+        let silence = state.silence.0;
         let chosen = payloads.iter().find_map(|payload| {
-            let own = Mouth::new(payload, rate_hz, ptime_ms)?;
-            Some((*payload, self.share(payload, ptime_ms)?, own))
+            let own = Mouth::new(payload, rate_hz, ptime_ms)?.with_silence(silence);
+            Some((*payload, self.share(payload, ptime_ms, silence)?, own))
         });
         if let (Some(place), Some((payload, shared, own))) = (self.places.get_mut(at), chosen) {
             let mixed_until = state.own.next_timestamp;
@@ -294,9 +263,9 @@ impl RoomAtWork {
     }
 
     /// The shared voice for a payload, made where there is none.
-    fn share(&mut self, payload: &Payload, ptime_ms: u32) -> Option<usize> {
+    fn share(&mut self, payload: &Payload, ptime_ms: u32, silence: Silence) -> Option<usize> {
         let same = |voice: &SharedVoice| {
-            voice.ptime_ms == ptime_ms
+            (voice.ptime_ms, voice.silence) == (ptime_ms, silence)
                 && voice.payload.codec == payload.codec
                 && voice.payload.clock_hz == payload.clock_hz
         };
@@ -304,15 +273,14 @@ impl RoomAtWork {
             self.voices.get_mut(at)?.users += 1;
             return Some(at);
         }
-        let mouth = Mouth::new(payload, self.record.spec.rate_hz, ptime_ms)?;
-        let bytes = Vec::with_capacity(2 * PAYLOAD_BYTES_MAX);
-        let packets = Packets { bytes, ..Packets::default() };
-        self.voices.push(SharedVoice { payload: *payload, ptime_ms, users: 1, mouth, packets });
+        let mouth = Mouth::new(payload, self.record.spec.rate_hz, ptime_ms)?.with_silence(silence);
+        let packets = Packets::new();
+        self.voices.push(SharedVoice { payload: *payload, ptime_ms, silence, users: 1, mouth, packets });
         Some(self.voices.len() - 1)
     }
 
     fn release(&mut self, voice: Option<&Voice>) {
-        // A voice without users stays for the next one: there are no more than codecs times packet lengths.
+        // A voice without users stays for the next one: there are no more than codecs times packet lengths, twice.
         if let Some(shared) = voice.and_then(|voice| self.voices.get_mut(voice.shared)) {
             shared.users = shared.users.saturating_sub(1);
         }
@@ -376,7 +344,7 @@ impl RoomAtWork {
         let mut encodings = 0;
         for voice in self.voices.iter_mut().filter(|voice| voice.users > 0) {
             voice.packets.fill(&mut voice.mouth, self.mixer.mix());
-            encodings += voice.packets.lengths.len() as u64;
+            encodings += voice.packets.encoded() as u64;
         }
         let mut packets = 0;
         let mut own = std::mem::take(&mut self.own);
@@ -400,7 +368,7 @@ impl RoomAtWork {
                         voice.own.pause();
                     }
                     own.fill(&mut voice.own, self.mixer.listen(but));
-                    encodings += own.lengths.len() as u64;
+                    encodings += own.encoded() as u64;
                     Some(&own)
                 }
             };
@@ -462,13 +430,19 @@ fn speak(voice: &mut Voice, payloads: &Packets, entry: &mut Entry, side: Side, n
     state.own.clock_hz = clock_hz;
     let mut timestamp = voice.mixed_until.wrapping_sub(payloads.units());
     let mut packets = 0;
-    for (payload, units) in payloads.iter() {
+    for (what, payload) in payloads.iter() {
+        let due = &mut voice.marker_due;
+        let Some((payload_type, marker)) = number(what.as_what, voice.payload.pt, state.silence.1, due) else {
+            timestamp = timestamp.wrapping_add(what.units);
+            state.own.next_timestamp = timestamp;
+            continue;
+        };
         let mut packet = [0; HEADER_BYTES + PAYLOAD_BYTES_MAX + OVERHEAD_BYTES_MAX];
         let (head, body) = packet.split_at_mut(HEADER_BYTES);
         body.iter_mut().zip(payload).for_each(|(place, byte)| *place = *byte);
         let header = Header {
-            payload_type: voice.payload.pt,
-            marker: std::mem::take(&mut voice.marker_due),
+            payload_type,
+            marker,
             sequence: state.own.next_sequence,
             timestamp,
             ssrc: state.own.ssrc,
@@ -478,7 +452,7 @@ fn speak(voice: &mut Voice, payloads: &Packets, entry: &mut Entry, side: Side, n
         if let Ok(head) = head.try_into() {
             header.write(head);
         }
-        timestamp = timestamp.wrapping_add(units);
+        timestamp = timestamp.wrapping_add(what.units);
         state.own.next_sequence = header.sequence.wrapping_add(1);
         state.own.next_timestamp = timestamp;
         state.send_own(&mut packet, header.payload_end, header.timestamp, now, record.counters.get(side), vitals);

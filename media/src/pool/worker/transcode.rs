@@ -10,7 +10,7 @@ use super::{BEAT, CATCH_UP_BEATS_MAX};
 use crate::codec::{Codec, Payload, opus};
 use crate::dtmf::{Due, EVENT_BYTES, Keying, Report, Turn};
 use crate::rtp::{HEADER_BYTES, Header, reception::in_clock_units};
-use crate::sound::{Ear, Heard, Mouth};
+use crate::sound::{Ear, Heard, Mouth, Silence};
 use crate::srtp::OVERHEAD_BYTES_MAX;
 use smallvec::SmallVec;
 use std::time::Duration;
@@ -36,13 +36,13 @@ pub struct Made {
 
 impl Made {
     /// From all that a side may send to what the other wants to hear.
-    fn new(from: &[Payload], to: Payload, ptime_ms: u32) -> Option<Made> {
+    fn new(from: &[Payload], to: Payload, ptime_ms: u32, silence: Silence) -> Option<Made> {
         // At the rate of what is written, so that only the reading end resamples; Opus takes any.
         let widest = from.iter().filter_map(Payload::sound_hz).max()?;
         let rate_hz = if to.codec == Codec::Opus { opus::rate_for(widest) } else { to.sound_hz()? };
         Some(Made {
             ear: Ear::new(from, rate_hz)?,
-            mouth: Mouth::new(&to, rate_hz, ptime_ms)?,
+            mouth: Mouth::new(&to, rate_hz, ptime_ms)?.with_silence(silence),
             rate_hz,
             to,
             active: false,
@@ -75,7 +75,7 @@ impl SideState {
         if self.made.is_none() {
             let (voice, route) = self.voice.zip(self.route)?;
             let from: SmallVec<[Payload; 8]> = me.lanes.iter().map(|lane| lane.payload).collect();
-            self.made = Made::new(&from, voice, route.ptime_ms).map(Box::new);
+            self.made = Made::new(&from, voice, route.ptime_ms, self.silence.0).map(Box::new);
         }
         self.made.as_deref_mut()
     }
