@@ -249,8 +249,11 @@ proptest! {
             let streams = agreed(&answered.session, &offer);
             prop_assert_eq!(streams.len(), 1);
             let stream = &streams[0];
-            prop_assert_eq!(stream.payloads.len(), 1);
-            prop_assert_eq!(stream.payloads[0].remote_pt, answered.codec.map.payload);
+            prop_assert_eq!(stream.codec().map(|codec| codec.remote_pt), Some(answered.codec.map.payload));
+            // Beside it comfort noise at its clock, and nothing else.
+            let (noise, codecs): (Vec<_>, Vec<_>) = stream.payloads.iter().partition(|payload| payload.encoding == "CN");
+            prop_assert_eq!((codecs.len(), noise.len() < 2), (1, true));
+            prop_assert!(noise.iter().all(|noise| noise.clock_hz == codecs[0].clock_hz && codecs[0].encoding != "opus"));
             prop_assert_eq!(stream.telephone_event.first().map(|e| e.remote_pt), answered.telephone_event);
             prop_assert!((10..=60).contains(&stream.ptime_ms));
             prop_assert!(!stream.send || wanted.sends());
