@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use media::{Codec, MediaEvent, Payload, PoolConfig, Side};
+use media::{Codec, MediaEvent, Payload, PoolConfig, Side, Source};
 use std::time::Duration;
 
 #[test]
@@ -176,12 +176,30 @@ fn a_side_on_hold_is_neither_heard_nor_sent_to() {
     settle(&pool, &flow);
     callee.send(flow.local(Side::B), 0, &[1; 160]);
     caller.send(flow.local(Side::A), 0, &[2; 160]);
-    until(|| flow.stats().b.held == 1 && flow.stats().a.packets_received == 1);
+    until(|| flow.stats().b.held == 1 && flow.stats().a.unheard == 1);
+    assert_eq!((flow.stats().a.packets_received, pool.health(0).dropped.unheard), (1, 1));
     flow.connect(Side::B, callee.remote(&[PCMU])).unwrap();
     settle(&pool, &flow);
     caller.send(flow.local(Side::A), 0, &[3; 160]);
     assert_eq!(callee.receive().payload, [3; 160]);
     assert!(caller.has_nothing());
+    assert_eq!((flow.stats().a.unheard, flow.stats().b.unheard), (1, 0));
+}
+
+#[test]
+fn what_is_said_to_who_is_not_there_yet_is_counted_and_what_is_said_to_the_switch_is_not() {
+    let (pool, _threads) = running(config());
+    let (flow, mut caller) = (open(&pool).0, Phone::new(0xa));
+    flow.connect(Side::A, caller.remote(&[PCMU])).unwrap();
+    settle(&pool, &flow);
+    caller.send(flow.local(Side::A), 0, &[1; 160]);
+    until(|| flow.stats().a.unheard == 1);
+    flow.hear(Side::A, Source::Silence).unwrap();
+    flow.wake();
+    caller.receive();
+    caller.send(flow.local(Side::A), 0, &[2; 160]);
+    until(|| flow.stats().a.packets_received == 2);
+    assert_eq!(flow.stats().a.unheard, 1);
 }
 
 #[test]

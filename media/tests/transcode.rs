@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use media::codec::Decoder;
+use media::codec::{Decoder, Encoder};
 use media::rtcp::{self, Part};
 use media::tone::{Measured, measure};
 use media::{Codec, Flow, MediaEvent, Payload, Pool, Side, Source};
@@ -126,6 +126,32 @@ fn a_codec_that_both_sides_have_passes_untouched_and_another_is_made_anew() {
     };
     assert_eq!((&passed.payload[..], passed.header.sequence), (&packet[12..], bed.caller.sequence.wrapping_sub(1)));
     assert!(passed.header.marker);
+}
+
+#[test]
+fn what_is_made_anew_comes_in_packets_of_the_length_that_a_side_wants() {
+    let mut bed = Bed::new(&[PCMA], &[PCMU]);
+    for to in [PCMU, G722, OPUS, L16] {
+        for ptime_ms in [10u8, 20, 30, 40, 60] {
+            let remote = media::Remote { ptime_ms, ..bed.callee.remote(&[to]) };
+            bed.flow.connect(Side::B, remote).unwrap();
+            settle(&bed.pool, &bed.flow);
+            let want = 1000 * Encoder::new(&to, 16_000).unwrap().packet_ms(ptime_ms.into());
+            let mut heard = bed.exchange(12);
+            // What was under way is of the negotiation before.
+            heard.retain(|packet| packet.header.payload_type == to.pt);
+            let first = heard.iter().position(|packet| to.length_us(&packet.payload) == Some(want)).unwrap();
+            let told = format!("{:?} of {ptime_ms} ms", to.codec);
+            for pair in heard[first..].windows(2) {
+                let units = to.clock_hz / 1000 * want / 1000;
+                let (before, after) = (&pair[0].header, &pair[1].header);
+                assert_eq!(to.length_us(&pair[1].payload), Some(want), "{told}");
+                assert_eq!(after.sequence, before.sequence.wrapping_add(1), "{told}");
+                assert!(after.marker || after.timestamp == before.timestamp.wrapping_add(units), "{told}");
+            }
+            assert!(heard.len() - first > 4, "{told}");
+        }
+    }
 }
 
 #[test]

@@ -101,6 +101,7 @@ fn media(shared: &Shared) {
             ("unserved", dropped.unserved),
             ("held", dropped.held),
             ("unmapped", dropped.unmapped),
+            ("unheard", dropped.unheard),
             ("send_failed", dropped.send_failed),
         ] {
             counter!("strowger_media_dropped_total", "worker" => worker(), "why" => why).absolute(packets);

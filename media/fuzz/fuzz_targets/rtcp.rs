@@ -10,6 +10,12 @@ fuzz_target!(|bytes: &[u8]| {
     for part in compound {
         if let Part::Sender(_, _, blocks) | Part::Receiver(_, blocks) = part {
             assert!(blocks.count() <= 31);
+        } else if let Part::Extended(Some(metrics)) = part {
+            assert!((0.0..1.0).contains(&metrics.loss()) && (0.0..1.0).contains(&metrics.discarded()));
+            assert!(metrics.r().is_none_or(|r| r <= 100));
+            let (listening, conversation) = metrics.mos();
+            assert!([listening, conversation].into_iter().flatten().all(|mos| (1.0..=5.0).contains(&mos)));
+            let _ = (metrics.densities(), metrics.durations_ms(), metrics.delays_ms(), metrics.jitter_buffer_ms());
         }
     }
     let translation = Translation { from: 1, to: 2, sequence: 3, timestamp: 4 };

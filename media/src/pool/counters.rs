@@ -55,6 +55,7 @@ pub(super) struct SideCounters {
     pub unserved: Counter,
     pub held: Counter,
     pub unmapped: Counter,
+    pub unheard: Counter,
     pub send_failed: Counter,
     pub ungenerated: Counter,
     /// Nanoseconds of the pool's clock; 0 means never.
@@ -91,6 +92,8 @@ pub struct Dropped {
     pub held: u64,
     /// A payload that was not negotiated, or that the other side does not have.
     pub unmapped: u64,
+    /// From a side that hears the other one and is heard by nobody.
+    pub unheard: u64,
     /// The kernel did not take it.
     pub send_failed: u64,
 }
@@ -135,6 +138,8 @@ pub struct SideStats {
     pub held: u64,
     /// Packets whose payload was not negotiated or that the other side does not have: dropped.
     pub unmapped: u64,
+    /// Packets for the other side while that was not there yet, or did not want to hear: dropped.
+    pub unheard: u64,
     /// Packets that the kernel did not take.
     pub send_failed: u64,
     /// Packets that were due but not generated, because the side has no codec that the pool speaks.
@@ -222,6 +227,7 @@ impl SideCounters {
             unserved: self.unserved.get(),
             held: self.held.get(),
             unmapped: self.unmapped.get(),
+            unheard: self.unheard.get(),
             send_failed: self.send_failed.get(),
             ungenerated: self.ungenerated.get(),
             last_packet_age: Some(self.last_packet_ns.get()).filter(|ns| *ns != 0).map(age),
@@ -255,6 +261,7 @@ pub(super) struct Vitals {
     pub unserved: Counter,
     pub held: Counter,
     pub unmapped: Counter,
+    pub unheard: Counter,
     pub send_failed: Counter,
 }
 
@@ -270,6 +277,7 @@ impl Vitals {
             unserved: self.unserved.get(),
             held: self.held.get(),
             unmapped: self.unmapped.get(),
+            unheard: self.unheard.get(),
             send_failed: self.send_failed.get(),
         }
     }

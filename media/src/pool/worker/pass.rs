@@ -52,7 +52,8 @@ impl Hands<'_> {
         counters.last_packet_ns.set(nanos(self.now));
         self.vitals.packets_in.add(1);
         if !matches!(other.playing, Playing::Peer) || !other.route.is_some_and(|route| route.hears()) {
-            return;
+            counters.unheard.add(1);
+            return self.vitals.unheard.add(1);
         }
         match lane.flatten().map(|lane| lane.across) {
             Some(None) => {

@@ -264,6 +264,10 @@ impl Hands<'_> {
             other.unify(record, self.side.other(), buffer, &header, lane.payload.clock_hz, self.now);
             mark_if_due(other, buffer);
             other.send(buffer, length, record.counters.get(self.side.other()), self.vitals);
+        } else if matches!(me.playing, Playing::Peer) && me.ear.is_none() {
+            // What it hears is the other side, so that is whom it speaks to.
+            counters.unheard.add(1);
+            self.vitals.unheard.add(1);
         }
     }
 
