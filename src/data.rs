@@ -69,10 +69,13 @@ impl DataFolder {
         for path in files.flatten().map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "wav"))
         {
             match media::recorder::repair(&path) {
-                Ok(true) => {
-                    tracing::warn!(file = %path.display(), "a recording was cut off; what was recorded is there")
+                Ok(cut) => {
+                    if cut {
+                        tracing::warn!(file = %path.display(), "a recording was cut off; what was recorded is there")
+                    }
+                    let queued = actors::packer::queue(&path);
+                    queued.with_context(|| format!("{} cannot be renamed", path.display()))?;
                 }
-                Ok(false) => {}
                 Err(error) => {
                     tracing::warn!(file = %path.display(), %error, "no recording of ours, or one without sound")
                 }

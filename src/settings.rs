@@ -291,6 +291,7 @@ fn conference(plan: &from::Conference) -> actors::conference::Plan {
         participants_max: plan.participants_max,
         talkers_max: plan.talkers_max,
         record: plan.record,
+        packed: plan.record_format == from::RecordFormat::Opus,
         tones: plan.tones,
         language: plan.language,
     }

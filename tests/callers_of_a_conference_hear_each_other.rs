@@ -280,6 +280,52 @@ fn an_operator_mutes_softens_records_and_ends_a_participant_by_the_command_line(
     }
 }
 
+/// How long an Ogg Opus file plays, in ms: the position of its last page (RFC 3533 section 6, RFC 7845 section 4); nothing where
+/// there is none, or the stream has not ended.
+fn opus_ms(file: &str) -> Option<u64> {
+    let bytes = std::fs::read(file).ok()?;
+    let last = bytes.windows(4).rposition(|four| four == b"OggS")?;
+    let position = u64::from_le_bytes(bytes.get(last + 6..last + 14)?.try_into().ok()?);
+    (bytes.windows(8).any(|eight| eight == b"OpusHead") && bytes.get(last + 5)? & 4 != 0).then_some(position / 48)
+}
+
+#[test]
+fn a_recording_becomes_opus_when_it_is_over_and_so_does_the_one_that_kill_9_has_cut() {
+    let mut switch = switch("[[conference]]\nnumbers = \"5200-5299\"\nrecord_format = \"opus\"\n");
+    let mut agent = Some(Agent::new(Wire::udp(switch.sip("udp")), "alice"));
+    let mut guest = Guest::call(&mut agent, "5201", Some(500.0));
+    let record = |switch: &Switch, more: &[&str]| {
+        let output = switch.command(&[&["conferences", "record", "5201", "--json"], more].concat());
+        let answer: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        answer["file"].as_str().expect("a file").to_owned()
+    };
+    let first = record(&switch, &[]);
+    assert!(first.ends_with(".opus"), "{first}");
+    (0..100).for_each(|_| guest.turn());
+    assert_eq!(record(&switch, &["--stop"]), first);
+    let lasts = until(PATIENCE, || opus_ms(&first)).unwrap_or_else(|| panic!("{}", switch.log_tail()));
+    assert!((1_500..4_000).contains(&lasts), "{lasts} ms");
+    let folder = std::path::Path::new(&first).parent().expect("a folder").to_owned();
+    let files = || std::fs::read_dir(&folder).expect("a folder").count();
+    assert!(until(PATIENCE, || (files() == 1).then_some(())).is_some(), "the WAV goes");
+
+    let second = record(&switch, &[]);
+    let recorded = second.replace(".opus", ".opus.wav");
+    let counted = || {
+        let bytes = std::fs::read(&recorded).ok()?;
+        let (_, sound) = media::wav::parse(&bytes).ok()?;
+        (sound.len() > 32_000).then_some(())
+    };
+    while counted().is_none() {
+        guest.turn();
+    }
+    switch.kill9();
+    switch.restart();
+    let lasts = until(PATIENCE, || opus_ms(&second)).unwrap_or_else(|| panic!("{}", switch.log_tail()));
+    assert!(lasts >= 1_000, "{lasts} ms");
+    assert!(until(PATIENCE, || (files() == 2).then_some(())).is_some(), "the WAV goes");
+}
+
 #[test]
 fn the_focus_says_that_it_is_one_a_full_conference_is_busy_and_other_numbers_are_not_there() {
     let switch = switch("[[conference]]\nnumbers = \"5200-5299\"\nparticipants_max = 2\n");

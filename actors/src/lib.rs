@@ -21,6 +21,7 @@ pub mod mail;
 pub mod messages;
 mod outgoing;
 pub mod outside;
+pub mod packer;
 pub mod parking;
 pub mod records;
 pub mod registrar;

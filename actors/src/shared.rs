@@ -19,6 +19,7 @@ use crate::limits::Book;
 use crate::location::{Contact, Location};
 use crate::outside;
 pub use crate::outside::{unix_ms, unix_now};
+use crate::packer::Packing;
 use crate::parking::{Parking, Ringing};
 use crate::records::Records;
 use crate::registrar::gruu::TemporaryGruus;
@@ -42,6 +43,8 @@ pub struct Shared {
     pub prompts: media::prompt::Prompts,
     /// Records calls and conferences.
     pub recorder: media::recorder::Recorder,
+    /// Makes Opus of recordings that are over.
+    pub packing: Packing,
     /// Conferences that somebody is in.
     pub conferences: Conferences,
     /// Ring groups.
@@ -118,6 +121,7 @@ impl Shared {
             pool,
             prompts,
             recorder: media::recorder::Recorder::default(),
+            packing: Packing::default(),
             conferences: Conferences::default(),
             groups,
             features,

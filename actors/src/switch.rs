@@ -7,6 +7,7 @@
 //! ├─ records                  permanent      call detail records: file and store
 //! ├─ hep                      permanent      shows a collector every SIP message
 //! ├─ recorder                 permanent      the writer thread of recordings
+//! ├─ packer                   permanent      makes Opus of recordings that are over
 //! ├─ media                    one-for-one    50 in 60 s
 //! │  ├─ handshakes            permanent      the thread of DTLS handshakes; those under way lie in the pool
 //! │  └─ worker-N              permanent      an RTP worker thread; its flows are re-opened from the pool's book
@@ -46,6 +47,7 @@ use crate::hep::Exporter;
 use crate::limits::Limits;
 use crate::mail::{Outbox, Postmaster};
 use crate::messages::{self, MessageRelay};
+use crate::packer::Packer;
 use crate::records::Records;
 use crate::registrar::{self, Registrar};
 use crate::shard::core::Seats;
@@ -94,6 +96,13 @@ pub fn plant(
             .seat(&shared.hep.exporter),
         )
         .with(recording_writer(shared))
+        .with(
+            child("packer", Restart::Permanent, {
+                let shared = Arc::clone(shared);
+                move || Packer::new(Arc::clone(&shared))
+            })
+            .seat(&shared.packing.seat),
+        )
         .with(child("media", Restart::Permanent, {
             let shared = Arc::clone(shared);
             move || media(&shared)

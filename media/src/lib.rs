@@ -22,6 +22,7 @@ pub mod dtls;
 pub mod dtmf;
 pub mod ice;
 pub mod mixer;
+pub mod ogg;
 pub mod pool;
 pub mod prompt;
 pub mod quality;

@@ -19,8 +19,8 @@ use super::plan::{
 };
 use super::schema::section;
 use super::values::{
-    Algorithm, Codec, Dtmf, GatewayAddress, GatewayTransport, LogFormat, Numbers, Origin, PortMode, Secret,
-    ServiceKind, Srtp, VerifyClient,
+    Algorithm, Codec, Dtmf, GatewayAddress, GatewayTransport, LogFormat, Numbers, Origin, PortMode, RecordFormat,
+    Secret, ServiceKind, Srtp, VerifyClient,
 };
 use actors::gateway::{Family, Names};
 use actors::routing::rewrite::Rewrite;
@@ -31,6 +31,8 @@ const PORT_MODE: OneOf<PortMode> = OneOf(&[("range", PortMode::Range), ("single"
 
 /// The words for [`Dtmf`].
 const DTMF: OneOf<Dtmf> = OneOf(&[("auto", Dtmf::Auto), ("info", Dtmf::Info)]);
+/// The words for [`RecordFormat`].
+const RECORD_FORMAT: OneOf<RecordFormat> = OneOf(&[("wav", RecordFormat::Wav), ("opus", RecordFormat::Opus)]);
 /// The words for [`Srtp`].
 const SRTP: OneOf<Srtp> = OneOf(&[("require", Srtp::Require), ("prefer", Srtp::Prefer), ("never", Srtp::Never)]);
 
@@ -484,6 +486,8 @@ section! {
         talkers_max: usize = Count::new(1, 32), default "6";
         /// Whether it is recorded from its first guest to its last, in `recordings` of the data folder.
         record: bool = Flag, default "false";
+        /// What is left of its recordings.
+        record_format: RecordFormat = RECORD_FORMAT, default "\"wav\"";
         /// Whether a tone tells who comes and goes.
         tones: bool = Flag, default "true";
         /// The language of its announcements.

@@ -127,6 +127,15 @@ pub enum PortMode {
     Single,
 }
 
+/// What is left of a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordFormat {
+    /// As it was recorded.
+    Wav,
+    /// Opus in Ogg.
+    Opus,
+}
+
 /// Whether media is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Srtp {

@@ -136,6 +136,8 @@ fn conferences(shared: &Shared) {
     counter!("strowger_recordings_begun_total").absolute(recorder.begun);
     counter!("strowger_recordings_failed_total").absolute(recorder.failed);
     counter!("strowger_recording_lost_samples_total").absolute(recorder.lost_samples);
+    counter!("strowger_recordings_packed_total").absolute(shared.packing.packed.load(Relaxed));
+    counter!("strowger_recordings_pack_failed_total").absolute(shared.packing.failed.load(Relaxed));
 }
 
 fn groups(shared: &Shared) {

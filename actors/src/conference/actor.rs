@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::hall::{Guest, Hall, Running};
+use crate::packer;
 use crate::shard::SignallingMsg;
 use crate::shared::{Shared, unix_ms};
 use crate::supervision::{Cx, Live, Reply, StopReason};
@@ -93,7 +94,7 @@ impl Conference {
             (true, None) => self.start_recording(cx),
             (false, Some(running)) => {
                 self.stop_recording();
-                Ok(running.path.display().to_string())
+                Ok(packer::left_of(&running.path).display().to_string())
             }
             (false, None) => Err(Refusal::NotRecorded),
         }
@@ -104,7 +105,8 @@ impl Conference {
         let Some(folder) = &settings.recordings else {
             return Err(Refusal::NoRecording("there is no folder for recordings".into()));
         };
-        let path = folder.join(format!("conference-{}-{}.wav", self.hall.number, unix_ms()));
+        let name = format!("conference-{}-{}", self.hall.number, unix_ms());
+        let path = packer::recording_of(folder, &name, self.hall.plan.packed);
         let spec = RecordingSpec {
             path: path.clone(),
             encoding: Encoding::Linear,
@@ -113,8 +115,13 @@ impl Conference {
             silence: None,
             stop_keys: "",
         };
-        let me = cx.me();
-        let told = move |end| {
+        let (me, shared) = (cx.me(), Arc::clone(&self.shared));
+        let told = move |end: RecordingEnd| {
+            if let Err(error) = packer::queue(&end.path) {
+                tracing::error!(file = %end.path.display(), %error, "a recording stays WAV until the next start");
+            }
+            // Where there is no room one waits already, and looks at all that is there.
+            let _waits = shared.packing.seat.try_send(packer::Look);
             // Told by the writer's thread, which must not wait: one a recording.
             me.send_reply(ConferenceMsg::Recorded(end));
         };
@@ -123,7 +130,7 @@ impl Conference {
         let notice = self.shared.prompts.speak(self.hall.plan.language, &[Say::Prompt("conference-recorded")]);
         self.hall.room.announce(notice);
         self.hall.room.record(Some(Arc::clone(&tape)));
-        let name = path.display().to_string();
+        let name = packer::left_of(&path).display().to_string();
         *self.hall.recording.lock() = Some(Running { tape, path });
         Ok(name)
     }

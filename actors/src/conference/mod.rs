@@ -39,6 +39,8 @@ pub struct Plan {
     pub talkers_max: usize,
     /// Whether it is recorded from its first guest to its last.
     pub record: bool,
+    /// Whether its recordings become Ogg Opus when they are over.
+    pub packed: bool,
     /// Whether a tone tells who comes and goes.
     pub tones: bool,
     /// Language of its announcements.
@@ -97,6 +99,7 @@ mod tests {
             participants_max: 10,
             talkers_max: 4,
             record: false,
+            packed: false,
             tones: true,
             language: Language::English,
         }

@@ -127,6 +127,11 @@ impl Encoder {
         let _known = self.inner.set_dtx(dtx);
     }
 
+    /// How much later a decoder says what went in, in units of [`CLOCK_HZ`].
+    pub fn lookahead(&self) -> u32 {
+        self.inner.lookahead()
+    }
+
     /// Encodes a frame of 2.5, 5, 10, 20, 40 or 60 ms; returns the bytes written, or `None` if it has another length or `out`
     /// has no room.
     pub fn encode(&mut self, frame: &[i16], out: &mut [u8]) -> Option<usize> {

@@ -22,6 +22,7 @@ mod tape;
 mod tests;
 
 pub use file::repair;
+pub(crate) use file::sync_folder;
 
 use crate::wav::{Encoding, Format};
 use file::WavFile;
