@@ -140,6 +140,39 @@ fn a_switch_without_media_ports_fails_its_trial_and_the_ladder_shows_where() {
 }
 
 #[test]
+fn sound_that_a_network_loses_fails_its_step_and_the_charts_and_the_ladder_show_it() {
+    let folder = TempDir::new().expect("a folder");
+    let step = r#"
+name = "Lossy"
+purpose = "Packets are lost."
+[[step]]
+name = "two calls"
+purpose = "Nothing may be lost."
+clause = "RFC 3550"
+load = { rate = 2, length = "1s", talk = "1s", threshold = "30s", callers = [{ name = "alice", password = "alice-secret" }], callees = [{ name = "bob", password = "bob-secret" }] }
+[[step.fault]]
+at = "0s"
+lasts = "1m"
+network = { loss = 20 }
+"#;
+    let file = folder.path().join("plan.toml");
+    std::fs::write(&file, step).expect("the plan");
+    let out = folder.path().join("out");
+
+    let done = trial(&file, &out, &[]);
+
+    assert_eq!(done.status.code(), Some(1), "{}{}", text(&done.stdout), text(&done.stderr));
+    let step = &report(&out)["steps"][0];
+    assert!(step["story"].as_str().is_some_and(|story| story.contains("sound: packets lost")), "{step:#}");
+    let streams = step["streams"].as_array().expect("streams");
+    assert!(streams.iter().any(|stream| stream["loss_percent"].as_f64() > Some(2.0)), "{streams:?}");
+    let html = std::fs::read_to_string(out.join("report.html")).expect("the page");
+    for shown in ["⚡ on purpose: the network: loss 20%", "♪ ", "RTP loss of each stream", "MOS of each stream"] {
+        assert!(html.contains(shown), "{shown}");
+    }
+}
+
+#[test]
 fn a_caller_that_expects_otherwise_fails_its_step_and_no_other() {
     let folder = TempDir::new().expect("a folder");
     let steps = step("busy, it thinks", "uac_busy.xml", "") + &step("a call", "uac_call.xml", "");

@@ -33,6 +33,8 @@ pub struct Party {
     pub to: String,
     /// `ringing`, `up` … while it is up.
     pub state: Option<String>,
+    /// When its INVITE came, RFC 3339.
+    pub started: Option<String>,
     /// ms from the INVITE to the end, or to now.
     pub duration_ms: u64,
     /// Final SIP status, when it has ended.
@@ -161,7 +163,27 @@ const fn beside(from: usize, to: usize) -> usize {
     if party < SWITCH { party } else { party.saturating_sub(1) }
 }
 
+impl Record {
+    /// When the call began.
+    pub fn started(&self) -> Option<jiff::Timestamp> {
+        self.call.as_ref().or(self.ended.as_ref())?.started.as_ref()?.parse().ok()
+    }
+}
+
 impl Ladder {
+    /// Marks a fault that came from outside, at `at_ms` since the call began; one that came before or after it is none of its own.
+    pub fn break_at(&mut self, at_ms: f64, what: &str) {
+        let last = self.rungs.last().map_or(0, |rung| rung.at_ms);
+        // A time since the INVITE: no call lasts 2^52 ms.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let at = at_ms.max(0.0) as u64;
+        if at_ms < 0.0 || at > last {
+            return;
+        }
+        let place = self.rungs.partition_point(|rung| rung.at_ms <= at);
+        self.rungs.insert(place, Rung { at_ms: at, mark: Mark::Fault, text: format!("on purpose: {what}") });
+    }
+
     /// The ladder of a record; `None` when nothing is left of the call but its detail record.
     pub fn of(record: &Record) -> Option<Self> {
         if record.events.is_empty() {
@@ -282,6 +304,17 @@ pub mod tests {
             Mark::End,
         ];
         assert_eq!(marks, wanted);
+    }
+
+    #[test]
+    fn a_fault_from_outside_stands_where_it_came() {
+        let mut ladder = Ladder::of(&refused()).unwrap();
+        let before = ladder.rungs.len();
+        ladder.break_at(100.0, "the switch was frozen");
+        ladder.break_at(-1.0, "earlier");
+        ladder.break_at(2_000.0, "later");
+        assert_eq!(ladder.rungs.len() - before, 1);
+        assert_eq!((ladder.rungs[5].at_ms, ladder.rungs[5].text.as_str()), (100, "on purpose: the switch was frozen"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a load counts: the metrics of RFC 6076 and the terms of RFC 7501.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -15,6 +15,10 @@ const EFFECTIVE: [u16; 4] = [480, 486, 600, 603];
 const INEFFECTIVE: [u16; 4] = [408, 500, 503, 504];
 /// The longest delay that is told apart, µs.
 const DELAY_MAX_US: u64 = 120_000_000;
+
+/// Streams and failed calls of a worker that are remembered one by one.
+const STREAMS_MAX: usize = 2_400;
+const FAILED_MAX: usize = 5;
 
 /// Delays, to the microsecond and three digits.
 #[derive(Clone, Debug)]
@@ -46,6 +50,12 @@ impl Delays {
     /// The longest, in ms; 0 of none.
     pub fn max_ms(&self) -> f64 {
         ms(self.0.max())
+    }
+
+    /// The delays by their percentiles, ms; nothing of nothing.
+    pub fn curve(&self) -> Vec<(f64, f64)> {
+        let count = if self.count() == 0 { 0 } else { 100 };
+        (1..=count).map(|percent| (float(percent), self.percentile_ms(float(percent)))).collect()
     }
 
     fn merge(&mut self, other: &Self) {
@@ -108,6 +118,8 @@ pub struct Figures {
     pub answered: u64,
     /// The streams that were heard.
     pub sound: Sound,
+    /// Call-IDs of the first calls that failed.
+    pub failed_calls: Vec<String>,
 }
 
 /// The sound of a phase.
@@ -121,6 +133,8 @@ pub struct Sound {
     jitter_ms_max: f64,
     mos_min: Option<f64>,
     mos_sum: f64,
+    /// Each of the first streams: when it ended, its loss (0 to 1), jitter in ms and MOS.
+    ended: Vec<(Instant, f64, f64, f64)>,
 }
 
 impl Sound {
@@ -134,6 +148,10 @@ impl Sound {
             self.jitter_ms_max = self.jitter_ms_max.max(hearing.jitter_ms);
             self.mos_min = Some(self.mos_min.unwrap_or(hearing.mos).min(hearing.mos));
             self.mos_sum += hearing.mos;
+            if self.ended.len() < STREAMS_MAX {
+                let loss = float(hearing.lost) / float(hearing.received + hearing.lost);
+                self.ended.push((Instant::now(), loss, hearing.jitter_ms, hearing.mos));
+            }
         }
     }
 
@@ -170,6 +188,12 @@ impl Sound {
             (one, two) => one.or(two),
         };
         self.mos_sum += other.mos_sum;
+        self.ended.extend(&other.ended);
+    }
+
+    /// The first streams that ended: when, loss (0 to 1), jitter in ms, MOS.
+    pub fn ended(&self) -> &[(Instant, f64, f64, f64)] {
+        &self.ended
     }
 
     fn json(&self) -> Value {
@@ -205,6 +229,13 @@ impl Figures {
         *self.failures.entry(why.into()).or_default() += 1;
     }
 
+    /// Remembers a call that failed, by its Call-ID.
+    pub fn failed_call(&mut self, call_id: &str) {
+        if self.failed_calls.len() < FAILED_MAX {
+            self.failed_calls.push(call_id.to_owned());
+        }
+    }
+
     /// Failures of all kinds.
     pub fn failures(&self) -> u64 {
         self.failures.values().sum()
@@ -238,6 +269,7 @@ impl Figures {
             mine.merge(theirs);
         }
         self.sound.merge(&other.sound);
+        self.failed_calls.extend(other.failed_calls.iter().take(FAILED_MAX).cloned());
     }
 
     /// Session establishment ratio, percent (RFC 6076 section 4.6).

@@ -412,6 +412,7 @@ impl Worker {
         {
             self.progress.failed.fetch_add(1, Relaxed);
             self.figures.failed(why);
+            self.figures.failed_call(&placed.call_id);
         }
     }
 

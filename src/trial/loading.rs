@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use media::codec::Codec;
 
 use super::ground::Started;
 use super::plan::{Law, Load, User};
+use super::records::{self, StreamPoint};
 use super::sipp::Figures;
 use super::step::{Course, Watch};
 use super::verdict::{Delays, Evidence};
@@ -51,10 +52,18 @@ impl Course<'_> {
             None => self.mend(&watch)?,
         }
         let outcome = running.join().map_err(|_| anyhow!("the generator died"))??;
+        let tried = outcome.tried.into_iter().next().context("a load tries its rate")?;
         if let super::Ground::Started(started) = &mut *self.ground {
             started.alive()?;
+            evidence.ladders = records::ladders(started, &tried.figures.failed_calls, &evidence.happened);
         }
-        let tried = outcome.tried.into_iter().next().context("a load tries its rate")?;
+        let point = |(at, loss, jitter_ms, mos): &(Instant, f64, f64, f64)| StreamPoint {
+            at_s: at.saturating_duration_since(self.began).as_secs_f64(),
+            loss_percent: 100.0 * loss,
+            jitter_ms: *jitter_ms,
+            mos: Some(*mos),
+        };
+        evidence.streams = tried.figures.sound.ended().iter().map(point).collect();
         weigh(tried, evidence);
         Ok(())
     }

@@ -6,6 +6,7 @@
 //! | `ground` | the switch under test: started for the trial, or one that runs already |
 //! | `sipp` | SIPp as a caller or callee |
 //! | `loading` | our own generator as both |
+//! | `records` | what the switch has written down of a step's calls |
 //! | `replay` | a captured call, played again |
 //! | `step` | one step: parties, faults, samples |
 //! | `fault` | what can be broken, by name |
@@ -18,6 +19,7 @@ mod fault;
 mod ground;
 mod loading;
 mod plan;
+mod records;
 mod replay;
 mod report;
 mod sipp;

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use sip::Protocol;
@@ -15,9 +16,9 @@ use super::breaking;
 use super::fault::{Fault, SwitchFault};
 use super::ground::{Ground, Started};
 use super::plan::{Scenario, Step, Transport, User};
+use super::records;
 use super::sipp::{Figures, Running, Sipp};
 use super::verdict::{Evidence, Happened, StepResult, judge};
-use crate::ladder::{Ladder, Record};
 
 /// Between two looks at the parties.
 const POLL: Duration = Duration::from_millis(10);
@@ -29,12 +30,6 @@ const SAMPLES_MAX: usize = 2_400;
 const SLACK: Duration = Duration::from_secs(5);
 /// How long a registration may take.
 const REGISTER_WITHIN: Duration = Duration::from_secs(10);
-/// Ladders of failed calls that are kept.
-const LADDERS_MAX: usize = 5;
-/// How long the call records of a step may be on their way to the store.
-const RECORDS_WITHIN: Duration = Duration::from_millis(600);
-/// Call records that are read of a step.
-const RECORDS_MAX: usize = 1_000;
 
 /// Where a step finds its files and leaves its own.
 pub struct Place<'a> {
@@ -65,7 +60,7 @@ pub struct Sample {
 pub fn run(step: &Step, ground: &mut Ground, place: &Place<'_>, tell: impl Fn(&str)) -> StepResult {
     let began = Instant::now();
     let mut evidence = Evidence::default();
-    let done = Course { step, ground, place, tell: &tell, began }.run(&mut evidence);
+    let done = Course { step, ground, place, tell: &tell, began, began_at: Timestamp::now() }.run(&mut evidence);
     if let Err(error) = done {
         match error.downcast_ref::<breaking::Unavailable>() {
             Some(unavailable) => evidence.unavailable = Some(unavailable.to_string()),
@@ -80,7 +75,8 @@ pub(super) struct Course<'a> {
     pub(super) ground: &'a mut Ground,
     pub(super) place: &'a Place<'a>,
     tell: &'a dyn Fn(&str),
-    began: Instant,
+    pub(super) began: Instant,
+    pub(super) began_at: Timestamp,
 }
 
 impl Course<'_> {
@@ -132,8 +128,10 @@ impl Course<'_> {
             started.alive()?;
             let mut ids = caller.failed_call_ids();
             ids.extend(callee.iter().flat_map(Running::failed_call_ids));
-            evidence.ladders = ladders(started, &ids);
-            evidence.answer_delays_ms = answer_delays(started, since.as_deref(), evidence.caller.successful);
+            evidence.ladders = records::ladders(started, &ids, &evidence.happened);
+            let calls = records::ended(started, since.as_deref(), evidence.caller.successful);
+            evidence.answer_delays_ms = calls.iter().filter_map(records::delay_ms).collect();
+            evidence.streams = calls.iter().flat_map(|call| records::streams(call, self.began_at)).collect();
         }
         watched
     }
@@ -239,7 +237,8 @@ impl Course<'_> {
                 breaking::end(fault, self.ground)?;
             } else {
                 let what = breaking::begin(fault, self.ground)?;
-                evidence.happened.push(Happened { at_s: self.began.elapsed().as_secs_f64(), what });
+                let (at_s, at) = (self.began.elapsed().as_secs_f64(), Timestamp::now());
+                evidence.happened.push(Happened { at_s, at, what });
             }
             watch.done(event, fault);
         }
@@ -292,7 +291,7 @@ impl Course<'_> {
     }
 
     /// The newest call record before the step, so that those of the step are told apart.
-    fn last_ended(&self) -> Option<String> {
+    pub(super) fn last_ended(&self) -> Option<String> {
         let answer = self.ground.started()?.client().ended_calls(1).ok()?;
         answer.pointer("/calls/0/id").and_then(Value::as_str).map(str::to_owned)
     }
@@ -361,37 +360,6 @@ fn wait(running: &mut Running, patience: Duration) -> anyhow::Result<Option<i32>
         }
         thread::sleep(POLL);
     }
-}
-
-/// The ladders of these calls, as pictures.
-pub(super) fn ladders(started: &Started, call_ids: &[String]) -> Vec<String> {
-    let record = |id: &String| -> Option<String> {
-        let record: Record = serde_json::from_value(started.client().record(id).ok()?).ok()?;
-        Ladder::of(&record).map(|ladder| crate::ladder::svg::draw(&ladder))
-    };
-    call_ids.iter().filter_map(record).take(LADDERS_MAX).collect()
-}
-
-/// ms from INVITE to answer of the calls that ended since `since`, in no order; at most [`RECORDS_MAX`] are read.
-fn answer_delays(started: &Started, since: Option<&str>, answered: u64) -> Vec<f64> {
-    let wanted = usize::try_from(answered).unwrap_or(usize::MAX).min(RECORDS_MAX);
-    let began = Instant::now();
-    loop {
-        let answer = started.client().ended_calls(RECORDS_MAX).unwrap_or(Value::Null);
-        let calls = answer.get("calls").and_then(Value::as_array).cloned().unwrap_or_default();
-        let of_step =
-            calls.iter().take_while(|call| since.is_none() || call.get("id").and_then(Value::as_str) != since);
-        let delays: Vec<f64> = of_step.filter_map(delay_ms).collect();
-        if delays.len() >= wanted || began.elapsed() > RECORDS_WITHIN {
-            return delays;
-        }
-        thread::sleep(POLL);
-    }
-}
-
-fn delay_ms(call: &Value) -> Option<f64> {
-    let at = |key: &str| call.get(key)?.as_str()?.parse::<jiff::Timestamp>().ok();
-    Some((at("answered")? - at("started")?).total(jiff::Unit::Millisecond).unwrap_or(0.0))
 }
 
 /// Exact up to 2^53, which no count here reaches.

@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::plan::Step;
+use super::records::StreamPoint;
 use super::replay::Replayed;
 use super::sipp::Figures;
-use super::step::Sample;
+use super::step::{Sample, whole};
 use crate::load::Tried;
 
 /// What a step left behind.
@@ -35,6 +36,8 @@ pub struct Evidence {
     pub answer_delays_ms: Vec<f64>,
     /// The same of a load, which has counted them itself.
     pub delays: Option<Delays>,
+    /// What streams were like when they ended.
+    pub streams: Vec<StreamPoint>,
     /// What a load came to.
     pub load: Option<Tried>,
     /// What a captured call came to.
@@ -50,6 +53,9 @@ pub struct Evidence {
 pub struct Happened {
     /// Seconds since the step began.
     pub at_s: f64,
+    /// The same moment of the day.
+    #[serde(skip)]
+    pub at: jiff::Timestamp,
     /// In words.
     pub what: String,
 }
@@ -104,6 +110,10 @@ pub struct StepResult {
     pub replayed: Option<Replayed>,
     /// Answer delay, ms: median, of 95 and of 99 of 100 callers, the longest.
     pub answer_delay_ms: Option<Delays>,
+    /// Answer delay, ms, that so many of 100 callers did not pass: the percentile first.
+    pub answer_delay_curve: Vec<(f64, f64)>,
+    /// What streams were like when they ended.
+    pub streams: Vec<StreamPoint>,
     /// The faults that came.
     pub faults: Vec<Happened>,
     /// The switch, from time to time.
@@ -147,9 +157,21 @@ impl Delays {
     }
 }
 
+/// The delays by their percentiles; nothing of nothing.
+fn curve(delays: &[f64]) -> Vec<(f64, f64)> {
+    let mut sorted = delays.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = |percent: usize| sorted.get((sorted.len() * percent).div_ceil(100).saturating_sub(1)).copied();
+    (1..=100).filter_map(|percent| Some((whole(u64::try_from(percent).ok()?), rank(percent)?))).collect()
+}
+
 /// Compares what a step left behind with what must hold.
 pub fn judge(step: &Step, evidence: Evidence, lasted: Duration) -> StepResult {
     let delays = evidence.delays.or_else(|| Delays::of(&evidence.answer_delays_ms));
+    let curve = match &evidence.load {
+        Some(tried) => tried.figures.answer_delay.curve(),
+        None => curve(&evidence.answer_delays_ms),
+    };
     let mut reasons: Vec<String> = evidence.broken.iter().cloned().collect();
     let Figures { created, successful, failed, retransmissions, .. } = evidence.caller;
     if evidence.broken.is_none() && evidence.unavailable.is_none() {
@@ -212,6 +234,8 @@ pub fn judge(step: &Step, evidence: Evidence, lasted: Duration) -> StepResult {
         load: evidence.load,
         replayed: evidence.replayed,
         answer_delay_ms: delays,
+        answer_delay_curve: curve,
+        streams: evidence.streams,
         faults: evidence.happened,
         samples: evidence.samples,
         story: evidence.story.filter(|_| verdict == Verdict::Failed),

@@ -32,8 +32,9 @@ use sip::Protocol;
 
 use super::ground::Ground;
 use super::plan::User;
+use super::records;
 use super::sipp::Figures;
-use super::step::{Course, Watch, ladders};
+use super::step::{Course, Watch};
 use super::verdict::Evidence;
 use party::{Done, Party};
 use sound::Heard;
@@ -81,6 +82,7 @@ impl Course<'_> {
             Some(id) => format!("{}: no call {id} whose caller's INVITE is there", file.display()),
             None => format!("{}: no call whose INVITE is there", file.display()),
         })?;
+        let since = self.last_ended();
         let parties = self.parties(call, replay)?;
         let began = Instant::now();
         let running: Vec<_> = parties
@@ -124,8 +126,10 @@ impl Course<'_> {
         if let Ground::Started(started) = &mut *self.ground {
             started.alive()?;
             if !same {
-                evidence.ladders = ladders(started, &call_ids);
+                evidence.ladders = records::ladders(started, &call_ids, &evidence.happened);
             }
+            let calls = records::ended(started, since.as_deref(), 1);
+            evidence.streams = calls.iter().flat_map(|call| records::streams(call, self.began_at)).collect();
         }
         Ok(())
     }

@@ -4,9 +4,10 @@ use minijinja::{Environment, context};
 use serde::Serialize;
 
 use super::super::Outcome;
-use super::super::step::whole;
+use super::super::records::StreamPoint;
+use super::super::step::{Sample, whole};
 use super::super::verdict::{StepResult, Verdict};
-use super::chart;
+use super::chart::{self, Chart};
 
 const PAGE: &str = include_str!("page.html");
 
@@ -40,13 +41,32 @@ pub fn page(outcome: &Outcome) -> anyhow::Result<String> {
 }
 
 fn row(step: &StepResult) -> Row<'_> {
-    let samples = &step.samples;
+    let faults: Vec<f64> = step.faults.iter().map(|fault| fault.at_s).collect();
+    let over_time = |caption, of: fn(&Sample) -> Option<f64>| {
+        let points = step.samples.iter().filter_map(|sample| Some((sample.at_s, of(sample)?))).collect();
+        chart::draw(&Chart { caption, over: "s", points, joined: true, faults: &faults })
+    };
+    let of_streams = |caption, of: fn(&StreamPoint) -> Option<f64>| {
+        let points = step.streams.iter().filter_map(|stream| Some((stream.at_s, of(stream)?))).collect();
+        chart::draw(&Chart { caption, over: "s", points, joined: false, faults: &faults })
+    };
+    let delays = Chart {
+        caption: "Answer delay, ms",
+        over: "percent of callers wait no longer",
+        points: step.answer_delay_curve.clone(),
+        joined: true,
+        faults: &[],
+    };
     let charts = [
-        chart::draw("Calls begun in a second", samples, |sample| Some(sample.rate)),
-        chart::draw("Calls at a time", samples, |sample| sample.calls.map(whole)),
-        chart::draw("CPU, percent of a core", samples, |sample| sample.cpu_percent),
-        chart::draw("Resident memory, MiB", samples, |sample| sample.memory_mib),
-        chart::draw("Messages that the caller repeated", samples, |sample| Some(whole(sample.retransmissions))),
+        over_time("Calls begun in a second", |sample| Some(sample.rate)),
+        over_time("Calls at a time", |sample| sample.calls.map(whole)),
+        chart::draw(&delays),
+        over_time("Messages that the caller repeated", |sample| Some(whole(sample.retransmissions))),
+        over_time("CPU, percent of a core", |sample| sample.cpu_percent),
+        over_time("Resident memory, MiB", |sample| sample.memory_mib),
+        of_streams("RTP loss of each stream, percent", |stream| Some(stream.loss_percent)),
+        of_streams("Jitter of each stream, ms", |stream| Some(stream.jitter_ms)),
+        of_streams("MOS of each stream", |stream| stream.mos),
     ];
     Row { step, word: step.verdict.word(), charts: charts.into_iter().flatten().collect(), ladders: &step.ladders }
 }
