@@ -315,6 +315,27 @@ impl AdminClient {
         self.get("/api/registrations")
     }
 
+    /// Ends or stalls an actor: that at a path, or the first of a kind. Answers its path.
+    ///
+    /// # Errors
+    ///
+    /// There is none, and see [`Self::tree`].
+    pub fn break_actor(&self, actor: &str, how: ActorFault) -> anyhow::Result<String> {
+        if actor.contains('/') {
+            self.kill(actor, how)?;
+            return Ok(actor.to_owned());
+        }
+        let tree = self.tree()?;
+        let nodes = tree.get("nodes").and_then(Value::as_array).cloned().unwrap_or_default();
+        let of = |node: &Value, key: &str| node.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let found = nodes.iter().find(|node| of(node, "path") == actor || of(node, "kind") == actor);
+        let path = found
+            .map(|node| of(node, "path"))
+            .with_context(|| format!("no actor `{actor}` lives: paths and kinds stand in `strowger tree`"))?;
+        self.kill(&path, how)?;
+        Ok(path)
+    }
+
     /// Ends the actor at `path`: `{"killed": path}`.
     ///
     /// # Errors

@@ -167,7 +167,8 @@ network = { loss = 20 }
     let streams = step["streams"].as_array().expect("streams");
     assert!(streams.iter().any(|stream| stream["loss_percent"].as_f64() > Some(2.0)), "{streams:?}");
     let html = std::fs::read_to_string(out.join("report.html")).expect("the page");
-    for shown in ["⚡ on purpose: the network: loss 20%", "♪ ", "RTP loss of each stream", "MOS of each stream"] {
+    for shown in ["⚡ on purpose: the network: loss 20%, seed 0", "♪ ", "RTP loss of each stream", "MOS of each stream"]
+    {
         assert!(html.contains(shown), "{shown}");
     }
 }

@@ -134,11 +134,11 @@ pub enum Command {
     Registrations(Switch),
     /// End or stall one actor, to see it come back
     #[command(
-        after_help = "Example: strowger kill switch/shard-0/registrar --panic\n\nThe paths stand in `strowger tree`."
+        after_help = "Example: strowger kill switch/shard-0/registrar --panic\n         strowger kill call --stall 2s\n\nThe paths and kinds stand in `strowger tree`."
     )]
     Kill {
-        /// The actor's path
-        path: String,
+        /// The actor's path, or a kind: the first of it
+        actor: String,
         /// Make it panic in a handler, instead of stopping it from outside
         #[arg(long)]
         panic: bool,
@@ -215,14 +215,16 @@ impl Command {
             Self::Limits { order: Some(order), .. } => order.run(is_json),
             Self::Limits { order: None, switch } => limits::list(&switch, is_json),
             Self::Mailbox(order) => order.run(is_json),
-            Self::Kill { path, panic, stall, switch } => {
+            Self::Kill { actor, panic, stall, switch } => {
                 let (how, did) = match (stall, panic) {
                     (Some(stall), _) => (ActorFault::Stall(stall), "Stalled"),
                     (None, true) => (ActorFault::Panic, "Ended"),
                     (None, false) => (ActorFault::Kill, "Ended"),
                 };
-                let answer = switch.client()?.kill(&path, how)?;
-                show(is_json, &answer, |_: Value| format!("{did} {path}. See it come back: strowger tree\n"))
+                let path = switch.client()?.break_actor(&actor, how)?;
+                show(is_json, &serde_json::json!({ "killed": path }), |_: Value| {
+                    format!("{did} {path}. See it come back: strowger tree\n")
+                })
             }
             Self::Drain { deadline, switch } => drain(&switch.client()?, deadline, is_json),
         }

@@ -44,7 +44,7 @@ use wires::Way;
 use worker::Work;
 
 pub use measure::{Delays, Figures};
-pub use placed::challenges;
+pub use placed::{authorize, challenges};
 pub use report::summary;
 pub use search::{Bounds, Tried};
 pub use wires::local_ip;

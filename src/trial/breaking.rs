@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use anyhow::{Context as _, bail};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use sip::Protocol;
 
-use super::fault::{Certificate, Disk, Dns, Fault, How, Network, SwitchFault, jump};
+use super::fault::{Certificate, Disk, Dns, Fault, How, SwitchFault, jump};
 use super::ground::{Ground, Started};
 use crate::admin_client::ActorFault;
 
@@ -49,11 +48,15 @@ pub fn begin(fault: &Fault, ground: &mut Ground) -> anyhow::Result<String> {
         };
     }
     if let Some(network) = &fault.network {
-        spoil(network)?;
-        return Ok(format!("the network: {}", netem(network).join(" ")));
+        started.impair(Some(network))?;
+        return Ok(format!("the network: {network}"));
     }
     if let Some(count) = fault.garbage {
         return garbage(started, count);
+    }
+    if fault.ports.is_some() {
+        let count = started.take_ports()?;
+        return Ok(format!("others have the {count} ports of media that were free"));
     }
     match (fault.disk, &fault.clock, fault.certificate, fault.dns) {
         (Some(Disk::Full), ..) => {
@@ -93,9 +96,10 @@ pub fn end(fault: &Fault, ground: &mut Ground) -> anyhow::Result<()> {
         started.signal("CONT")?;
     }
     if fault.network.is_some() {
-        // One of the two was laid.
-        let netem = run("tc", &["qdisc", "del", "dev", "lo", "root"]);
-        run("iptables", &["-F", "INPUT"]).or(netem)?;
+        started.impair(None)?;
+    }
+    if fault.ports.is_some() {
+        started.give_ports();
     }
     match fault.disk {
         Some(Disk::Full) => fs::remove_file(started.data().join(FILLER)).context("the disk stays full")?,
@@ -125,7 +129,7 @@ fn break_actor(started: &Started, actor: &str, fault: &Fault) -> anyhow::Result<
     };
     let began = Instant::now();
     let path = loop {
-        match started.end_actor(actor, how) {
+        match started.client().break_actor(actor, how) {
             Ok(path) => break path,
             // One that is down at this moment comes back, unless it is gone for good.
             Err(_) if began.elapsed() < ACTOR_WITHIN => thread::sleep(POLL),
@@ -145,55 +149,11 @@ fn break_actor(started: &Started, actor: &str, fault: &Fault) -> anyhow::Result<
 #[error("{0}")]
 pub struct Unavailable(String);
 
-/// Datagrams of the loopback of the trial's own network go through netem; connections, and so the admin API, do not. A kernel
-/// without netem still loses datagrams, by its packet filter.
-fn spoil(network: &Network) -> anyhow::Result<()> {
-    if *network == (Network { loss: network.loss, ..Network::default() }) {
-        return lose(network.loss);
+impl Unavailable {
+    /// What it lacks.
+    pub const fn new(what: String) -> Self {
+        Self(what)
     }
-    let netem = netem(network);
-    let mut all = vec!["qdisc", "add", "dev", "lo", "parent", "1:3", "handle", "30:", "netem", "limit", "100000"];
-    all.extend(netem.iter().map(String::as_str));
-    let udp = ["match", "ip", "protocol", "17", "0xff", "flowid", "1:3"];
-    let filter = [&["filter", "add", "dev", "lo", "parent", "1:0", "protocol", "ip", "u32"], &udp[..]].concat();
-    let ways: [&[&str]; 3] = [&["qdisc", "add", "dev", "lo", "root", "handle", "1:", "prio"], &all, &filter];
-    let laid = ways.iter().try_for_each(|way| run("tc", way));
-    laid.map_err(|error| match error.to_string().contains("qdisc kind is unknown") {
-        true => Unavailable("this machine's kernel has no netem (CONFIG_NET_SCH_NETEM)".to_owned()).into(),
-        false => error,
-    })
-}
-
-fn lose(percent: f64) -> anyhow::Result<()> {
-    let part = format!("{:.4}", percent / 100.0);
-    let udp = ["-A", "INPUT", "-i", "lo", "-p", "udp"];
-    run(
-        "iptables",
-        &[&udp[..], &["-m", "statistic", "--mode", "random", "--probability", &part, "-j", "DROP"]].concat(),
-    )
-}
-
-fn netem(network: &Network) -> Vec<String> {
-    let mut words = Vec::new();
-    if let Some(delay) = network.delay {
-        words.extend(["delay".to_owned(), format!("{}ms", delay.as_millis())]);
-        words.extend(network.jitter.map(|jitter| format!("{}ms", jitter.as_millis())));
-    }
-    for (name, part) in [("loss", network.loss), ("duplicate", network.duplicate), ("reorder", network.reorder)] {
-        if part > 0.0 {
-            words.extend([name.to_owned(), format!("{part}%")]);
-        }
-    }
-    words
-}
-
-fn run(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
-    let done = Command::new(program).args(arguments).output();
-    let done = done.map_err(|_| Unavailable(format!("{program} is not on this machine")))?;
-    if !done.status.success() {
-        bail!("{program} {}: {}", arguments.join(" "), String::from_utf8_lossy(&done.stderr).trim());
-    }
-    Ok(())
 }
 
 /// Sends datagrams and streams of chance, and INVITEs that were cut or changed at places of chance.
@@ -343,11 +303,5 @@ mod tests {
         assert_eq!(answer(&question(33), false).map(|answer| answer[7]), Some(0));
         assert_eq!(answer(&question(1), true).map(|answer| answer[3] & 0x0f), Some(2));
         assert_eq!(answer(&[0; 5], false), None);
-    }
-
-    #[test]
-    fn what_netem_is_told_is_what_the_plan_says() {
-        let network = Network { delay: Some(Duration::from_millis(50)), loss: 5.0, ..Network::default() };
-        assert_eq!(netem(&network), ["delay", "50ms", "loss", "5%"]);
     }
 }

@@ -1,5 +1,6 @@
 //! What is broken on purpose, by name, and what a plan must give it.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -40,6 +41,8 @@ pub struct Fault {
     pub certificate: Option<Certificate>,
     /// What happens to the name server that it asks.
     pub dns: Option<Dns>,
+    /// What happens to its ports of media.
+    pub ports: Option<Ports>,
 }
 
 /// What happens to an actor.
@@ -65,7 +68,7 @@ pub enum SwitchFault {
     Freeze,
 }
 
-/// What happens to datagrams (tc-netem).
+/// What happens to datagrams.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Network {
@@ -81,6 +84,21 @@ pub struct Network {
     pub duplicate: f64,
     /// So many of 100 overtake the others; needs a delay.
     pub reorder: f64,
+    /// Where chance begins: the same number has the same fates.
+    pub seed: u64,
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut words = Vec::new();
+        for (name, part) in [("loss", self.loss), ("duplicate", self.duplicate), ("reorder", self.reorder)] {
+            words.extend((part > 0.0).then(|| format!("{name} {part}%")));
+        }
+        for (name, time) in [("delay", self.delay), ("jitter", self.jitter)] {
+            words.extend(time.map(|time| format!("{name} {time:?}")));
+        }
+        write!(f, "{}, seed {}", words.join(", "), self.seed)
+    }
 }
 
 /// What happens to the disk.
@@ -111,6 +129,14 @@ pub enum Dns {
     Fails,
 }
 
+/// What happens to the ports of media.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ports {
+    /// Others have all that calls have not.
+    Taken,
+}
+
 /// What the trial needs for its faults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
@@ -124,6 +150,8 @@ pub struct Needs {
     pub ports: bool,
     /// A name server.
     pub dns: bool,
+    /// Few ports of media.
+    pub few_media_ports: bool,
 }
 
 impl Fault {
@@ -138,10 +166,11 @@ impl Fault {
             self.clock.is_some(),
             self.certificate.is_some(),
             self.dns.is_some(),
+            self.ports.is_some(),
         ];
         if kinds.iter().filter(|is| **is).count() != 1 {
             return Some(
-                "a fault is one of `actor`, `switch`, `network`, `garbage`, `disk`, `clock`, `certificate`, `dns`"
+                "a fault is one of `actor`, `switch`, `network`, `garbage`, `disk`, `clock`, `certificate`, `dns`, `ports`"
                     .into(),
             );
         }
@@ -182,6 +211,7 @@ impl Fault {
             clock: self.clock.is_some(),
             ports: self.switch == Some(SwitchFault::Kill),
             dns: self.dns.is_some(),
+            few_media_ports: self.ports.is_some(),
         }
     }
 }
@@ -195,6 +225,7 @@ impl Needs {
             clock: self.clock || other.clock,
             ports: self.ports || other.ports,
             dns: self.dns || other.dns,
+            few_media_ports: self.few_media_ports || other.few_media_ports,
         }
     }
 

@@ -1,7 +1,8 @@
 //! The switch under test: a Strowger that is started for the trial, or a switch of whichever make that runs already.
 
 use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -13,10 +14,11 @@ use serde_json::Value;
 use sip::Protocol;
 
 use super::breaking::Names;
-use super::fault::Needs;
+use super::fault::{Needs, Network};
+use super::impair::Impaired;
 use super::plan::SwitchUnderTest;
 use super::sipp::free_port;
-use crate::admin_client::{ActorFault, AdminClient};
+use crate::admin_client::AdminClient;
 use crate::config;
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -24,6 +26,8 @@ const ENDED_WITHIN: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(20);
 /// Room of a disk that is to be filled.
 const SMALL_DISK_MIB: u32 = 48;
+/// Ports of media of a switch whose ports are to run out: for sixteen calls.
+const FEW_PORTS: u16 = 64;
 /// Kernel clock ticks of a second, in which /proc tells CPU time (Linux has shown 100 to programs since 2.6).
 const TICKS_PER_SECOND: u64 = 100;
 
@@ -54,6 +58,11 @@ pub struct Started {
     clock: Option<PathBuf>,
     /// The name server that it asks, where that is the trial's.
     names: Option<Names>,
+    /// Its ports of media, where they are few, and those of them that others have.
+    media_ports: Option<RangeInclusive<u16>>,
+    taken: Vec<UdpSocket>,
+    /// What its network is like, while that is broken.
+    impaired: Option<Impaired>,
 }
 
 impl Ground {
@@ -67,11 +76,13 @@ impl Ground {
             return Ok(Self::Foreign { address, domain });
         }
         let names = needs.dns.then(Names::start).transpose()?;
+        let media_ports = needs.few_media_ports.then(free_range).transpose()?;
         let file = match &wanted.config {
             Some(file) => plan_folder.join(file),
             None => {
                 let file = folder.join("strowger.toml");
-                fs::write(&file, lab(needs, names.as_ref())?).with_context(|| file.display().to_string())?;
+                fs::write(&file, lab(needs, names.as_ref(), media_ports.as_ref())?)
+                    .with_context(|| file.display().to_string())?;
                 file
             }
         };
@@ -80,7 +91,9 @@ impl Ground {
             small_disk(&data)?;
         }
         let clock = needs.clock.then(|| folder.join("clock"));
-        Started::start(file, data, domain, clock, names).map(|started| Self::Started(Box::new(started)))
+        let mut started = Started::start(file, data, domain, clock, names)?;
+        started.media_ports = media_ports;
+        Ok(Self::Started(Box::new(started)))
     }
 
     /// Where SIP goes.
@@ -124,7 +137,20 @@ impl Started {
             fs::write(clock, "+0")?;
         }
         let (child, client, status) = launch(&config, &data, &log, clock.as_deref())?;
-        Ok(Self { child, log, client, data, status, domain, config, clock, names })
+        Ok(Self {
+            child,
+            log,
+            client,
+            data,
+            status,
+            domain,
+            config,
+            clock,
+            names,
+            media_ports: None,
+            taken: Vec::new(),
+            impaired: None,
+        })
     }
 
     /// Ends it as a power cut does, and starts it again with its data.
@@ -159,6 +185,32 @@ impl Started {
     /// It has no clock of its own.
     pub fn set_clock(&self, offset: &str) -> anyhow::Result<()> {
         fs::write(self.clock.as_ref().context("the switch has no clock of its own")?, offset)?;
+        Ok(())
+    }
+
+    /// Takes all of its ports of media that no call has. Answers how many.
+    ///
+    /// # Errors
+    /// They are as many as a configuration of the plan says, and not few.
+    pub fn take_ports(&mut self) -> anyhow::Result<usize> {
+        let ports = self.media_ports.clone().context("ports of media run out in the lab alone: leave out `config`")?;
+        self.taken = ports.filter_map(|port| UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).ok()).collect();
+        Ok(self.taken.len())
+    }
+
+    /// Gives them back.
+    pub fn give_ports(&mut self) {
+        self.taken.clear();
+    }
+
+    /// Breaks its network, or mends it.
+    ///
+    /// # Errors
+    /// The kernel does not let us.
+    pub fn impair(&mut self, network: Option<&Network>) -> anyhow::Result<()> {
+        // What was broken before is mended first: there is one network.
+        self.impaired = None;
+        self.impaired = network.map(Impaired::begin).transpose()?;
         Ok(())
     }
 
@@ -217,24 +269,6 @@ impl Started {
         let resident = resident.split_whitespace().next()?.parse().ok()?;
         Some((Duration::from_millis(ticks * (1_000 / TICKS_PER_SECOND)), resident))
     }
-
-    /// Ends or stalls an actor: by its path, or the first of its kind. Answers its path.
-    ///
-    /// # Errors
-    /// There is none.
-    pub fn end_actor(&self, actor: &str, how: ActorFault) -> anyhow::Result<String> {
-        let tree = self.client.tree()?;
-        let nodes = tree.get("nodes").and_then(Value::as_array).cloned().unwrap_or_default();
-        let is_it = |node: &&Value| {
-            let of = |key: &str| node.get(key).and_then(Value::as_str).unwrap_or_default();
-            of("path") == actor || of("kind") == actor
-        };
-        let found = nodes.iter().find(is_it).and_then(|node| node.get("path")).and_then(Value::as_str);
-        let path =
-            found.with_context(|| format!("no actor `{actor}` lives: paths and kinds stand in `strowger tree`"))?;
-        self.client.kill(path, how)?;
-        Ok(path.to_owned())
-    }
 }
 
 /// Starts a switch and waits until it is ready: its process, its admin API, and what it says of itself.
@@ -280,12 +314,16 @@ fn launch(config: &Path, data: &Path, log: &Path, clock: Option<&Path>) -> anyho
 }
 
 /// The lab, with what the faults need.
-fn lab(needs: Needs, names: Option<&Names>) -> anyhow::Result<String> {
+fn lab(needs: Needs, names: Option<&Names>, media_ports: Option<&RangeInclusive<u16>>) -> anyhow::Result<String> {
     let mut text = config::lab_on_free_ports();
     // Bob has no mailbox in a trial: whoever finds him busy or silent is to be told so.
     text = text.replace("mailbox = \"lab\"\npin = \"2580\"\n", "").replace("\"2 mailbox:bob Bob\", ", "");
     while needs.ports && text.contains(":0\"") {
         text = text.replacen(":0\"", &format!(":{}\"", free_port([127, 0, 0, 1].into())?), 1);
+    }
+    if let Some(ports) = media_ports {
+        let range = format!("[media]\nports = \"{}-{}\"\n", ports.start(), ports.end());
+        text = text.replacen("[media]\n", &range, 1);
     }
     if let Some(names) = names {
         // The carrier has a name, and the name server of the trial knows it.
@@ -293,6 +331,17 @@ fn lab(needs: Needs, names: Option<&Names>) -> anyhow::Result<String> {
         text = text.replace("address = \"127.0.0.2:5080\"", "address = \"carrier.test:5080\"");
     }
     Ok(text)
+}
+
+/// So many ports in a row that nobody has.
+fn free_range() -> anyhow::Result<RangeInclusive<u16>> {
+    for first in (20_000..29_900).step_by(usize::from(FEW_PORTS)) {
+        let range = first..=first + FEW_PORTS - 1;
+        if range.clone().all(|port| UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok()) {
+            return Ok(range);
+        }
+    }
+    bail!("no {FEW_PORTS} ports in a row are free")
 }
 
 /// Lays a small disk where the data will be, in the trial's own namespace: nobody else sees it, and it ends with it.

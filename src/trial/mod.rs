@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `plan` | what is to be done: TOML, checked as a whole |
 //! | `ground` | the switch under test: started for the trial, or one that runs already |
+//! | `register` | where a callee is |
 //! | `sipp` | SIPp as a caller or callee |
 //! | `loading` | our own generator as both |
 //! | `records` | what the switch has written down of a step's calls |
@@ -11,15 +12,18 @@
 //! | `step` | one step: parties, faults, samples |
 //! | `fault` | what can be broken, by name |
 //! | `breaking` | how it is broken, and mended |
+//! | `impair` | a network that loses, delays, doubles and reorders |
 //! | `verdict` | what must hold, and whether it did |
 //! | `report` | the terminal, JUnit, JSON and one page of HTML |
 
 mod breaking;
 mod fault;
 mod ground;
+mod impair;
 mod loading;
 mod plan;
 mod records;
+mod register;
 mod replay;
 mod report;
 mod sipp;

@@ -2,6 +2,7 @@
 //! switch is looked at meanwhile.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,8 +18,10 @@ use super::fault::{Fault, SwitchFault};
 use super::ground::{Ground, Started};
 use super::plan::{Scenario, Step, Transport, User};
 use super::records;
+use super::register::{REGISTERED_S, register};
 use super::sipp::{Figures, Running, Sipp};
 use super::verdict::{Evidence, Happened, StepResult, judge};
+use crate::load::local_ip;
 
 /// Between two looks at the parties.
 const POLL: Duration = Duration::from_millis(10);
@@ -28,8 +31,6 @@ const SAMPLE_EVERY: Duration = Duration::from_millis(250);
 const SAMPLES_MAX: usize = 2_400;
 /// How long a callee may go on when its caller is done, and both past their own time-out.
 const SLACK: Duration = Duration::from_secs(5);
-/// How long a registration may take.
-const REGISTER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Where a step finds its files and leaves its own.
 pub struct Place<'a> {
@@ -111,7 +112,7 @@ impl Course<'_> {
             {
                 callee.stop();
             }
-            self.register(user, port, "Expires: 0", "unregister")?;
+            self.register(user, port, 0)?;
         }
         evidence.caller = caller.figures();
         evidence.caller_code = caller.ended().and_then(|status| status.code());
@@ -141,7 +142,7 @@ impl Course<'_> {
         let calls = self.step.callee_calls.unwrap_or(self.step.calls);
         let callee = Sipp { calls, ..self.sipp(scenario, Some(user), &self.step.callee_arguments)? };
         let callee = callee.start(&self.folder("callee"))?;
-        self.register(user, callee.port(), REGISTERED_FOR, "register")?;
+        self.register(user, callee.port(), REGISTERED_S)?;
         Ok(callee)
     }
 
@@ -153,20 +154,11 @@ impl Course<'_> {
         carrier.start(&self.folder("callee"))
     }
 
-    /// Says where the callee is, or that it is there no more.
-    fn register(&self, user: &User, port: u16, expires: &str, folder: &str) -> anyhow::Result<()> {
-        let folder = self.folder(folder);
-        std::fs::create_dir_all(&folder)?;
-        let file = folder.join("register.xml");
-        let contact = REGISTER_CONTACT.replace("[local_port]", &port.to_string());
-        std::fs::write(&file, REGISTER.replace(REGISTER_CONTACT, &contact).replace(REGISTERED_FOR, expires))?;
-        let file = Scenario::File(file);
-        let registering = Sipp { calls: 1, timeout: REGISTER_WITHIN, ..self.sipp(&file, Some(user), &[])? };
-        let mut registering = registering.start(&folder)?;
-        if wait(&mut registering, REGISTER_WITHIN + SLACK)? != Some(0) {
-            bail!("the callee {} could not register:\n{}", user.name, registering.story());
-        }
-        Ok(())
+    /// Says that the callee is at this port, or no more.
+    fn register(&self, user: &User, port: u16, expires_s: u32) -> anyhow::Result<()> {
+        let target = self.ground.place(Protocol::Udp)?;
+        let contact = SocketAddr::new(local_ip(target)?, port);
+        register(target, self.ground.domain(), user, contact, expires_s).context("the callee")
     }
 
     fn sipp<'b>(
@@ -348,39 +340,8 @@ impl Running {
     }
 }
 
-fn wait(running: &mut Running, patience: Duration) -> anyhow::Result<Option<i32>> {
-    let began = Instant::now();
-    loop {
-        if let Some(status) = running.ended() {
-            return Ok(status.code());
-        }
-        if began.elapsed() > patience {
-            running.stop();
-            bail!("SIPp did not end within {patience:?}");
-        }
-        thread::sleep(POLL);
-    }
-}
-
 /// Exact up to 2^53, which no count here reaches.
 #[allow(clippy::cast_precision_loss)]
 pub const fn whole(count: u64) -> f64 {
     count as f64
-}
-
-/// How a callee says where it is.
-const REGISTER: &str = include_str!("../../scenarios/sipp/register.xml");
-/// For how long, in [`REGISTER`].
-const REGISTERED_FOR: &str = "Expires: 86400";
-/// Where, in [`REGISTER`]: the callee's port, which is not the one that the registration comes from.
-const REGISTER_CONTACT: &str = "@[local_ip]:[local_port];transport=[transport]>";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_registers_says_where_and_for_how_long() {
-        assert!(REGISTER.contains(REGISTERED_FOR) && REGISTER.contains(REGISTER_CONTACT));
-    }
 }

@@ -14,9 +14,7 @@ impl Party {
         self.acknowledge(now)?;
         let Some((then, _)) = self.last_sent.get(now.method()).cloned() else { return Ok(()) };
         let uri = self.names.uri(&then);
-        let mut attempt = std::mem::take(&mut self.attempt);
-        let credentials = self.answer(&mut attempt, now, now.method().as_str(), &uri);
-        self.attempt = attempt;
+        let credentials = self.answer(now, now.method(), &uri);
         if credentials.is_none() {
             self.differs(format!("{} came, and the password is not known: give it with --user", title(now)));
             self.ended = true;

@@ -7,14 +7,12 @@
 //! | `calls` | the calls in it: legs, and what each end said and heard |
 //! | `names` | what is called otherwise now: addresses, tags, Call-IDs, ports of sound |
 //! | `party` | one end of a leg, played |
-//! | `enrol` | who it is: registration and passwords |
 //! | `astray` | what it does where the switch is otherwise than then |
 //! | `expected` | what is still to come from the switch, and what came instead |
 //! | `sound` | the sound of an end: what it sent, and what must come |
 
 mod astray;
 mod calls;
-mod enrol;
 mod expected;
 mod names;
 mod packets;
@@ -140,7 +138,7 @@ impl Course<'_> {
         let mut parties = Vec::new();
         for leg in call.legs {
             let user = replay.users.iter().find(|user| leg.users.contains(&user.name)).cloned();
-            let mut party = Party::new(leg, call.began, target, user)?;
+            let party = Party::new(leg, call.began, target, user)?;
             party.register(domain)?;
             parties.push(party);
         }

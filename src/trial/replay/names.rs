@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use sip::message::Writer;
-use sip::{Message, Method, Name};
+use sip::auth::ChallengedBy;
+use sip::{Message, Name};
 
 /// Names of then and now.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl Names {
     }
 
     /// A request of the end, as it is said now: its URI, and its bytes. `credentials` are a header of their own.
-    pub fn request(&mut self, then: &Message, cseq: u32, credentials: Option<&(Name, String)>) -> Vec<u8> {
+    pub fn request(&mut self, then: &Message, cseq: u32, credentials: Option<&(ChallengedBy, String)>) -> Vec<u8> {
         let branch = self.branch(then.branch());
         let text = |bytes: &[u8]| self.now(&String::from_utf8_lossy(bytes));
         let mut out = format!("{} {} SIP/2.0\r\n", then.method(), self.uri(then));
@@ -126,7 +126,11 @@ impl Names {
             };
             line(&mut out, header.name_bytes, &value);
         }
-        if let Some((name, value)) = credentials {
+        if let Some((by, value)) = credentials {
+            let name = match by {
+                ChallengedBy::Server => Name::Authorization,
+                ChallengedBy::Proxy => Name::ProxyAuthorization,
+            };
             line(&mut out, name.as_str().as_bytes(), value);
         }
         self.ended(out, then.body())
@@ -207,24 +211,6 @@ impl Names {
         }
         out
     }
-}
-
-/// A REGISTER of `user`, which says that it is at `local`.
-pub fn register(user: &str, domain: &str, local: SocketAddr, cseq: u32, expires: u32, call_id: &str) -> Writer {
-    let from = format!("<sip:{user}@{domain}>;tag=replay");
-    let to = format!("<sip:{user}@{domain}>");
-    let mut writer = Writer::request(sip::message::RequestHead {
-        method: &Method::Register,
-        uri: format!("sip:{domain}").as_bytes(),
-        via: &format!("SIP/2.0/UDP {local};branch=z9hG4bKreplay{:016x};rport", rand::random::<u64>()),
-        from: from.as_bytes(),
-        to: to.as_bytes(),
-        call_id: call_id.as_bytes(),
-        cseq,
-        max_forwards: 70,
-    });
-    writer.header(Name::Contact, format!("<sip:{user}@{local}>")).header(Name::Expires, expires.to_string());
-    writer
 }
 
 fn line(out: &mut String, name: &[u8], value: &str) {

@@ -5,18 +5,18 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use sip::auth::{Answerer, Attempt};
+use sip::auth::{Answerer, Attempt, ChallengedBy};
 use sip::dialog::Dialog;
 use sip::sdp::Session;
 use sip::{Message, Method, Name, Status};
 
 use super::calls::{Leg, Side};
-use super::enrol::answerer;
 use super::expected::{Came, Expected, differences, notes, title};
 use super::names::Names;
 use super::sound::{Heard, Line};
 use crate::load::local_ip;
 use crate::trial::plan::User;
+use crate::trial::register::{REGISTERED_S, answer, answerer, register};
 
 /// How much later than then a message of the switch may come.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -151,6 +151,22 @@ impl Party {
         })
     }
 
+    /// Says where a callee is, where that is to be known.
+    ///
+    /// # Errors
+    /// The switch does not take it.
+    pub fn register(&self, domain: &str) -> anyhow::Result<()> {
+        match (self.side, &self.user) {
+            (Side::Callee, Some(user)) => register(self.target, domain, user, self.local, REGISTERED_S),
+            _ => Ok(()),
+        }
+    }
+
+    /// The credentials that answer a challenge, if they are known.
+    pub(super) fn answer(&mut self, challenge: &Message, method: &Method, uri: &str) -> Option<(ChallengedBy, String)> {
+        answer(self.answerer.as_mut()?, &mut self.attempt, challenge, method.as_str(), uri)
+    }
+
     /// Plays it to its end. All ends of a call begin at one moment.
     ///
     /// # Errors
@@ -204,7 +220,7 @@ impl Party {
         }
         self.done.sound = heard;
         if let (Side::Callee, Some(user)) = (self.side, self.user.clone()) {
-            self.registers(&user, domain, 0)?;
+            register(self.target, domain, &user, self.local, 0)?;
         }
         self.done.call_id = self.call_id;
         Ok(self.done)
@@ -288,10 +304,7 @@ impl Party {
         let credentials = match self.challenge.take() {
             Some(challenge) if *challenge.method() == method => {
                 let uri = self.names.uri(&then);
-                let mut attempt = std::mem::take(&mut self.attempt);
-                let answer = self.answer(&mut attempt, &challenge, method.as_str(), &uri);
-                self.attempt = attempt;
-                answer
+                self.answer(&challenge, &method, &uri)
             }
             other => {
                 self.challenge = other;
