@@ -4,6 +4,10 @@
 mod support;
 
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+use support::carrier::Place;
 use support::config::{Config, DOMAIN};
 use support::phone::Phone;
 use support::smtp::{Smtp, free_port};
@@ -354,4 +358,112 @@ fn a_rule_finds_its_owner_at_another_phone_who_takes_the_call_or_lets_it_be() {
         alice.expect_state(call, "disconnected");
     }
     assert_eq!(messages(&switch, "carol").len(), 0);
+}
+
+#[test]
+fn a_message_is_played_on_the_phone_that_the_owner_names_and_the_owner_is_asked_once_at_a_time() {
+    let switch = Switch::start(Config::with_mailboxes());
+    let mut alice = Phone::registered(&switch, "alice", "udp");
+    leave(&mut alice, "1003");
+    let number = expect_messages(&switch, "carol", |list| list.len() == 1)[0]["number"].clone();
+    let path = "/api/mailboxes/carol/play";
+    let play = |number: &str| switch.send("POST", path, &json!({ "message": 1, "number": number }));
+    assert_eq!(switch.send("POST", path, &json!({ "message": 99 })).0, 404);
+    let expect_state = |wanted: &str| {
+        let found = until(PATIENCE, || Some(switch.get(path).1).filter(|answer| answer["play"]["state"] == wanted));
+        found.unwrap_or_else(|| panic!("{}\n{}", switch.get(path).1, switch.log_tail()))
+    };
+    assert_eq!(number, 1);
+    // Nobody is there.
+    assert_eq!(play("1003").0, 200);
+    assert_eq!(expect_state("disconnected")["play"]["failure"], "no_answer");
+    // Busy.
+    let mut bob = Phone::registered(&switch, "bob", "udp");
+    assert_eq!(play("1002").0, 200);
+    let ringing = bob.incoming();
+    assert_eq!(play("1002").0, 409);
+    bob.answer(ringing, 486);
+    assert_eq!(expect_state("disconnected")["play"]["failure"], "user_busy");
+    // It answers, hears the message, and has it deleted.
+    assert_eq!(play("1002").0, 200);
+    let call = bob.pick_up();
+    bob.expect_media(call, "active");
+    expect_state("connected");
+    bob.listen(call, LISTEN_MS);
+    // The header is cut short, and the message begins.
+    bob.dtmf(call, "1");
+    bob.listen(call, 1_000);
+    bob.hears_tone(call, f64::from(VOICE_HZ));
+    bob.dtmf(call, "7");
+    expect_messages(&switch, "carol", |list| list[0]["deleted"] == true);
+    bob.expect_state(call, "disconnected");
+    let over = expect_state("disconnected");
+    assert_eq!((&over["play"]["failure"], &over["play"]["sip_status"]), (&json!("none"), &json!(200)), "{over}");
+    // All of it is in records and their sums.
+    let sums = until(PATIENCE, || {
+        let (_, answer) = switch.get("/api/mail/statistics?by=hour");
+        let sums = answer["sums"].as_object()?.values().next()?.clone();
+        (sums["total"] == 4).then_some(sums)
+    });
+    let sums = sums.unwrap_or_else(|| panic!("{}", switch.get("/api/mail/statistics?by=hour").1));
+    let counts = (&sums["voice_messages"], &sums["outgoing"], &sums["failed_or_rejected"]);
+    assert_eq!(counts, (&json!(1), &json!(1), &json!(2)), "{sums}");
+    let day = switch.get("/api/calls?ended=1").1["calls"][0]["started"].as_str().expect("a time")[..10].to_owned();
+    let listed = switch.command(&["mailbox", "records", &day]);
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(listed.starts_with("CallStartTime,CallType,") && listed.lines().count() == 5, "{listed}");
+    assert!(listed.contains("Call Answering Voice Message") && listed.contains(",Outbound,1002,"), "{listed}");
+}
+
+#[test]
+fn a_pbx_is_told_of_messages_by_the_gateway_that_takes_it_and_again_after_a_refusal() {
+    let (broken, pbx) = (Place::at(2), Place::at(3));
+    let gateways = [broken.entry("broken", ""), pbx.entry("pbx", "")];
+    let mut config = Config::with_mailboxes().mailbox_policy("lamp_gateways", r#"["broken", "pbx"]"#);
+    for entry in &gateways {
+        config = config.entry(entry);
+    }
+    let switch = Switch::start(config);
+    let (mut broken, mut pbx) = (broken.party(&switch), pbx.party(&switch));
+    let over = Arc::new(AtomicBool::new(false));
+    let ends = Arc::clone(&over);
+    let refuses = std::thread::spawn(move || {
+        let mut refused = 0;
+        while !ends.load(Relaxed) {
+            let Some(notify) = broken.wire.receive_within(Duration::from_millis(200)) else { continue };
+            broken.reply(&notify, "503 Service Unavailable", "", "");
+            refused += 1;
+        }
+        refused
+    });
+    let mut told = |user: &str, line: &str| {
+        loop {
+            let notify = pbx.wire.receive("NOTIFY");
+            pbx.reply(&notify, "480 Temporarily Unavailable", "", "");
+            let (to_user, has_line) = (notify.starts_with(&format!("NOTIFY sip:{user}@")), notify.contains(line));
+            if to_user && has_line {
+                assert!(notify.contains("Event: message-summary\r\n"), "{notify}");
+                assert!(notify.contains("Subscription-State: terminated"), "{notify}");
+                assert!(notify.contains("Content-Type: application/simple-message-summary\r\n"), "{notify}");
+                return;
+            }
+        }
+    };
+    // After the start everybody's lamp is put right.
+    told("1003", "Voice-Message: 0/0 (0/0)");
+    let mut alice = Phone::registered(&switch, "alice", "udp");
+    leave(&mut alice, "1003");
+    told("1003", "Voice-Message: 1/0 (0/0)");
+    let (status, answer) = switch.send("PATCH", "/api/mailboxes/carol/messages/1", &json!({ "heard": true }));
+    assert_eq!(status, 200, "{answer}");
+    told("1003", "Messages-Waiting: no");
+    let figures = || switch.get_as_stranger("/metrics").1.as_str().unwrap_or_default().to_owned();
+    let counted = until(PATIENCE, || {
+        let figures = figures();
+        let told = figures.lines().find_map(|line| line.strip_prefix("strowger_mailbox_lamps_told_total "));
+        told.and_then(|told| told.parse::<u32>().ok()).filter(|told| *told >= 6)
+    });
+    assert!(counted.is_some() && figures().contains("strowger_mailbox_lamps_failed_total 0\n"), "{}", figures());
+    over.store(true, Relaxed);
+    assert!(refuses.join().expect("the broken one answers") >= 6);
 }

@@ -56,6 +56,9 @@ pub struct CallDetail {
     pub lines: Vec<LineDetail>,
     /// Why it ended, in words.
     pub cause: String,
+    /// What it has come to with voice mail, if it came there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mail: Option<crate::mail::MailDetail>,
 }
 
 /// A line of a call beside its sound, while it was there.

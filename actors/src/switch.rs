@@ -14,6 +14,7 @@
 //! ├─ mail                     one-for-one    50 in 60 s
 //! │  ├─ boxes                 one-for-one    1,000 in 60 s
 //! │  │  └─ USER               transient      a mailbox that is in use; what is recorded for it lies beside it
+//! │  ├─ lamplighter           permanent      lamps behind gateways
 //! │  ├─ outbox                permanent      letters that leave by e-mail
 //! │  └─ postmaster            permanent      recordings that a crash cut short; what was deleted for long enough
 //! ├─ shard-N                  one-for-one    100 in 60 s, on its own thread (arbiter)
@@ -45,7 +46,7 @@ use std::time::Duration;
 use crate::admission::Admission;
 use crate::hep::Exporter;
 use crate::limits::Limits;
-use crate::mail::{Outbox, Postmaster};
+use crate::mail::{Lamplighter, Outbox, Postmaster};
 use crate::messages::{self, MessageRelay};
 use crate::packer::Packer;
 use crate::records::Records;
@@ -151,6 +152,13 @@ fn mail(shared: &Arc<Shared>) -> Supervisor {
                 move || Outbox::new(Arc::clone(&shared))
             })
             .seat(&shared.mailroom.outbox),
+        )
+        .with(
+            child("lamplighter", Restart::Permanent, {
+                let shared = with();
+                move || Lamplighter::new(Arc::clone(&shared))
+            })
+            .seat(&shared.mailroom.lamplighter),
         )
         .with(
             child("postmaster", Restart::Permanent, {

@@ -54,6 +54,33 @@ impl AdminClient {
         response.map_err(|error| self.unanswered(error)).and_then(|response| self.answer(response))
     }
 
+    /// Has a phone called, and something played there: `{"play": …}`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`].
+    pub fn play(&self, user: &str, wanted: &Value) -> anyhow::Result<Value> {
+        self.post(&format!("/api/mailboxes/{}/play", path_segment(user)), wanted)
+    }
+
+    /// The records of a day's calls with voice mail, as CSV.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`].
+    pub fn mail_records(&self, day: &str) -> anyhow::Result<Vec<u8>> {
+        self.bytes(&format!("/api/mail/records?day={}", path_segment(day)))
+    }
+
+    /// Sums of them, by `day`, `hour`, `plan` or `gateway`: `{"sums": …}`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`].
+    pub fn mail_statistics(&self, by: &str) -> anyhow::Result<Value> {
+        self.get(&format!("/api/mail/statistics?by={}", path_segment(by)))
+    }
+
     /// The letters that wait: `{"letters": […]}`.
     ///
     /// # Errors

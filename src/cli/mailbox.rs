@@ -1,5 +1,6 @@
 //! Mailboxes: what is in them, out to plain files and in again, and whether every file is whole.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -86,6 +87,38 @@ pub enum Order {
         #[command(flatten)]
         switch: Switch,
     },
+    /// Call a phone and play a message on it, or let greetings be heard and recorded there
+    #[command(
+        after_help = "Examples: strowger mailbox play alice 3\n          strowger mailbox play alice 3 --to 1002"
+    )]
+    Play {
+        /// Whose mailbox
+        user: String,
+        /// The message; without one the greetings
+        message: Option<u64>,
+        /// The number that is dialled; without one the owner's own
+        #[arg(long)]
+        to: Option<String>,
+        #[command(flatten)]
+        switch: Switch,
+    },
+    /// Write the records of calls with voice mail of a day (UTC) as CSV
+    #[command(after_help = "Example: strowger mailbox records 2026-11-25")]
+    Records {
+        /// The day
+        day: String,
+        #[command(flatten)]
+        switch: Switch,
+    },
+    /// Sum up the calls with voice mail of the last 30 days
+    #[command(after_help = "Example: strowger mailbox statistics --by hour")]
+    Statistics {
+        /// By `day`, `hour`, `plan` or `gateway`
+        #[arg(long, default_value = "day")]
+        by: String,
+        #[command(flatten)]
+        switch: Switch,
+    },
     /// List the letters that wait to be sent, and those that were given up
     #[command(after_help = "Example: strowger mailbox outbox")]
     Outbox(Switch),
@@ -127,6 +160,25 @@ struct Message {
     urgent: bool,
     deleted: bool,
     damaged: bool,
+}
+
+#[derive(Deserialize)]
+struct AllSums {
+    sums: BTreeMap<String, Sums>,
+}
+
+#[derive(Deserialize)]
+struct Sums {
+    total: u64,
+    voice_messages: u64,
+    missed_calls: u64,
+    subscriber_access: u64,
+    attendant: u64,
+    outgoing: u64,
+    fax: u64,
+    other: u64,
+    failed_or_rejected: u64,
+    mos: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -172,6 +224,20 @@ impl Order {
                     Some(file) => client.set_callers(&user, &read(&file)?)?,
                 };
                 show(is_json, &answer, |answer: Value| format!("{answer:#}\n"))
+            }
+            Self::Play { user, message, to, switch } => {
+                let answer = switch.client()?.play(&user, &json!({ "message": message, "number": to }))?;
+                show(is_json, &answer, |answer: Value| {
+                    let to = answer.pointer("/play/number").and_then(Value::as_str).unwrap_or_default();
+                    format!("{to} is being called.\n")
+                })
+            }
+            Self::Records { day, switch } => {
+                let table = switch.client()?.mail_records(&day)?;
+                std::io::Write::write_all(&mut std::io::stdout(), &table).context("the table cannot be written")
+            }
+            Self::Statistics { by, switch } => {
+                show(is_json, &switch.client()?.mail_statistics(&by)?, |all: AllSums| sums(&all))
             }
             Self::Outbox(switch) => show(is_json, &switch.client()?.outbox()?, |all: Letters| letters(&all)),
         }
@@ -220,6 +286,35 @@ fn messages(mailbox: &Mailbox) -> String {
         })
         .collect();
     locked.to_owned() + &table::render(["NUMBER", "FROM", "LEFT AT", "LENGTH", "STATE", ""], &rows)
+}
+
+fn sums(all: &AllSums) -> String {
+    if all.sums.is_empty() {
+        return "No call with voice mail.\n".to_owned();
+    }
+    let row = |(key, sums): (&String, &Sums)| {
+        let part = |count: u64| match sums.total {
+            0 => "0".to_owned(),
+            total => format!("{count} ({} %)", count * 100 / total),
+        };
+        [
+            key.clone(),
+            sums.total.to_string(),
+            part(sums.voice_messages),
+            part(sums.missed_calls),
+            part(sums.subscriber_access),
+            part(sums.attendant),
+            part(sums.outgoing),
+            part(sums.fax),
+            part(sums.other),
+            part(sums.failed_or_rejected),
+            sums.mos.map_or_else(String::new, |mos| format!("{mos:.2}")),
+        ]
+    };
+    let rows: Vec<_> = all.sums.iter().map(row).collect();
+    let heads =
+        ["", "CALLS", "MESSAGES", "MISSED", "SIGNED IN", "ATTENDANT", "OUTGOING", "FAX", "OTHER", "FAILED", "MOS"];
+    table::render(heads, &rows)
 }
 
 fn letters(all: &Letters) -> String {

@@ -89,8 +89,13 @@ section! {
         answering_rules: bool = Flag, default "true";
         /// Whether phones are told of messages (message waiting).
         lamp: bool = Flag, default "true";
+        /// Gateways behind which phones of these users are, by `name`, in the order in which they are tried: each change of the
+        /// messages of a user is told to one of them (NOTIFY, RFC 3842).
+        lamp_gateways: Vec<String> = List { of: NAME, lengths: 0..=8 }, default "[]";
         /// Whether the owner gets an e-mail about callers who left no message.
         missed: bool = Flag, default "true";
+        /// Whether messages are played on a phone that the owner names.
+        play_on_phone: bool = Flag, default "true";
         /// Whether the owner may call in to hear messages.
         access: bool = Flag, default "true";
         /// The number that callers get on `0`, where that of `[voicemail]` does not fit.

@@ -17,7 +17,7 @@ use store::{StoreError, Voice, VoiceKind};
 use super::{Refusal, Web};
 
 /// How long a mailbox may take for what it is asked; a verification reads all of it.
-const DO_WITHIN: Duration = Duration::from_secs(10);
+pub const DO_WITHIN: Duration = Duration::from_secs(10);
 const VERIFY_WITHIN: Duration = Duration::from_secs(300);
 /// The largest sound that is taken: a message of 100 minutes in 16 bits.
 pub const SOUND_BYTES_MAX: usize = 128 << 20;
@@ -304,7 +304,11 @@ pub async fn outbox(web: Data<Web>) -> Answer {
     letters.map(|letters| Json(json!({ "letters": letters }))).map_err(|error| busy(error.to_string()))
 }
 
-async fn ask<T: Send + 'static>(
+/// Asks a mailbox.
+///
+/// # Errors
+/// There is none, or it does not answer within the time.
+pub async fn ask<T: Send + 'static>(
     web: &Web,
     name: &str,
     within: Duration,

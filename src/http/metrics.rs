@@ -119,6 +119,8 @@ fn mailboxes(shared: &Shared) {
     counter!("strowger_mailbox_drafts_refused_total").absolute(mailroom.refused.load(Relaxed));
     counter!("strowger_mailbox_messages_total").absolute(mailroom.delivered.load(Relaxed));
     counter!("strowger_mailbox_missed_calls_total").absolute(mailroom.missed.load(Relaxed));
+    counter!("strowger_mailbox_lamps_told_total").absolute(mailroom.lamps_told.load(Relaxed));
+    counter!("strowger_mailbox_lamps_failed_total").absolute(mailroom.lamps_failed.load(Relaxed));
     counter!("strowger_mailbox_wrong_pins_total").absolute(mailroom.wrong_pins.load(Relaxed));
 }
 

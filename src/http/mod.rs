@@ -21,8 +21,10 @@ mod gateways;
 mod groups;
 pub mod health;
 mod limits;
+mod mail_records;
 mod mailboxes;
 mod metrics;
+mod plays;
 mod refusal;
 mod route;
 mod token;
@@ -159,6 +161,14 @@ fn routes(service: &mut ServiceConfig) {
                         .route(web::get().to(mailboxes::callers))
                         .route(web::put().to(mailboxes::set_callers)),
                 )
+                .service(
+                    resource("/mailboxes/{user}/play", "GET, POST, DELETE")
+                        .route(web::get().to(plays::state))
+                        .route(web::post().to(plays::play))
+                        .route(web::delete().to(plays::end)),
+                )
+                .service(get("/mail/statistics", web::get().to(mail_records::statistics)))
+                .service(get("/mail/records", web::get().to(mail_records::records)))
                 .service(get("/outbox", web::get().to(mailboxes::outbox)))
                 .service(get("/registrations", web::get().to(api::registrations)))
                 .service(resource("/kill", "POST").route(web::post().to(api::kill)))

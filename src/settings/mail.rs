@@ -83,6 +83,8 @@ fn policy(policy: &from::MailboxPolicy) -> Policy {
         missed: policy.missed,
         operator: policy.operator.clone(),
         answering_rules: policy.answering_rules,
+        lamp_gateways: policy.lamp_gateways.clone(),
+        play_on_phone: policy.play_on_phone,
         access: policy.access,
     }
 }

@@ -171,6 +171,46 @@ impl Calls {
         failure.map_or(Ok(found), Err)
     }
 
+    /// Shows every record that began in `[from_ms, until_ms)`, in the order of their end, until `visit` has enough. A damaged page
+    /// is passed over: [`crate::Store::verify`] tells of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn each(
+        &self,
+        from_ms: i64,
+        until_ms: i64,
+        mut visit: impl FnMut(&CallRecord) -> bool,
+    ) -> Result<(), StoreError> {
+        let oldest_first = Scan {
+            tree: Tree::CallIndex,
+            from: time_key(from_ms).to_vec(),
+            until: None,
+            backwards: false,
+            limit: SCAN_RECORDS_MAX,
+        };
+        let mut failure = None;
+        walk(&*self.shared.engine, &oldest_first, |key, entry| {
+            if entry.last_start_ms < from_ms || entry.first_start_ms >= until_ms {
+                return true;
+            }
+            match self.page(key) {
+                Ok(records) => {
+                    records.iter().filter(|record| (from_ms..until_ms).contains(&record.started_at_ms)).all(&mut visit)
+                }
+                Err(StoreError::Damaged { .. }) => {
+                    tracing::warn!("a page of call records is damaged");
+                    true
+                }
+                Err(error) => {
+                    failure = Some(error);
+                    false
+                }
+            }
+        })?;
+        failure.map_or(Ok(()), Err)
+    }
+
     /// The records of a page; none when it was pruned meanwhile.
     fn page(&self, key: &[u8]) -> Result<Vec<CallRecord>, StoreError> {
         match self.shared.engine.get(Tree::Calls, key)? {

@@ -61,6 +61,14 @@ impl Config {
         config
     }
 
+    /// Sets one key of the mailboxes' policy.
+    pub fn mailbox_policy(mut self, key: &str, value: &str) -> Self {
+        for entry in self.entries.iter_mut().filter(|entry| entry.starts_with("[[mailbox_policy]]")) {
+            entry.push_str(&format!("{key} = {value}\n"));
+        }
+        self
+    }
+
     /// The lab without users and service numbers.
     pub fn bare() -> Self {
         Self { sections: BTreeMap::new(), entries: Vec::new() }

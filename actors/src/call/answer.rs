@@ -18,7 +18,7 @@ impl Work<'_> {
         if self.escaped(client, id, response) || !self.confirm(client, id, response) {
             return;
         }
-        if self.transfer_answered(client, id, response) {
+        if self.play_answered(client, id, response) || self.transfer_answered(client, id, response) {
             return;
         }
         if self.state.partner.is_some() {

@@ -135,7 +135,7 @@ impl Work<'_> {
             Destination::Mailbox(user) => {
                 self.file.facts.borrow_mut().to = directory.aor(&user);
                 self.decided(None, routing::brief(&route.steps));
-                self.answer_for(&user);
+                self.answer_for(&user, None);
             }
             Destination::Attendant(attendant) => {
                 self.decided(None, format!("the number is attendant {}", attendant.name));

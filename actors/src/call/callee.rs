@@ -13,6 +13,7 @@ use crate::call::rfc3339;
 use crate::directory::{Destination, User};
 use crate::features::rules::{self, Now, Outcome, Refused};
 use crate::features::{DELEGATES, Features, LastCall};
+use crate::mail::ReasonForCall;
 use crate::registrar::gruu;
 use crate::routing::spec::Switches;
 use crate::routing::{self, By, Question, Trail};
@@ -57,10 +58,11 @@ impl Work<'_> {
             Outcome::SendOn(to, why) => self.send_on(&user, &features, &to, why),
             // Who is busy or does not want to be disturbed has a mailbox; callers that are not wanted have none.
             Outcome::Refuse(refused)
-                if matches!(refused.code, 480 | 486) && self.take_message(&user, refused.reason) => {}
+                if matches!(refused.code, 480 | 486)
+                    && self.take_message(&user, refused.reason, reason_of(&refused)) => {}
             Outcome::Refuse(refused) => self.refuse_for(refused),
             Outcome::Ring if !self.take_line(&user, &aor) => {
-                if !self.take_message(&user, rules::BUSY.reason) {
+                if !self.take_message(&user, rules::BUSY.reason, ReasonForCall::DivertBusy) {
                     self.refuse_for(rules::BUSY);
                 }
             }
@@ -244,7 +246,7 @@ impl Work<'_> {
         let Some(callee) = self.state.callee.take() else { return false };
         let Some(to) = rules::unanswered(&callee.features, &callee.switches, why) else {
             // What the user has said comes first; then the mailbox.
-            return self.take_message(&callee.user, why.reason());
+            return self.take_message(&callee.user, why.reason(), why.into());
         };
         self.cancel_forks(None, Some("SIP;cause=480;text=\"the call goes on elsewhere\""));
         let aor = self.core.shared.directory().aor(&callee.user);
@@ -322,5 +324,13 @@ impl Work<'_> {
             route = gruu::Route { destination, instance: None, steps };
         }
         route
+    }
+}
+
+/// Why a mailbox answers for somebody who has refused.
+const fn reason_of(refused: &Refused) -> ReasonForCall {
+    match refused.code {
+        486 => ReasonForCall::DivertBusy,
+        _ => ReasonForCall::DivertForward,
     }
 }

@@ -41,6 +41,9 @@ impl Work<'_> {
         let decision = sip::value::Uri::parse(text.as_bytes()).ok().map(|uri| directory.route(&uri, by));
         let Some(decision) = decision else { return self.talk(Input::Answer(Answer::Failed)) };
         self.decided(None, routing::brief(&decision.steps));
+        if let Some(mail) = &mut self.state.mail {
+            mail.calls(number, asks);
+        }
         let next = match decision.destination {
             // A machine cannot say whether it wants the call.
             Destination::Service(_) | Destination::Attendant(_) if asks => {

@@ -3,6 +3,8 @@
 use sip::value::{NameAddr, Uri};
 use sip::{Message, Name};
 
+use crate::mail::ReasonForCall;
+
 /// Diversions that are read; a longer chain is no usual one.
 const READ_MAX: usize = 16;
 
@@ -29,6 +31,30 @@ pub fn diverted(invite: &Message) -> Vec<String> {
     found.reverse();
     found.dedup();
     found
+}
+
+/// Why a call was diverted to us, as the last diversion says it (RFC 5806 section 4; RFC 7044 section 10.2): `Direct` where none
+/// is told.
+pub fn why_diverted(invite: &Message) -> ReasonForCall {
+    let text = |value: &[u8]| String::from_utf8_lossy(value).to_ascii_lowercase();
+    if let Some(Ok(last)) = invite.values(Name::Diversion).next() {
+        let last = text(last);
+        return match () {
+            () if last.contains("user-busy") => ReasonForCall::DivertBusy,
+            () if last.contains("no-answer") || last.contains("unavailable") => ReasonForCall::DivertNoAnswer,
+            () => ReasonForCall::DivertForward,
+        };
+    }
+    let history: Vec<String> = invite.values(Name::HistoryInfo).take(READ_MAX).flatten().map(text).collect();
+    // The entry before the last has the answer by which it was left.
+    let Some(left) = history.iter().rev().nth(1) else { return ReasonForCall::Direct };
+    match () {
+        () if left.contains("cause%3d486") || left.contains("cause=486") => ReasonForCall::DivertBusy,
+        () if ["408", "480", "487"].iter().any(|code| left.contains(&format!("cause%3d{code}"))) => {
+            ReasonForCall::DivertNoAnswer
+        }
+        () => ReasonForCall::DivertForward,
+    }
 }
 
 #[cfg(test)]
@@ -58,5 +84,23 @@ mod tests {
         assert_eq!(of(history), ["1002", "1001"]);
         assert_eq!(of("History-Info: <sip:9000@h>;index=1\r\n"), Vec::<String>::new());
         assert_eq!(of("History-Info: <sip:9000@h>;index=1, <sip:9000@other>;index=1.1\r\n"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn why_a_call_was_diverted_is_told_by_its_last_diversion() {
+        let why = |headers: &str| {
+            let text = format!(
+                "INVITE sip:9000@example.com SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag=1\r\n\
+                 To: <sip:9000@example.com>\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\n{headers}Content-Length: 0\r\n\r\n"
+            );
+            why_diverted(&Message::parse(text.into_bytes()).unwrap())
+        };
+        assert_eq!(why(""), ReasonForCall::Direct);
+        assert_eq!(why("Diversion: <tel:1>;reason=user-busy, <tel:2>;reason=no-answer\r\n"), ReasonForCall::DivertBusy);
+        assert_eq!(why("Diversion: <tel:1>;reason=unconditional\r\n"), ReasonForCall::DivertForward);
+        let history = |cause: &str| {
+            why(&format!("History-Info: <sip:1@h?Reason=SIP%3Bcause%3D{cause}>;index=1, <sip:9000@h>;index=1.1\r\n"))
+        };
+        assert_eq!((history("486"), history("408")), (ReasonForCall::DivertBusy, ReasonForCall::DivertNoAnswer));
     }
 }

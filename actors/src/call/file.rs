@@ -128,11 +128,16 @@ impl EndedRecord {
 impl CallFile {
     /// The file of a call that begins with `invite`.
     pub fn new(core: &Core, invite: &Message) -> Self {
-        let facts = Facts {
-            call_id: String::from_utf8_lossy(invite.call_id()).into_owned(),
-            started_ms: unix_ms(),
-            ..Facts::default()
-        };
+        Self::named(core, String::from_utf8_lossy(invite.call_id()).into_owned())
+    }
+
+    /// The file of a call that the switch makes itself; it has this Call-ID until somebody has answered.
+    pub fn of_switch(core: &Core) -> Self {
+        Self::named(core, core.new_call_id())
+    }
+
+    fn named(core: &Core, call_id: String) -> Self {
+        let facts = Facts { call_id, started_ms: unix_ms(), ..Facts::default() };
         Self {
             state: RefCell::default(),
             record: RefCell::default(),

@@ -89,6 +89,7 @@ impl Work<'_> {
         }
         self.note(None, What::Ended { by: by.to_owned(), cause: cause.to_owned() });
         self.talk_over();
+        self.play_over(status, cause);
         let core = self.core;
         for (_, timer) in self.state.timers.drain(..) {
             core.disarm(timer);
@@ -160,6 +161,7 @@ impl Work<'_> {
             media_b,
             lines: self.state.lines_past.clone(),
             cause: cause.to_owned(),
+            mail: self.mail_detail(answered.is_some()),
         };
         self.core.record_call(EndedCall { detail, started_ms: facts.started_ms, ended_ms: now });
     }

@@ -89,7 +89,7 @@ impl Work<'_> {
         }
         let ours = theirs.and_then(|theirs| self.first_offer(&leg, &theirs));
         self.state.legs.push(leg);
-        let waits = self.state.partner.is_none() && self.state.transfer.is_none();
+        let waits = self.state.partner.is_none() && self.state.transfer.is_none() && self.state.plays.is_none();
         if waits && !self.state.rings.iter().any(|rings| rings.aor() == aor) {
             self.state.rings.push(self.core.shared.ringing.add(aor, self.key, self.core.shard));
         }
@@ -104,7 +104,7 @@ impl Work<'_> {
 
     /// The side of the media path on which contacts are rung, and what the party that waits for them has said.
     pub fn place(&self) -> (Side, Option<Session>) {
-        if let Some(place) = self.transfer_place() {
+        if let Some(place) = self.transfer_place().or_else(|| self.place_of_play()) {
             return place;
         }
         let exchange = self.state.leg(LegId::CALLER).map(|caller| &caller.exchange);

@@ -24,6 +24,9 @@
 //! | `cancel` | ringing that ends without an answer: CANCEL, time, refusals |
 //! | `answer` | the callee has answered: media connected, 200 to the caller |
 //! | `service` | numbers that the switch answers itself |
+//! | `playing` | the switch calls a phone itself, to play messages |
+//! | `mailed` | what the record says of voice mail |
+//! | `timers` | what a call waits for |
 //! | `keys` | SRTP: our keys for a leg, and those of its party |
 //! | `lines` | what a call carries beside its sound: pictures, fax
 //! | `adding` | a party adds a line to a call that is up
@@ -61,11 +64,13 @@ mod inside;
 mod keys;
 mod leg;
 mod lines;
+mod mailed;
 mod media;
 mod modify;
 mod outward;
 mod park;
 mod pickup;
+mod playing;
 mod progress;
 mod rebuild;
 mod record;
@@ -78,14 +83,17 @@ mod service;
 mod session;
 mod state;
 mod talking;
+mod timers;
 mod transfer;
 mod wishes;
 
 pub use file::{CallFile, CallView, EndedRecord, RecordView, rfc3339};
 pub use history::Why;
 pub use leg::{Leg, LegId, LegState};
+pub use playing::start_play;
 pub use record::{Event, Said, What};
 pub use state::State;
+pub use timers::CallTimer;
 pub use wishes::{Kept, Unkept};
 
 use sip::dialog::replaces::Replaces;
@@ -132,45 +140,6 @@ impl fmt::Display for CallKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name())
     }
-}
-
-/// What a call's timer is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallTimer {
-    /// Nobody has answered for too long.
-    Ringing,
-    /// It is the turn of those who ring beside the callee's phones.
-    Beside(u8),
-    /// The call that was asked for its party does not give it.
-    Fetched,
-    /// The call has been parked for long enough.
-    Parked,
-    /// The agents of a ring group who ring have had their time.
-    Alert,
-    /// The call has been in a ring group for as long as it may.
-    Waited,
-    /// Who waits in a ring group is to be told its place.
-    Announce,
-    /// The contacts that ring have had their time, and others wait for their turn.
-    Group,
-    /// A gateway has said nothing of its INVITE.
-    Silence(LegId),
-    /// A gateway has neither rung nor answered.
-    Failover(LegId),
-    /// The call has lasted as long as a call may.
-    MaxDuration,
-    /// A minute of a leg that leads outside is over: the next one is paid for.
-    Minute(LegId),
-    /// It is our turn to refresh the session of a leg (RFC 4028 section 10).
-    Refresh(LegId),
-    /// The session of a leg was not refreshed (RFC 4028 section 10).
-    SessionExpired(LegId),
-    /// A re-INVITE that met another may be tried again (RFC 3261 section 14.1).
-    Retry(LegId),
-    /// A dialogue is to go on.
-    Talk,
-    /// A transfer's subscription has had its time, or the transferor did not hang up.
-    TransferDone,
 }
 
 /// Tells a call's actor that something lies in its file for it. A call that is rebuilt finds all of it there.
@@ -308,6 +277,8 @@ pub enum CallMsg {
         /// What.
         order: Order,
     },
+    /// It is one that the switch makes itself.
+    Play(std::sync::Arc<crate::mail::Play>),
     /// End it: drain, or an operator.
     HangUp {
         /// Who says so, for the record.
@@ -471,29 +442,8 @@ impl Work<'_> {
             CallMsg::Kept(kept) => self.wish_kept(kept),
             CallMsg::GiveWaiting { to, shard } => self.give_waiting(to, shard),
             CallMsg::Grouped { group, id, order } => self.grouped(&group, id, order),
+            CallMsg::Play(play) => self.begin_play(play),
             CallMsg::HangUp { by } => self.hang_up_all(by, "ended by the operator"),
-        }
-    }
-
-    fn timer(&mut self, timer: CallTimer) {
-        match timer {
-            CallTimer::Ringing => self.nobody_answered(),
-            CallTimer::Group => self.group_over(),
-            CallTimer::Beside(at) => self.beside_due(at),
-            CallTimer::Fetched => self.fetched(None),
-            CallTimer::Parked => self.park_over(),
-            CallTimer::Alert => self.alert_over(),
-            CallTimer::Waited => self.waited_too_long(),
-            CallTimer::Announce => self.announce_place(),
-            CallTimer::Silence(leg) => self.gateway_late(leg, "the gateway says nothing: the next one is tried"),
-            CallTimer::Failover(leg) => self.gateway_late(leg, "the gateway does not ring: the next one is tried"),
-            CallTimer::MaxDuration => self.hang_up_all("switch", "the longest time of a call has passed"),
-            CallTimer::Minute(leg) => self.charge_minute(leg),
-            CallTimer::Refresh(leg) => self.refresh(leg),
-            CallTimer::SessionExpired(leg) => self.session_expired(leg),
-            CallTimer::Retry(leg) => self.retry(leg),
-            CallTimer::TransferDone => self.transfer_timeout(),
-            CallTimer::Talk => self.talk(crate::talk::Input::Due),
         }
     }
 

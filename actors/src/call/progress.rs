@@ -36,6 +36,7 @@ impl Work<'_> {
         if super::begin::is_answer(meaning) {
             self.connect_side(id);
         }
+        self.play_rings();
         if self.transfer_progress(id, status) {
             return;
         }

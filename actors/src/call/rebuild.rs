@@ -16,7 +16,8 @@ impl Work<'_> {
         if self.state.finished {
             return self.hang_up_rest(None);
         }
-        let waits = self.state.partner.is_none() && self.state.caller().is_some_and(|leg| leg.state == LegState::Early);
+        let waits = self.plays_to_nobody_yet()
+            || self.state.partner.is_none() && self.state.caller().is_some_and(|leg| leg.state == LegState::Early);
         let has_errand = self.state.group.is_some() || self.state.fetches || self.state.wishes;
         if waits && !has_errand && !self.state.ringing() && !self.ring_next() {
             return self.hang_up_all("switch", "a fault ended the call before it was answered");

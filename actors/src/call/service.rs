@@ -12,7 +12,7 @@ use crate::directory::ServiceKind;
 use crate::shared::unix_ms;
 
 /// Packet length that we ask for, ms.
-const PTIME_MS: u16 = 20;
+pub const PTIME_MS: u16 = 20;
 /// Level of the test tone, dBm0 (0 dBm0 as ITU-T G.711 has it).
 const TONE_DBM0: f64 = -10.0;
 /// Frequency of the test tone, Hz.

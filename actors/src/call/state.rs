@@ -45,6 +45,10 @@ pub struct State {
     pub service: Option<ServiceKind>,
     /// The dialogue that answers, if one does.
     pub talk: Option<Box<crate::talk::Talk>>,
+    /// What its record says of voice mail.
+    pub mail: Option<Box<crate::mail::MailDetail>>,
+    /// What it plays on a phone that the switch has called, if it does.
+    pub plays: Option<Arc<crate::mail::Play>>,
     /// Its place in a conference; given back when it is dropped.
     pub seated: Option<crate::conference::Seated>,
     /// The user that it rings for, and what that one has switched.

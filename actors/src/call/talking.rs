@@ -15,7 +15,7 @@ use super::connecting::Wanted;
 use super::leg::{Leg, LegId, LegState};
 use super::{CallTimer, Work, media as audio};
 use crate::directory::{ServiceKind, User};
-use crate::mail::{Asker, Draft};
+use crate::mail::{Asker, Draft, ReasonForCall};
 use crate::outside;
 use crate::routing::hours::State as Hours;
 use crate::shard::SignallingMsg;
@@ -33,7 +33,7 @@ const SPELLED_MAX: usize = 40;
 
 impl Work<'_> {
     /// Nobody has answered: the user's mailbox does, if there is one. False when the caller must be refused.
-    pub fn take_message(&mut self, user: &User, why: &str) -> bool {
+    pub fn take_message(&mut self, user: &User, why: &str, reason: ReasonForCall) -> bool {
         let elsewhere = self.state.talk.is_some() || self.state.partner.is_some() || self.state.group.is_some();
         if user.mailbox.is_none() || elsewhere || self.transfer_place().is_some() {
             return false;
@@ -45,12 +45,12 @@ impl Work<'_> {
         }
         self.decided(None, format!("{why}: the mailbox of {} answers", user.name));
         self.leave_rung(None);
-        self.answer_for(user);
+        self.answer_for(user, Some(reason));
         true
     }
 
-    /// A mailbox answers the caller.
-    pub fn answer_for(&mut self, user: &User) {
+    /// A mailbox answers the caller; `reason` is why, where the switch has decided it.
+    pub fn answer_for(&mut self, user: &User, reason: Option<ReasonForCall>) {
         self.cancel_forks(None, Some("SIP;cause=200;text=\"Call completed elsewhere\""));
         let aor = self.core.shared.directory().aor(user);
         // The user has no call: a line that was taken for it is free again.
@@ -60,7 +60,7 @@ impl Work<'_> {
         let caller = self.talking_caller();
         let rules = Arc::clone(&self.core.shared.settings().mail.rules);
         let talk = Talk::answering(rules, caller, user.name.clone(), self.situation(user, &aor));
-        self.converse(ServiceKind::Mailbox, talk);
+        self.converse(ServiceKind::Mailbox, talk, reason);
     }
 
     /// How things stand for a caller of a user's mailbox.
@@ -82,7 +82,7 @@ impl Work<'_> {
     /// The caller wants to hear messages.
     pub fn voice_access(&mut self) {
         let talk = self.access_talk();
-        self.converse(ServiceKind::Voicemail, talk);
+        self.converse(ServiceKind::Voicemail, talk, None);
     }
 
     pub(super) fn access_talk(&mut self) -> Talk {
@@ -95,7 +95,7 @@ impl Work<'_> {
     /// An attendant answers.
     pub fn attend(&mut self, attendant: Arc<Attendant>) {
         let talk = self.attendant_talk(attendant);
-        self.converse(ServiceKind::Attendant, talk);
+        self.converse(ServiceKind::Attendant, talk, None);
     }
 
     pub(super) fn attendant_talk(&mut self, attendant: Arc<Attendant>) -> Talk {
@@ -140,7 +140,8 @@ impl Work<'_> {
     }
 
     /// Answers the caller with a dialogue.
-    fn converse(&mut self, kind: ServiceKind, talk: Talk) {
+    fn converse(&mut self, kind: ServiceKind, talk: Talk, reason: Option<ReasonForCall>) {
+        self.mail_begins(&talk, reason);
         if !self.open_media() {
             return self.refuse(sip::Status::SERVICE_UNAVAILABLE, Some("No Media Port Free"), 34);
         }
@@ -185,6 +186,7 @@ impl Work<'_> {
     /// The call is over: what was recorded and is nobody's yet goes to its mailbox.
     pub fn talk_over(&mut self) {
         let Some(mut talk) = self.state.talk.take() else { return };
+        self.mail_ends(&talk);
         self.stop_recording();
         if let Some(draft) = talk.leaves() {
             self.core.shared.mailroom.orphan(&self.core.shared, &draft);

@@ -375,6 +375,9 @@ impl Work<'_> {
         }
         self.note(Some(id), What::Decided { why: "has taken the transferor's place".into() });
         if by_switch {
+            if let Some(mail) = self.state.mail.as_mut().filter(|_| self.state.talk.is_some()) {
+                mail.taken();
+            }
             self.state.transfer = None;
             self.disarm(CallTimer::TransferDone);
             self.talk_handed_over();

@@ -2,23 +2,27 @@
 //!
 //! What it knows lies in the gateway's [`Standing`], so a keeper that is killed costs nothing but the answer that it waited for.
 
+use bytes::Bytes;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use sip::auth::{Account as Credentials, Answerer, ChallengedBy};
+use sip::auth::ChallengedBy;
 use sip::message::RequestHead;
 use sip::timer::Handle;
 use sip::{Hop, Message, Method, Name, Status, Writer};
 
+use super::account::answerer;
 use super::health::{Change, Health, is_alive};
-use super::plan::{Account, Host};
-use super::registration::{Outcome, PEER, Registration};
+use super::lamp::Lamp;
+use super::plan::Host;
+use super::registration::{Outcome, Registration};
 use super::standing::{Standing, Wanted};
+use super::together::together;
 use crate::outgoing;
-use crate::outside::{self, random};
+use crate::outside::random;
 use crate::shard::core::{new_branch, random_token};
 use crate::shard::{Core, Owner, RequestId, TimerKind, Unanswered};
 use crate::supervision::{Cx, Live, Reply};
@@ -29,8 +33,6 @@ const FIRST_WITHIN: Duration = Duration::from_secs(1);
 const LOOK_UP_EVERY: Duration = Duration::from_secs(60);
 /// How long the carrier may take to let go of our registration when the switch stops.
 const LEAVE_WITHIN: Duration = Duration::from_secs(2);
-/// How long a probe may be put off to go with others.
-const TOGETHER: Duration = Duration::from_millis(200);
 
 /// What a keeper can be told.
 pub enum KeeperMsg {
@@ -54,6 +56,15 @@ pub enum KeeperMsg {
     Asks,
     /// The operator wants this of it.
     Want(Wanted, Reply<()>),
+    /// A phone behind it is to show this of its messages.
+    Lamp {
+        /// The number of the phone there.
+        number: String,
+        /// What is told (RFC 3842 section 5.2).
+        body: String,
+        /// The final status.
+        reply: Reply<u16>,
+    },
     /// The switch takes no more calls: the carrier is to send none.
     Withdraw,
     /// It is configured otherwise, where it was.
@@ -75,6 +86,8 @@ pub struct Notes {
     contact: String,
     register: Option<RequestId>,
     looked_up_at: Option<Duration>,
+    /// What phones behind it are to show, on its way.
+    pub(super) lamps: Vec<Lamp>,
     timer: Option<Handle>,
 }
 
@@ -98,12 +111,21 @@ impl Keeper {
         Self { core, standing, halts: false }
     }
 
+    pub(super) const fn core(&self) -> &Rc<Core> {
+        &self.core
+    }
+
+    pub(super) const fn standing(&self) -> &Arc<Standing> {
+        &self.standing
+    }
+
     fn begin(&mut self, cx: &mut Cx<'_, Self>) {
         let now = self.core.now();
         {
             let mut notes = self.standing.life.notes.lock();
             // What was on its way is not waited for: its answer went to the keeper of before.
             notes.probe = None;
+            notes.lamps.clear();
             notes.timer = None;
             let spread = self.standing.gateway.probing.every.unwrap_or(FIRST_WITHIN).min(FIRST_WITHIN);
             notes.probe_at.get_or_insert(together(now + spread.mul_f64(random()), spread));
@@ -203,8 +225,9 @@ impl Keeper {
         self.standing.life.notes.lock().probe = Some(Probe { request: None, call_id: call_id.clone(), began: now });
         self.standing.tally().probes.fetch_add(1, Relaxed);
         let uri = self.standing.gateway.own_uri();
-        let request = self.send(&Method::Options, &uri, (&call_id, &tag, 1), |writer, _| {
+        let request = self.send(&Method::Options, &uri, (&call_id, &tag, 1), |mut writer, _| {
             writer.header(Name::Accept, "application/sdp");
+            writer.finish()
         });
         if let Some(probe) = self.standing.life.notes.lock().probe.as_mut().filter(|probe| probe.call_id == call_id) {
             probe.request = request;
@@ -247,7 +270,7 @@ impl Keeper {
         let name = &self.standing.gateway.name;
         match (change, trouble) {
             (Change::Down, why) => tracing::warn!(gateway = name, why, "the gateway is gone"),
-            (Change::Up, _) => tracing::info!(gateway = name, "the gateway is back"),
+            (Change::Up, _) => self.is_back(name),
             (Change::None, _) => {}
         }
         if self.standing.is_registered() || trouble.is_some() {
@@ -270,7 +293,7 @@ impl Keeper {
             let Some(registration) = &mut notes.registration else { return };
             (registration.ask(&uri), dialogue)
         };
-        let request = self.send(&Method::Register, &uri, (&call_id, &tag, ask.cseq), |writer, contact| {
+        let request = self.send(&Method::Register, &uri, (&call_id, &tag, ask.cseq), |mut writer, contact| {
             writer.header(Name::Expires, ask.expires_s.to_string());
             self.standing.life.notes.lock().contact = contact.trim_matches(['<', '>']).to_owned();
             match &ask.credentials {
@@ -278,6 +301,7 @@ impl Keeper {
                 Some((ChallengedBy::Proxy, value)) => drop(writer.header(Name::ProxyAuthorization, value)),
                 None => {}
             }
+            writer.finish()
         });
         self.standing.life.notes.lock().register = request;
         if request.is_none() {
@@ -333,13 +357,13 @@ impl Keeper {
 
     // ---- both
 
-    /// Sends a request outside of dialogs; `fill` adds headers, and is told our Contact.
-    fn send(
+    /// Sends a request outside of dialogs; `fill` adds what it has besides, and is told our Contact.
+    pub(super) fn send(
         &self,
         method: &Method,
         uri: &str,
         (call_id, tag, cseq): (&str, &str, u32),
-        fill: impl FnOnce(&mut Writer, &str),
+        fill: impl FnOnce(Writer, &str) -> Bytes,
     ) -> Option<RequestId> {
         let (core, gateway) = (&self.core, &self.standing.gateway);
         let way = outgoing::to_gateway(core, gateway);
@@ -359,11 +383,13 @@ impl Keeper {
         });
         let contact = outgoing::contact(core, &hop, false, &gateway.contact_user());
         writer.header(Name::Contact, &contact).header(Name::UserAgent, &core.shared.settings().sip.user_agent);
-        fill(&mut writer, &contact);
-        core.request(Owner::Gateway(self.standing.number), method, &branch, &way, writer.finish())
+        core.request(Owner::Gateway(self.standing.number), method, &branch, &way, fill(writer, &contact))
     }
 
     fn unanswered(&self, request: RequestId, why: Unanswered) {
+        if self.not_lit(request) {
+            return;
+        }
         let (probe, register) = {
             let mut notes = self.standing.life.notes.lock();
             let probe = notes.probe.take_if(|probe| probe.request.is_none_or(|own| own == request));
@@ -416,6 +442,7 @@ impl Live for Keeper {
             KeeperMsg::Answer { message } => match message.method() {
                 _ if message.status().is_none_or(Status::is_provisional) => return,
                 Method::Register => self.registered(&message),
+                Method::Notify => self.lit(&message),
                 _ => self.probed(&message),
             },
             KeeperMsg::Unanswered { request, why } => self.unanswered(request, why),
@@ -435,6 +462,7 @@ impl Live for Keeper {
                 self.want(wanted);
                 reply.send(());
             }
+            KeeperMsg::Lamp { number, body, reply } => self.light(&number, &body, reply),
             KeeperMsg::Withdraw => drop(self.leave()),
             KeeperMsg::Changed(standing) => {
                 let enabled = standing.gateway.enabled;
@@ -467,42 +495,5 @@ impl Live for Keeper {
     fn describe(&self) -> String {
         let standing = &self.standing;
         format!("{}, {} of {} channels", standing.state().as_str(), standing.channels(), standing.gateway.channels_max)
-    }
-}
-
-/// What is due after such a rest, put off a little so that it is due together with others': a wake of the thread costs more
-/// than a probe, and what is due together is done at one wake.
-fn together(at: Duration, rest: Duration) -> Duration {
-    let step = TOGETHER.min(rest / 20).max(Duration::from_millis(1));
-    at + step - Duration::from_nanos(u64::try_from(at.as_nanos() % step.as_nanos()).unwrap_or(0))
-}
-
-/// Who we are to the carrier.
-pub fn answerer(account: &Account) -> Answerer {
-    let credentials = Credentials {
-        peer: PEER.to_owned(),
-        realm: account.realm.clone(),
-        username: account.username.clone(),
-        secret: account.secret.clone(),
-    };
-    Answerer::new(credentials, &outside::random())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn probes_of_many_gateways_are_due_at_few_instants_and_none_is_early_or_much_late() {
-        let rest = Duration::from_secs(10);
-        let due: Vec<(Duration, Duration)> =
-            (0..1_000).map(|n| Duration::from_millis(10 * n)).map(|at| (at, together(at, rest))).collect();
-        assert!(due.iter().all(|(at, put)| put > at && *put - *at <= TOGETHER));
-        let mut instants: Vec<Duration> = due.iter().map(|(_, put)| *put).collect();
-        instants.dedup();
-        assert_eq!(instants.len(), 50);
-        // A short rest is hardly longer for it.
-        let at = Duration::from_millis(1_003);
-        assert_eq!(together(at, Duration::from_millis(100)), Duration::from_millis(1_005));
     }
 }

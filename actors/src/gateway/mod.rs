@@ -10,18 +10,24 @@
 //! | `table` | all of them, and what becomes of them when a configuration is applied |
 //! | `health` | what answers to OPTIONS say: rules |
 //! | `registration` | our registration with a carrier: rules |
+//! | `account` | who we are to a carrier |
 //! | `actor` | the keeper, which sends both and does what the operator wants |
+//! | `lamp` | phones behind it are told of their messages |
+//! | `together` | what is due at about the same time |
 //! | `view` | what operators see |
 
+mod account;
 mod actor;
 mod health;
+mod lamp;
 mod plan;
 mod registration;
 mod standing;
 mod table;
+mod together;
 mod view;
 
-pub(crate) use actor::answerer;
+pub(crate) use account::answerer;
 pub use actor::{Keeper, KeeperMsg};
 pub use health::Probing;
 pub use plan::{Account, Exit, Family, Gateway, Host, Names};

@@ -10,27 +10,39 @@
 //! | `room` | finding and starting it; how many messages each has |
 //! | `ledger` | opening, putting right, writing |
 //! | `work` | what dialogues and operators ask |
+//! | `detail` | what records of calls say of voice mail, and their sums |
 //! | `files`, `head` | the folder |
 //! | `pin` | PINs |
+//! | `play` | messages that are played on a phone |
 //! | `postmaster` | what is done without being asked |
 //! | `outbox`, `letter` | e-mail |
+//! | `lamplighter` | lamps of phones behind gateways |
 
+mod detail;
 mod files;
 mod head;
+mod lamplighter;
 mod ledger;
 mod letter;
 mod mailbox;
 mod outbox;
 mod pin;
+mod play;
 mod postmaster;
 mod room;
 mod work;
 
+pub use detail::{
+    COLUMNS, MailCall, MailDetail, MailRecord, OfferResult, Outgoing, ReasonForCall, RecordBurst, RecordMedia,
+    Statistics, SumBy, Sums,
+};
 pub use files::PIECE;
+pub use lamplighter::{Lamplighter, LamplighterMsg};
 pub use ledger::Found;
 pub use mailbox::{Asker, Mailbox, MailboxMsg, MailboxView, VoiceView};
 pub use outbox::{Outbox, OutboxMsg, Smtp, SmtpSecurity};
 pub use pin::{PinFault, PinRules, judge};
+pub use play::{Play, PlayFailure, PlayState, PlayView, Played, Plays};
 pub use postmaster::Postmaster;
 pub use room::{House, Mailroom, NotTaken};
 
@@ -98,12 +110,16 @@ pub struct Policy {
     pub private: bool,
     /// Whether phones are told of messages (RFC 3842).
     pub lamp: bool,
+    /// Gateways behind which the lamps of phones are, in the order in which they are tried.
+    pub lamp_gateways: Vec<String>,
     /// Whether the owner gets messages and missed calls by e-mail.
     pub missed: bool,
     /// Whom a caller gets on `0`.
     pub operator: Option<String>,
     /// Whether call answering rules of the owner count.
     pub answering_rules: bool,
+    /// Whether messages are played on a phone that the owner names.
+    pub play_on_phone: bool,
     /// Whether the owner may call in to hear messages.
     pub access: bool,
 }

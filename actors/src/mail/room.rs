@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use store::Voice;
 
+use super::lamplighter::{Lamplighter, LamplighterMsg};
 use super::mailbox::{Asker, Mailbox, MailboxMsg};
 use super::outbox::Outbox;
 use super::postmaster::{Postmaster, PostmasterMsg};
@@ -23,8 +24,12 @@ pub struct Mailroom {
     pub supervisor: SupervisorRef,
     /// Who sends letters.
     pub outbox: Ref<Outbox>,
+    /// Who tells gateways of messages.
+    pub lamplighter: Ref<Lamplighter>,
     /// Who starts them, on the thread of their supervisor.
     pub postmaster: Ref<Postmaster>,
+    /// What is played on phones.
+    pub plays: super::Plays,
     counts: DashMap<String, Counts, RandomState>,
     /// Addresses whose phones were told of messages.
     lit: DashMap<String, (), RandomState>,
@@ -36,6 +41,10 @@ pub struct Mailroom {
     pub missed: AtomicU64,
     /// Recordings that were turned away.
     pub refused: AtomicU64,
+    /// Gateways that have taken how many messages somebody has.
+    pub lamps_told: AtomicU64,
+    /// Lamps that no gateway has taken in time.
+    pub lamps_failed: AtomicU64,
     /// Wrong PINs.
     pub wrong_pins: AtomicU64,
 }
@@ -46,13 +55,17 @@ impl Default for Mailroom {
             houses: DashMap::default(),
             supervisor: Ref::vacant(),
             outbox: Ref::vacant(),
+            lamplighter: Ref::vacant(),
             postmaster: Ref::vacant(),
+            plays: super::Plays::default(),
             counts: DashMap::default(),
             lit: DashMap::default(),
             delivered: AtomicU64::new(0),
             begun: AtomicU64::new(0),
             missed: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            lamps_told: AtomicU64::new(0),
+            lamps_failed: AtomicU64::new(0),
             wrong_pins: AtomicU64::new(0),
         }
     }
@@ -215,7 +228,12 @@ impl Mailroom {
 
     /// The mailbox has so many now. True when that is news.
     pub(super) fn counted(&self, name: &str, counts: Counts) -> bool {
-        self.counts.insert(name.to_owned(), counts) != Some(counts)
+        let news = self.counts.insert(name.to_owned(), counts) != Some(counts);
+        if news {
+            // One that has that much to do tells all of them again in some hours.
+            let _told = self.lamplighter.try_send(LamplighterMsg::Changed(name.to_owned()));
+        }
+        news
     }
 
     /// Whether phones that have not asked are told this: not of nothing, unless they were told of something before.

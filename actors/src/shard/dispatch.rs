@@ -127,6 +127,22 @@ impl Core {
         }
     }
 
+    /// A call that the switch makes itself.
+    pub(super) fn play(&self, play: std::sync::Arc<crate::mail::Play>) {
+        let most = self.shared.settings().admission.calls_max;
+        let full = self.shared.calls_alive.fetch_add(1, Relaxed) >= most;
+        if full || self.shared.draining.load(Relaxed) {
+            self.shared.calls_alive.fetch_sub(1, Relaxed);
+            return play.over(Status::SERVICE_UNAVAILABLE.code(), "the switch takes no more calls");
+        }
+        let key = self.new_call_key();
+        if let Err(error) = crate::call::start_play(self, key, std::sync::Arc::clone(&play)) {
+            tracing::warn!(shard = self.shard, %error, "a call was not started");
+            self.shared.calls_alive.fetch_sub(1, Relaxed);
+            play.over(Status::SERVICE_UNAVAILABLE.code(), "the switch takes no more calls");
+        }
+    }
+
     /// An INVITE that takes the place of a leg (RFC 3891 section 3).
     fn replace(&self, server: ServerId, message: &Message, hop: Hop, identity: Identity, value: &[u8]) {
         let Ok(replaces) = sip::dialog::replaces::Replaces::parse(value) else {

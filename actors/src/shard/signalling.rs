@@ -112,6 +112,8 @@ pub enum SignallingMsg {
         /// What.
         order: Order,
     },
+    /// A phone is to be called, and played to.
+    Play(std::sync::Arc<crate::mail::Play>),
     /// Ends one call.
     HangUp {
         /// The call.
@@ -215,6 +217,7 @@ impl Live for Signalling {
             SignallingMsg::Grouped { call, group, id, order } => {
                 self.core.tell_call(call, CallMsg::Grouped { group, id, order });
             }
+            SignallingMsg::Play(play) => self.core.play(play),
             SignallingMsg::HangUp { call, by } => self.core.tell_call(call, CallMsg::HangUp { by }),
             SignallingMsg::HangUpAll => {
                 let keys: Vec<_> = self.core.calls.borrow().keys().copied().collect();

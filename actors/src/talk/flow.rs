@@ -106,6 +106,9 @@ impl Talk {
 
     /// Tells the keys of a menu and waits for them.
     pub(super) fn menu(&mut self, id: MenuId) {
+        if self.plays.is_some() && matches!(id, MenuId::Main | MenuId::Personal) {
+            return self.goodbye("what was to be heard was heard");
+        }
         let menu = id.menu();
         let mut items: Vec<Item> = menu.opening.iter().map(|name| Item::Prompt(name)).collect();
         self.mode = Mode::Menu(id);
@@ -379,6 +382,7 @@ impl Talk {
 
     fn answered(&mut self, after: After, answer: Answer) {
         match after {
+            After::Opened if self.plays.is_some() => self.play_opened(answer),
             After::Opened | After::Greeted => self.answering_answered(after, answer),
             After::SignedFor | After::PinChecked => self.signing_answered(after, answer),
             After::PinSet | After::Installed | After::SettingSet => self.personal_answered(after, answer),

@@ -43,6 +43,11 @@ impl Talk {
         if list.is_empty() {
             return self.tell(&["no-messages"], Next::Menu(MenuId::Main));
         }
+        self.hear_list(list);
+    }
+
+    /// These messages are heard, one after the other.
+    pub(super) fn hear_list(&mut self, list: Vec<u64>) {
         self.hearing = Some(Hearing {
             list,
             at: 0,

@@ -14,6 +14,7 @@
 //! | `signing` | who is it: extension and PIN |
 //! | `hearing` | messages are heard |
 //! | `recording` | something is recorded, and what becomes of it |
+//! | `playing` | a message is heard on a phone that was called for it |
 //! | `personal` | greetings, PIN, choices |
 //! | `finding` | people are looked for, and messages composed |
 //! | `attending` | an attendant |
@@ -25,6 +26,7 @@ mod flow;
 mod hearing;
 mod menu;
 mod personal;
+mod playing;
 mod recording;
 mod rule;
 mod ruled;
@@ -39,6 +41,7 @@ pub use menu::{Act, Menu, MenuId};
 pub use rule::{AnsweringRule, CallerBook, Contact, FindMe, RuleDoes, RuleKey, Situation};
 pub use words::{Answer, Ask, Caller, Input, Item, Output, Person, PinAnswer, Purpose, Rules, Step, View, Which};
 
+use crate::mail::MailCall;
 use hearing::Hearing;
 use recording::Taken;
 use std::collections::VecDeque;
@@ -89,8 +92,22 @@ pub struct Talk {
     situation: Option<Situation>,
     /// The rule that the caller has met.
     ruled: Option<Arc<AnsweringRule>>,
+    /// A message was left in this call.
+    delivered: bool,
+    /// What is heard on a phone that was called for it: nothing else is.
+    plays: Option<crate::mail::Played>,
     /// Numbers that are still to be tried.
     reach: VecDeque<ruled::Reach>,
+}
+
+/// What a dialogue came to.
+pub struct Report {
+    /// In a word.
+    pub kind: MailCall,
+    /// The attendant.
+    pub attendant: Option<String>,
+    /// The mailbox.
+    pub mailbox: Option<String>,
 }
 
 /// What the dialogue is for.
@@ -239,6 +256,8 @@ impl Talk {
             period: None,
             situation: None,
             ruled: None,
+            delivered: false,
+            plays: None,
             reach: VecDeque::new(),
         }
     }
@@ -247,6 +266,7 @@ impl Talk {
     pub fn begin(&mut self) -> Vec<Output> {
         match self.role.clone() {
             Role::Answering => self.begin_answering(),
+            Role::Access if self.plays.is_some() => self.begin_playing(),
             Role::Access => self.begin_access(),
             Role::Attendant(_) => self.begin_attending(),
         }
@@ -262,6 +282,27 @@ impl Talk {
     /// A recording that is nobody's yet, when the call is over: the mailbox decides what becomes of it.
     pub fn leaves(&mut self) -> Option<Arc<crate::mail::Draft>> {
         self.taken.take().and_then(|taken| taken.draft)
+    }
+
+    /// What it came to, for the record of the call.
+    pub fn report(&self) -> Report {
+        let speaks = self.taken.as_ref().is_some_and(|taken| {
+            taken.purpose == Purpose::Message && (self.mode == Mode::Recording || !taken.length.is_zero())
+        });
+        let kind = match &self.role {
+            Role::Answering if self.delivered || speaks => MailCall::VoiceMessage,
+            Role::Answering => MailCall::MissedCall,
+            Role::Attendant(_) => MailCall::AutoAttendant,
+            Role::Access if self.plays.is_some() => MailCall::PlayOnPhone,
+            Role::Access if self.signed_in => MailCall::SubscriberAccess,
+            Role::Access => MailCall::UnauthenticatedPilot,
+        };
+        let attendant = match &self.role {
+            Role::Attendant(attendant) => Some(attendant.name.to_string()),
+            Role::Answering | Role::Access => None,
+        };
+        let known = self.signed_in || matches!(self.role, Role::Answering) || self.plays.is_some();
+        Report { kind, attendant, mailbox: self.mailbox.clone().filter(|_| known) }
     }
 
     /// The user who has signed in.

@@ -69,7 +69,10 @@ impl Talk {
                     _ => self.tell(&["cannot-record"], self.home()),
                 }
             }
-            (After::Delivered, Answer::Delivered(true)) => self.is_kept(),
+            (After::Delivered, Answer::Delivered(true)) => {
+                self.delivered |= matches!(self.role, Role::Answering);
+                self.is_kept();
+            }
             (After::Delivered, _) => {
                 // What was recorded is on disk as a draft, and delivered when it can be.
                 self.taken = None;

@@ -37,6 +37,12 @@ impl Checker<'_> {
             self.wrong("voicemail.recording_max", what, "make it shorter than `call_max`");
         }
         for (at, policy) in config.mailbox_policies.iter().enumerate() {
+            let known = |name: &String| config.gateways.iter().any(|gateway| gateway.name == *name);
+            if let Some(name) = policy.lamp_gateways.iter().find(|name| !known(name)) {
+                let what = format!("there is no gateway {}", quoted(name));
+                let path = format!("mailbox_policy[{at}].lamp_gateways");
+                self.wrong(&path, what, "add a [[gateway]] of this name, or name one that exists");
+            }
             let (reset, lock) = (policy.pin_failures_reset, policy.pin_failures_lock);
             if lock != 0 && reset >= lock {
                 let path = format!("mailbox_policy[{at}].pin_failures_reset");
