@@ -113,6 +113,17 @@ pub fn read(path: &Path, sealed: Sealed) -> Result<Vec<u8>, StoreError> {
     }
 }
 
+/// Bytes that the drive of a folder has left for us.
+///
+/// # Errors
+/// [`StoreError::Io`].
+#[allow(clippy::useless_conversion)] // the kernel's words are narrower on some systems
+pub fn room(folder: &Path) -> Result<u64, StoreError> {
+    let figures = nix::sys::statvfs::statvfs(folder)
+        .map_err(|error| StoreError::io("asking a drive for its room", &std::io::Error::from(error)))?;
+    Ok(u64::from(figures.blocks_available()).saturating_mul(u64::from(figures.fragment_size())))
+}
+
 /// Syncs the folder of a path, so that names in it are durable.
 ///
 /// # Errors

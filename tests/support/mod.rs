@@ -13,6 +13,7 @@ pub mod baresip;
 pub mod browser;
 pub mod carrier;
 pub mod config;
+pub mod disk;
 pub mod dns;
 pub mod house;
 pub mod line;

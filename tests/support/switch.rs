@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::config::Config;
+use super::disk::Disk;
 use super::{PATIENCE, tail, until};
 
 /// How long one request to the admin API may take.
@@ -18,6 +19,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// A running switch with a data folder of its own, both gone when this is dropped.
 pub struct Switch {
     room: TempDir,
+    /// The disk of its data, where that is one of its own.
+    disk: Option<Disk>,
     config: Config,
     child: Option<Child>,
     addresses: Value,
@@ -28,20 +31,35 @@ impl Switch {
     /// Starts the program and waits until it says that it is ready: its `switch.json` is written and `/readyz` answers
     /// 200. Panics with the tail of its log when it ends first, or takes too long.
     pub fn start(config: Config) -> Self {
+        Self::start_in(TempDir::new().expect("a folder for the switch"), None, config)
+    }
+
+    /// As [`Switch::start`], with its data on a disk that can be filled and made read-only.
+    pub fn start_on_disk(config: Config) -> Self {
         let room = TempDir::new().expect("a folder for the switch");
+        let disk = Disk::new(&room.path().join("data"));
+        Self::start_in(room, Some(disk), config)
+    }
+
+    fn start_in(room: TempDir, disk: Option<Disk>, config: Config) -> Self {
         let agent = ureq::Agent::config_builder()
             .timeout_global(Some(REQUEST_TIMEOUT))
             .http_status_as_error(false)
             .build()
             .new_agent();
-        let mut switch = Self { room, config, child: None, addresses: Value::Null, agent };
+        let mut switch = Self { room, disk, config, child: None, addresses: Value::Null, agent };
         switch.launch();
         switch
     }
 
     /// The folder that the switch keeps its data in.
     pub fn data(&self) -> PathBuf {
-        self.room.path().join("data")
+        self.disk.as_ref().map_or_else(|| self.room.path().join("data"), Disk::folder)
+    }
+
+    /// The disk of its data; of a switch that was started on one.
+    pub fn disk(&self) -> &Disk {
+        self.disk.as_ref().expect("the switch was started on a disk of its own")
     }
 
     /// The file that the switch was configured with; a test may write it anew to have it applied.
@@ -106,10 +124,10 @@ impl Switch {
 
     /// Runs a command of the program against this switch: `switch.command(&["tree", "--json"])`.
     pub fn command(&self, arguments: &[&str]) -> std::process::Output {
-        Command::new(env!("CARGO_BIN_EXE_strowger"))
+        self.program()
             .args(arguments)
             .arg("--data")
-            .arg(self.data())
+            .arg(self.room.path().join("data"))
             .stdin(Stdio::null())
             .output()
             .expect("the program runs")
@@ -168,7 +186,11 @@ impl Switch {
     }
 
     fn token(&self) -> String {
-        let file = self.data().join(self.addresses["token_file"].as_str().unwrap_or("admin.token"));
+        let file = Path::new(self.addresses["token_file"].as_str().unwrap_or("admin.token"));
+        let file = match &self.disk {
+            Some(disk) => disk.seen(file),
+            None => self.data().join(file),
+        };
         std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display())).trim().to_owned()
     }
 
@@ -176,9 +198,11 @@ impl Switch {
         let data = self.data();
         // The one of the last run, with other ports.
         let _ = std::fs::remove_file(data.join("switch.json"));
-        std::fs::write(self.config_file(), self.config.text(&data)).expect("the configuration can be written");
+        let configured = self.config.text(&self.room.path().join("data"));
+        std::fs::write(self.config_file(), configured).expect("the configuration can be written");
         let log = open_log(&self.log_file());
-        let child = Command::new(env!("CARGO_BIN_EXE_strowger"))
+        let child = self
+            .program()
             .arg("run")
             .arg("--config")
             .arg(self.config_file())
@@ -197,6 +221,12 @@ impl Switch {
             (answer.status() == 200).then_some(())
         });
         assert!(ready.is_some(), "the switch was not ready after {PATIENCE:?}\n{}", self.log_tail());
+    }
+
+    /// The program, where its disk is.
+    fn program(&self) -> Command {
+        let program = env!("CARGO_BIN_EXE_strowger");
+        self.disk.as_ref().map_or_else(|| Command::new(program), |disk| disk.command(program))
     }
 
     fn wait(&mut self) -> ExitStatus {

@@ -22,6 +22,8 @@ use super::head;
 
 /// What of a message is in memory at once when it is played.
 pub const PIECE: Duration = Duration::from_secs(60);
+/// A recording is begun where there is so much room: two minutes.
+const ROOM_MIN_BYTES: u64 = 1 << 20;
 /// Samples a second of what is played.
 const RATE_HZ: u32 = media::prompt::RATE_HZ;
 
@@ -91,6 +93,10 @@ impl Folder {
     /// The file system's.
     pub fn begin(&self, voice: &Voice, clip: bool) -> Result<(), StoreError> {
         self.make()?;
+        if audio::room(&self.0)? < ROOM_MIN_BYTES {
+            // Who is told so before the tone does not speak in vain.
+            return Err(StoreError::DiskFull);
+        }
         audio::write(&self.head(voice.number), &head::write(voice, clip)).map(|_| ())
     }
 

@@ -28,6 +28,8 @@ pub struct Ledger {
     pub posted: bool,
     /// What the last look at the files has found.
     pub found: Found,
+    /// Something in the folder is not in the index, because the disk did not take it: the folder is to be looked at again.
+    pub behind: bool,
 }
 
 /// What was found when a mailbox was opened.
@@ -45,8 +47,10 @@ impl Ledger {
     /// Opens a mailbox: reads its index, puts right what a crash has left, and delivers what was being recorded, but for `live`
     /// drafts, which are still spoken.
     ///
+    /// A disk that takes nothing leaves the mailbox [`Ledger::behind`]: what is in the index can be heard all the same.
+    ///
     /// # Errors
-    /// The store cannot be read, or not be written where it must be put right.
+    /// The store cannot be read.
     pub fn open(
         mailbox: &str,
         all: &Path,
@@ -68,17 +72,18 @@ impl Ledger {
             given: live.clone(),
             posted: false,
             found: Found::default(),
+            behind: false,
         };
-        this.recover(owner, live, missing, damaged)?;
+        this.recover(owner, live, missing, damaged);
         Ok(this)
     }
 
-    fn recover(&mut self, owner: &Owner, live: &BTreeSet<u64>, missing: bool, damaged: u64) -> Result<(), StoreError> {
+    fn recover(&mut self, owner: &Owner, live: &BTreeSet<u64>, missing: bool, damaged: u64) {
         let (files, heads) = self.folder.numbers();
         let highest =
             [files.last(), heads.last(), self.messages.keys().last(), live.last()].into_iter().flatten().max();
         self.state.next = self.state.next.max(highest.map_or(1, |highest| highest + 1));
-        let mut changes = Vec::new();
+        let (mut changes, mut letters) = (Vec::new(), Vec::new());
         for number in &heads {
             if live.contains(number) {
                 continue;
@@ -86,6 +91,7 @@ impl Ledger {
             match self.recover_draft(*number, owner) {
                 Some(voice) => {
                     self.found.delivered += 1;
+                    letters.extend(self.letter(owner, LetterKind::Voice(*number), &voice));
                     changes.push(voice);
                 }
                 None if self.messages.contains_key(number) => self.folder.drop_head(*number),
@@ -116,11 +122,15 @@ impl Ledger {
         }
         self.found.damaged = marked.len();
         let delivered: Vec<u64> = changes.iter().map(|voice| voice.number).collect();
-        let changes: Vec<MailChange> = marked.into_iter().chain(changes).map(MailChange::Put).collect();
+        let changes: Vec<MailChange> = marked.into_iter().chain(changes).map(MailChange::Put).chain(letters).collect();
         if !changes.is_empty() || damaged > 0 {
-            self.write(changes)?;
-            for number in delivered {
-                self.folder.drop_head(number);
+            match self.write(changes) {
+                Ok(()) => delivered.into_iter().for_each(|number| self.folder.drop_head(number)),
+                Err(error) => {
+                    tracing::error!(mailbox = self.mailbox, %error, "a mailbox is not put right yet");
+                    self.behind = true;
+                    return;
+                }
             }
         }
         if self.found != Found::default() || damaged > 0 {
@@ -133,7 +143,6 @@ impl Ledger {
                 "a mailbox was put right"
             );
         }
-        Ok(())
     }
 
     /// A recording that was cut short: kept up to its last chunk, if there is something to hear in it.
@@ -149,8 +158,15 @@ impl Ledger {
         let sealing = store::audio::is_on_its_way(&path);
         let draft = self.folder.draft(number);
         if !sealing {
-            let whole = draft.exists() && media::recorder::repair(&draft).is_ok();
-            let bytes = whole.then(|| std::fs::read(&draft).ok()).flatten().unwrap_or_default();
+            let bytes = match what_was_recorded(&draft) {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    // Not one byte of it is given up for a disk that fails at this moment.
+                    tracing::error!(mailbox = self.mailbox, number, %error, "a recording is not delivered yet");
+                    self.behind = true;
+                    return None;
+                }
+            };
             voice.length_ms = super::files::length_of(&bytes).unwrap_or(0);
             let least = u64::try_from(owner.recording_min.as_millis()).unwrap_or(u64::MAX);
             if clip || voice.length_ms < least {
@@ -158,9 +174,11 @@ impl Ledger {
                 return None;
             }
         }
-        self.folder.seal(voice).inspect_err(|error| {
-            tracing::error!(mailbox = self.mailbox, number, %error, "a recording that was cut short is not delivered yet");
-        }).ok()
+        let sealed = self.folder.seal(voice).inspect_err(|error| {
+            tracing::error!(mailbox = self.mailbox, number, %error, "a recording is not delivered yet");
+        });
+        self.behind |= sealed.is_err();
+        sealed.ok()
     }
 
     /// Writes changes and the state with them, durably; only then they are in memory.
@@ -203,6 +221,10 @@ impl Ledger {
     pub(super) fn change(&mut self, edit: impl FnOnce(&mut MailboxState)) -> Result<(), StoreError> {
         let before = self.state.clone();
         edit(&mut self.state);
+        if self.state == before {
+            // Nothing to write: what is only looked at needs no disk that takes something.
+            return Ok(());
+        }
         let written = self.write(Vec::new());
         if written.is_err() {
             self.state = before;
@@ -336,5 +358,15 @@ impl Ledger {
             self.write(newly)?;
         }
         Ok((self.messages.len(), bad))
+    }
+}
+
+/// A recording that was cut short, made whole; nothing of one that is no recording.
+fn what_was_recorded(draft: &Path) -> std::io::Result<Vec<u8>> {
+    use std::io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
+    match media::recorder::repair(draft) {
+        Ok(_) => std::fs::read(draft),
+        Err(error) if matches!(error.kind(), NotFound | InvalidData | UnexpectedEof) => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
 }

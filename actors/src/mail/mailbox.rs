@@ -18,6 +18,8 @@ use crate::talk::{Answer, Ask, CallerBook, Purpose, Step, Which};
 
 /// A mailbox that nobody asks for so long is let go of.
 const REST: Duration = Duration::from_secs(300);
+/// After so long the folder of a mailbox is looked at again, when the disk has not taken something.
+const AGAIN: Duration = Duration::from_secs(5);
 /// Work that waits in the actor; its mailbox holds as much again.
 const WAITING_MAX: usize = 256;
 
@@ -177,6 +179,8 @@ pub struct Mailbox {
     /// Messages that go out to others.
     sending: usize,
     counts: Counts,
+    /// It is looked at again in a while.
+    again: bool,
 }
 
 /// What a piece of work leaves to be done.
@@ -186,7 +190,7 @@ impl Mailbox {
     /// The actor of a house.
     pub fn new(shared: Arc<Shared>, house: Arc<House>) -> Self {
         let (waiting, counts) = (VecDeque::new(), Counts::default());
-        Self { shared, house, ledger: None, waiting, busy: false, sending: 0, counts }
+        Self { shared, house, ledger: None, waiting, busy: false, sending: 0, counts, again: false }
     }
 
     /// Takes the next piece of work, if none is under way.
@@ -210,6 +214,7 @@ impl Mailbox {
             Ok((mut ledger, then)) => {
                 this.busy = false;
                 this.look(&mut ledger);
+                this.look_again(&ledger, cx);
                 this.ledger = Some(ledger);
                 then(this, cx);
                 this.next(cx);
@@ -239,20 +244,39 @@ impl Mailbox {
             let (folder, store) = (shared.settings().mail.folder.clone(), shared.store.mailboxes());
             let pepper: Arc<[u8]> = Arc::from(shared.store.meta().secret().unwrap_or_default().as_slice());
             let mut ledger = Ledger::open(&house.name, &folder, store, pepper, &owner, &house.live())?;
-            ledger.sweep(&owner)?;
+            if let Err(error) = ledger.sweep(&owner) {
+                tracing::warn!(mailbox = house.name, %error, "old messages were not removed");
+            }
             Ok::<_, StoreError>(ledger)
         });
         cx.spawn(opening, |this, opened, cx| match opened {
             Ok(Ok(mut ledger)) => {
                 this.busy = false;
                 this.look(&mut ledger);
-                this.shared.mailroom.delivered.fetch_add(ledger.found.delivered as u64, Relaxed);
+                if !ledger.behind {
+                    this.shared.mailroom.delivered.fetch_add(ledger.found.delivered as u64, Relaxed);
+                }
+                this.look_again(&ledger, cx);
                 this.ledger = Some(ledger);
                 this.next(cx);
             }
             Ok(Err(error)) => cx.fail(format!("the mailbox cannot be opened: {error}")),
             Err(error) => cx.fail(format!("the mailbox cannot be opened: {error}")),
         });
+    }
+
+    /// What the disk did not take is tried again: the mailbox is opened anew, as after a crash.
+    fn look_again(&mut self, ledger: &Ledger, cx: &mut Cx<'_, Self>) {
+        if ledger.behind && !std::mem::replace(&mut self.again, true) {
+            cx.later(AGAIN, |this, cx| {
+                this.again = false;
+                match this.busy {
+                    // Whoever works on it gives it back, and it is behind still.
+                    true => {}
+                    false => this.open(cx),
+                }
+            });
+        }
     }
 
     fn rest(&self, cx: &mut Cx<'_, Self>) {
@@ -267,17 +291,22 @@ impl Mailbox {
         self.sending += 1;
         let (shared, path) = (Arc::clone(&self.shared), draft.path.clone());
         let sending = async move {
-            let mut all = !to.is_empty();
+            let mut missed = Vec::new();
             for name in to {
                 let (reply, answer) = tokio::sync::oneshot::channel();
                 let take = MailboxMsg::Take(path.clone(), Box::new(voice.clone()), Reply::of(reply));
-                all &= shared.mailroom.send(&shared, &name, take).is_ok() && answer.await.unwrap_or(false);
+                if shared.mailroom.send(&shared, &name, take).is_err() || !answer.await.unwrap_or(false) {
+                    missed.push(name);
+                }
             }
-            all
+            missed
         };
-        cx.spawn(sending, move |this, all, cx| {
+        cx.spawn(sending, move |this, missed, cx| {
             this.sending -= 1;
-            asker.answer(&this.shared, Answer::Delivered(all));
+            if !missed.is_empty() {
+                return asker.answer(&this.shared, Answer::NotSentTo(missed));
+            }
+            asker.answer(&this.shared, Answer::Delivered(true));
             this.house.drop_draft(draft.voice.number);
             this.waiting.push_back(MailboxMsg::Ask(Ask::Drop(draft), asker));
             this.next(cx);
@@ -351,7 +380,7 @@ fn work(ledger: &mut Ledger, msg: MailboxMsg, owner: &Owner, shared: &Arc<Shared
                 && let Err(error) = ledger.join(&draft, number)
             {
                 tracing::error!(mailbox = house.name, %error, "a message was not forwarded");
-                asker.answer(shared, Answer::Delivered(false));
+                asker.answer(shared, Answer::NotSentTo(to));
                 return nothing;
             }
             let voice = Voice { urgent, private, length_ms: draft.length_ms(), ..draft.voice.clone() };
@@ -369,6 +398,7 @@ fn work(ledger: &mut Ledger, msg: MailboxMsg, owner: &Owner, shared: &Arc<Shared
             }
             match &answer {
                 Answer::Delivered(true) if delivers => drop(mailroom.delivered.fetch_add(1, Relaxed)),
+                Answer::Delivered(false) => ledger.behind = true,
                 Answer::Pin(crate::talk::PinAnswer::Right, _) => {}
                 Answer::Pin(..) => drop(mailroom.wrong_pins.fetch_add(1, Relaxed)),
                 _ => {}
@@ -376,13 +406,15 @@ fn work(ledger: &mut Ledger, msg: MailboxMsg, owner: &Owner, shared: &Arc<Shared
             asker.answer(shared, answer);
         }
         MailboxMsg::Settle(draft) => {
-            match ledger.settle(&draft, owner) {
+            let settled = ledger.settle(&draft, owner);
+            match &settled {
                 Ok(true) => drop(mailroom.delivered.fetch_add(1, Relaxed)),
                 Ok(false) if draft.purpose == Purpose::Message => drop(mailroom.missed.fetch_add(1, Relaxed)),
                 Ok(false) => {}
                 Err(error) => tracing::error!(mailbox = house.name, %error, "a recording is not delivered yet"),
             }
             house.drop_draft(draft.voice.number);
+            ledger.behind |= settled.is_err();
         }
         MailboxMsg::Missed(voice) => {
             if let Err(error) = ledger.missed(&voice, owner) {

@@ -201,6 +201,8 @@ struct Progress {
     running: bool,
     /// Its call is gone.
     orphan: bool,
+    /// A message that is forwarded is behind it.
+    joined: bool,
 }
 
 impl Draft {
@@ -235,6 +237,14 @@ impl Draft {
 
     fn set_length_ms(&self, length_ms: u64) {
         self.progress.lock().length_ms = length_ms;
+    }
+
+    fn is_joined(&self) -> bool {
+        self.progress.lock().joined
+    }
+
+    fn set_joined(&self) {
+        self.progress.lock().joined = true;
     }
 
     fn sounded(&self) -> Duration {

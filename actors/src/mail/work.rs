@@ -152,19 +152,23 @@ impl Ledger {
 
     fn load(&mut self, number: u64, play: impl FnOnce(&[u8]) -> Result<Option<(Audio, bool)>, StoreError>) -> Answer {
         let Some(voice) = self.messages.get(&number).cloned() else { return Answer::Failed };
+        if voice.damaged {
+            return Answer::Damaged;
+        }
         let read = self.folder.read(&voice).and_then(|file| play(&file));
         match read {
             Ok(Some((sound, more))) => Answer::Sound(Some(Arc::new(sound)), more),
             Ok(None) => Answer::Sound(None, false),
             Err(error) => {
                 self.complain("heard", &error);
-                if matches!(error, StoreError::Damaged { .. }) && !voice.damaged {
-                    self.folder.set_aside(number);
-                    let _logged = self
-                        .write(vec![MailChange::Put(Voice { damaged: true, ..voice })])
-                        .inspect_err(|error| self.complain("marked", error));
+                if !matches!(error, StoreError::Damaged { .. }) {
+                    return Answer::Failed;
                 }
-                Answer::Failed
+                self.folder.set_aside(number);
+                let _logged = self
+                    .write(vec![MailChange::Put(Voice { damaged: true, ..voice })])
+                    .inspect_err(|error| self.complain("marked", error));
+                Answer::Damaged
             }
         }
     }
@@ -271,11 +275,14 @@ impl Ledger {
         Voice { number, ..voice.clone() }
     }
 
-    /// The sound of a message behind that of a draft, which is then as long.
+    /// The sound of a message behind that of a draft, which is then as long; once, however often it is asked for.
     ///
     /// # Errors
     /// The disk's, and what cannot be read.
     pub fn join(&mut self, draft: &Draft, number: u64) -> Result<(), StoreError> {
+        if draft.is_joined() {
+            return Ok(());
+        }
         let voice = self.messages.get(&number).ok_or(StoreError::Damaged { what: "no such message".into() })?;
         let original = files::samples(&self.folder.read(voice)?)?;
         let bytes = std::fs::read(&draft.path)
@@ -283,7 +290,9 @@ impl Ledger {
         let both = [files::samples(&bytes)?, original].concat();
         let joined = files::wav_of(&both);
         draft.set_length_ms(files::length_of(&joined)?);
-        store::audio::write(&draft.path, &joined).map(|_| ())
+        store::audio::write(&draft.path, &joined)?;
+        draft.set_joined();
+        Ok(())
     }
 
     fn install(&mut self, draft: &Draft, which: Which) -> Result<(), StoreError> {

@@ -7,6 +7,8 @@ use super::menu::{Pressed, pressed};
 use super::words::{Answer, Ask, Input, Item, Output};
 use super::{Act, After, Digits, KEYS_MAX, MenuId, Mode, Next, Role, Talk};
 
+/// How often a caller who waits for a mailbox is told so.
+const HOLD: Duration = Duration::from_secs(4);
 /// How long a mailbox may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Longest row of digits.
@@ -59,7 +61,8 @@ impl Talk {
 
     pub(super) fn ask(&mut self, ask: Ask, after: After) {
         self.mode = Mode::Waiting(after);
-        self.out.push(Output::Wake(PATIENCE));
+        self.waited = Duration::ZERO;
+        self.out.push(Output::Wake(HOLD));
         self.out.push(Output::Ask(ask));
     }
 
@@ -304,9 +307,19 @@ impl Talk {
             Mode::Ruled => self.ruled_silence(),
             Mode::Digits(digits) if !self.keys.is_empty() => self.row_typed(digits),
             Mode::Digits(digits) => self.failed(&["are-you-there"], Next::Digits(digits)),
-            Mode::Waiting(after) => self.answered(after, Answer::Failed),
+            Mode::Waiting(after) => self.wait_on(after),
             Mode::Saying(_) | Mode::Recording | Mode::Over => {}
         }
+    }
+
+    /// The disk may be slow: the caller hears that somebody is there, until it takes too long.
+    fn wait_on(&mut self, after: After) {
+        self.waited += HOLD;
+        if self.waited >= PATIENCE {
+            return self.answered(after, Answer::Failed);
+        }
+        self.out.push(Output::Play(vec![Item::Prompt("please-hold")], self.language()));
+        self.out.push(Output::Wake(HOLD));
     }
 
     /// Asks for a row of digits.

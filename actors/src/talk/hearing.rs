@@ -147,11 +147,12 @@ impl Talk {
                 self.say(vec![Item::Sound(sound)], Mode::Menu(MenuId::Message));
             }
             Answer::Sound(None, _) => self.message_over(),
-            _ => {
+            answer => {
                 if let Some(hearing) = &mut self.hearing {
                     hearing.playing = false;
                 }
-                self.tell(&["message-damaged"], Next::Menu(MenuId::Message));
+                let told = if matches!(answer, Answer::Damaged) { "message-damaged" } else { "not-done" };
+                self.tell(&[told], Next::Menu(MenuId::Message));
             }
         }
     }

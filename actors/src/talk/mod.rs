@@ -46,6 +46,7 @@ use hearing::Hearing;
 use recording::Taken;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Keys that wait while a mailbox is asked.
 const KEYS_MAX: usize = 16;
@@ -87,6 +88,8 @@ pub struct Talk {
     searching: Searching,
     /// dB by which messages are louder.
     louder_db: i32,
+    /// How long the mailbox has been waited for.
+    waited: Duration,
     period: Option<Period>,
     /// How things stood when a caller came who may leave a message, for the rules of the mailbox.
     situation: Option<Situation>,
@@ -253,6 +256,7 @@ impl Talk {
             signed_in: false,
             searching: Searching::Anybody,
             louder_db: 0,
+            waited: Duration::ZERO,
             period: None,
             situation: None,
             ruled: None,

@@ -73,6 +73,11 @@ impl Talk {
                 self.delivered |= matches!(self.role, Role::Answering);
                 self.is_kept();
             }
+            (After::Delivered, Answer::NotSentTo(names)) => {
+                // It is there still, for those who have not got it: the owner may try again.
+                self.recipients.retain(|person| names.contains(&person.user));
+                self.tell(&["not-done"], Next::Menu(MenuId::Sending));
+            }
             (After::Delivered, _) => {
                 // What was recorded is on disk as a draft, and delivered when it can be.
                 self.taken = None;

@@ -401,3 +401,19 @@ fn silence_alone_is_no_message() {
     assert!(world.over && world.said.contains("nothing-recorded") && !world.said.contains("message-sent"));
     assert!(talk.leaves().is_some_and(|draft| draft.purpose == Purpose::Message));
 }
+
+#[test]
+fn a_caller_who_waits_for_a_slow_mailbox_is_told_so_until_it_takes_too_long() {
+    let mut talk = Talk::answering(rules(), Caller::default(), "alice".into(), situation());
+    assert!(matches!(talk.begin().last(), Some(Output::Ask(Ask::Open(_)))));
+    for _ in 0..4 {
+        let outputs = talk.take(Input::Due);
+        let told = |item: &Item| *item == Item::Prompt("please-hold");
+        assert!(matches!(outputs.first(), Some(Output::Play(items, _)) if items.iter().all(told)), "{outputs:?}");
+        assert!(talk.take(Input::Played).is_empty(), "it goes on waiting");
+    }
+    let mut world = World::new();
+    let outputs = talk.take(Input::Due);
+    world.settle(&mut talk, outputs);
+    assert!(world.over && world.said.contains("cannot-record"));
+}

@@ -298,8 +298,12 @@ pub enum Answer {
     Draft(Result<Arc<Draft>, NoDraft>),
     /// The message is on disk, or not.
     Delivered(bool),
+    /// The message did not reach these mailboxes; the recording is there still.
+    NotSentTo(Vec<String>),
     /// People who match.
     People(Vec<Person>),
+    /// What is asked for is not what was written.
+    Damaged,
     /// It is done.
     Done,
     /// It cannot be done now.
