@@ -66,7 +66,7 @@ pub fn settings(config: &Config, data: &Path) -> Settings {
             lifetime: config.media.srtp_lifetime,
         },
         users: mail::users(config),
-        gateways: config.gateways.iter().map(gateway).collect(),
+        gateways: config.gateways.iter().map(|one| gateway(config, one)).collect(),
         services: config.services.iter().map(service).collect(),
         conferences: config.conferences.iter().map(|plan| Arc::new(conference(plan))).collect(),
         groups: config.ring_groups.iter().map(|group| Arc::new(routing::ring_group(group))).collect(),
@@ -166,7 +166,7 @@ fn media(config: &from::Media) -> media::PoolConfig {
     }
 }
 
-fn user(user: &from::User, mailbox: Option<actors::mail::Assigned>) -> to::User {
+fn user(config: &Config, user: &from::User, mailbox: Option<actors::mail::Assigned>) -> to::User {
     to::User {
         name: user.name.clone(),
         display: user.display.clone().unwrap_or_default(),
@@ -175,7 +175,7 @@ fn user(user: &from::User, mailbox: Option<actors::mail::Assigned>) -> to::User 
         secret: secret(user),
         contacts_max: user.contacts_max,
         max_calls: Some(user.max_calls),
-        srtp: user.srtp.map(srtp),
+        srtp: user.srtp.or_else(|| routing::srtp_of_user(config, user)).map(srtp),
         routing: routing::assigned(user),
         mailbox,
         keys_by_info: user.dtmf == from::Dtmf::Info,
@@ -208,7 +208,7 @@ fn secret(user: &from::User) -> sip::auth::Secret {
     }
 }
 
-fn gateway(gateway: &from::Gateway) -> Gateway {
+fn gateway(config: &Config, gateway: &from::Gateway) -> Gateway {
     Gateway {
         name: gateway.name.clone(),
         host: match &gateway.address.host {
@@ -231,7 +231,7 @@ fn gateway(gateway: &from::Gateway) -> Gateway {
         channels_max: gateway.channels_max,
         calls_per_second: gateway.calls_per_second,
         codecs: codecs_of(&gateway.codecs),
-        srtp: gateway.srtp.map(srtp),
+        srtp: gateway.srtp.or_else(|| routing::srtp_of_plan(config, gateway.dial_plan.as_ref())).map(srtp),
         trusted: gateway.trusted,
         names: gateway.names,
         anonymous: gateway.anonymous,

@@ -15,6 +15,8 @@ mod phones_talk_in_srtp;
 mod phones_talk_through_the_switch;
 #[path = "phones_without_a_common_codec_talk.rs"]
 mod phones_without_a_common_codec_talk;
+#[path = "pictures_cross_the_switch.rs"]
+mod pictures_cross_the_switch;
 #[path = "the_quality_of_a_call_is_told.rs"]
 mod the_quality_of_a_call_is_told;
 #[path = "webrtc_ends_of_other_makes.rs"]
@@ -131,6 +133,49 @@ fn a_callee_that_shows_only_in_its_answer_that_it_is_behind_a_nat_is_told_a_port
     bob.wire.receive("ACK");
     is_heard(&callee, own, &caller, 1);
     is_heard(&caller, shared, &callee, 1);
+}
+
+/// A description with a picture beside the sound.
+fn with_picture(sound: u16, picture: u16) -> String {
+    sdp(1, sound, &[0], "sendrecv")
+        + &format!("m=video {picture} RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=rtcp-mux\r\n")
+}
+
+/// Where a message wants the picture to be sent.
+fn picture_at(message: &str) -> SocketAddr {
+    let line = message.lines().find_map(|line| line.strip_prefix("m=video ")).expect("a picture");
+    let port = line.split(' ').next().and_then(|port| port.parse().ok()).expect("a port");
+    SocketAddr::new(media_address(message).expect("an address").ip(), port)
+}
+
+#[test]
+fn a_picture_whose_party_shows_only_in_its_answer_that_it_is_behind_a_nat_is_told_a_port_of_its_own() {
+    let switch = Switch::start(lab());
+    let (mut alice, mut bob) = (Party::new(&switch, "alice"), Party::registered(&switch, "bob"));
+    let (caller, callee, eye, far_eye) = (socket(), socket(), socket(), socket());
+    let seen_from_home = "RTP/AVP 96\r\nc=IN IP4 10.9.9.9\r\n";
+    let behind = with_picture(port(&callee), 41_000).replace("RTP/AVP 96\r\n", seen_from_home);
+    let (invite, answer, _end) = call(&mut alice, &mut bob, &with_picture(port(&caller), port(&eye)), &behind);
+    let shared = media_address(&invite).expect("an address");
+    assert_eq!((picture_at(&invite), picture_at(&answer)), (shared, shared));
+    let again = bob.wire.receive("INVITE");
+    let own = picture_at(&again);
+    assert_ne!(own, shared);
+    assert_eq!(media_address(&again), Some(shared), "the sound stays where it is");
+    bob.reply(&again, "200 OK", "", &behind);
+    bob.wire.receive("ACK");
+    let seen = |from: &UdpSocket, at: SocketAddr, to: &UdpSocket| {
+        let mut packet = rtp(1, 9);
+        packet[1] = 96;
+        from.send_to(&packet, at).expect("sent");
+        let mut came = [0; 2_048];
+        let length = to.recv(&mut came).expect("the picture is seen");
+        assert_eq!(came[..length], packet[..]);
+    };
+    seen(&far_eye, own, &eye);
+    seen(&eye, shared, &far_eye);
+    is_heard(&caller, shared, &callee, 1);
+    is_heard(&callee, shared, &caller, 1);
 }
 
 #[test]

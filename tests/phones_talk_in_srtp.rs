@@ -198,6 +198,25 @@ fn who_must_be_encrypted_is_refused_a_plain_call_in_words() {
 }
 
 #[test]
+fn a_dial_plan_says_for_its_users_what_they_do_not_say_themselves() {
+    let plan = "[[dial_plan]]\nname = \"vault\"\nextension_digits = 4\nsrtp = \"require\"\n";
+    let config = lab(&[("bob", "never")]).entry(plan).set("routing", "dial_plan", "\"vault\"");
+    let switch = Switch::start(config);
+    let mut alice = Phone::registered(&switch, "alice", "tls");
+    let call = alice.call("5501");
+    let end = alice.expect_state(call, "disconnected");
+    assert_eq!((&end["code"], &end["reason"]), (&json!(488), &json!("SRTP Policy")));
+    let mut bob = Phone::registered(&switch, "bob", "udp");
+    let tone = bob.call("5501");
+    bob.expect_media(tone, "active");
+    let mut carol = Phone::with_srtp(&switch, "carol", "tls", "required", &[]);
+    let from = carol.call("1002");
+    let at = bob.pick_up();
+    carol.expect_media(from, "active");
+    assert!(carol.suite(from).is_some() && bob.suite(at).is_none());
+}
+
+#[test]
 fn a_callee_that_must_be_encrypted_and_answers_plain_has_no_call() {
     let switch = Switch::start(lab(&[("bob", "require")]));
     let mut alice = Phone::registered(&switch, "alice", "udp");

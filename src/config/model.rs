@@ -34,7 +34,8 @@ const DTMF: OneOf<Dtmf> = OneOf(&[("auto", Dtmf::Auto), ("info", Dtmf::Info)]);
 /// The words for [`RecordFormat`].
 const RECORD_FORMAT: OneOf<RecordFormat> = OneOf(&[("wav", RecordFormat::Wav), ("opus", RecordFormat::Opus)]);
 /// The words for [`Srtp`].
-const SRTP: OneOf<Srtp> = OneOf(&[("require", Srtp::Require), ("prefer", Srtp::Prefer), ("never", Srtp::Never)]);
+pub(super) const SRTP: OneOf<Srtp> =
+    OneOf(&[("require", Srtp::Require), ("prefer", Srtp::Prefer), ("never", Srtp::Never)]);
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);

@@ -15,8 +15,9 @@ use super::kind::{
     CALLED, CODE, Count, DIALLED, FEATURE, FORMAT, Flag, HOLIDAY, LABEL, List, MASK, NAME, NUMBERS, OPENING, OneOf,
     Optional, PATTERN, PREFIX, Period, RewriteRule, SHOWN, ZONE,
 };
+use super::model::SRTP;
 use super::schema::section;
-use super::values::{ForwardingUsages, Numbers};
+use super::values::{ForwardingUsages, Numbers, Srtp};
 
 /// Most names in one list.
 const NAMES_MAX: usize = 200;
@@ -74,6 +75,8 @@ section! {
         number_formats: Vec<Format> = List { of: FORMAT, lengths: 0..=64 }, default "[]";
         /// What calls to its hunt groups must have: nothing, SIP over TLS, or that and SRTP.
         security: Security = OneOf(&Security::NAMES), default "\"unsecured\"";
+        /// Whether the media of its users and gateways is encrypted, where they do not say themselves and `[media]` does not fit.
+        srtp: Option<Srtp> = Optional(SRTP), optional "\"require\"";
         /// What becomes of a dialled number: rules in order, of which the first that matches stops. Behind them the prefixes
         /// above make public numbers.
         normalise: Vec<Rewrite> = List { of: RewriteRule, lengths: 0..=RULES_MAX }, default "[]";

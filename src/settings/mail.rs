@@ -56,7 +56,7 @@ pub fn users(config: &Config) -> Vec<User> {
             email: user.email.clone(),
         })
     };
-    config.users.iter().map(|user| super::user(user, mailbox(user))).collect()
+    config.users.iter().map(|user| super::user(config, user, mailbox(user))).collect()
 }
 
 fn policy(policy: &from::MailboxPolicy) -> Policy {

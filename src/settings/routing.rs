@@ -38,6 +38,18 @@ pub fn assigned(user: &from::User) -> Assigned {
     Assigned { site: name(&user.site), scope: scope(&user.dial_plan, &user.voice_policy) }
 }
 
+/// Whether the media of a user is encrypted by the dial plan that it has: its own, its site's, else that of `[routing]`.
+pub fn srtp_of_user(config: &Config, user: &from::User) -> Option<from::Srtp> {
+    let site = user.site.as_ref().and_then(|name| config.sites.iter().find(|site| site.name == *name));
+    let of_site = site.and_then(|site| site.dial_plan.as_ref());
+    srtp_of_plan(config, user.dial_plan.as_ref().or(of_site).or(config.routing.dial_plan.as_ref()))
+}
+
+/// Whether the media of those who have a dial plan is encrypted, where it says so.
+pub fn srtp_of_plan(config: &Config, plan: Option<&String>) -> Option<from::Srtp> {
+    config.dial_plans.iter().find(|known| Some(&known.name) == plan)?.srtp
+}
+
 /// How routing uses a gateway.
 pub fn trunk(gateway: &from::Gateway) -> TrunkRules {
     TrunkRules {

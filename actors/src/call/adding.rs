@@ -82,6 +82,7 @@ impl Work<'_> {
             self.answer_change(server, adding.from, &request);
         }
         self.settle_lines();
+        self.retell(to);
     }
 
     /// Who added a line does not want it any more, or is gone.

@@ -336,7 +336,7 @@ impl Work<'_> {
             Side::B => facts.codec_b = Some(agreement.codec),
         }
         drop(facts);
-        if moved {
+        if moved || self.has_moved_line(id) {
             self.retell(id);
         }
     }

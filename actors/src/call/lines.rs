@@ -108,11 +108,25 @@ impl Work<'_> {
         }
     }
 
-    /// Tells the pool where a leg's lines beside the sound are; one that it has given up is sent nothing more.
-    pub fn connect_lines(&self, id: LegId) {
+    /// Tells the pool where a leg's lines beside the sound are; one that it has given up is sent nothing more. A party that
+    /// turns out only now to need a port of its own for one of them is to be told it ([`Work::retell`]).
+    pub fn connect_lines(&mut self, id: LegId) {
         for (at, kind, flow) in self.state.lines_beside.iter().map(|line| (line.at, &line.kind, &line.flow)) {
             self.connect_line(id, (at, kind), flow);
         }
+        let moved = self.has_moved_line(id);
+        if let Some(leg) = self.state.leg_mut(id) {
+            leg.retell |= moved;
+        }
+    }
+
+    /// Whether a line that a leg has is at another port of ours than its party was told.
+    pub fn has_moved_line(&self, id: LegId) -> bool {
+        let Some(leg) = self.state.leg(id) else { return false };
+        let told =
+            |at: usize| leg.exchange.local().and_then(|ours| ours.media.get(at)).map_or(0, |section| section.port);
+        let moved = |line: &Line| has(leg, line.at, &line.kind) && told(line.at) != line.flow.local(leg.side).port();
+        self.state.lines_beside.iter().any(|line| told(line.at) != 0 && moved(line))
     }
 
     fn connect_line(&self, id: LegId, (at, kind): (usize, &MediaKind), flow: &Flow) {
