@@ -31,9 +31,11 @@ fn port(socket: &UdpSocket) -> u16 {
 
 /// A description with sound, a picture at `picture` in VP8 under this number, and no data channel.
 fn description(version: u32, picture: u16, number: u8, direction: &str) -> String {
+    // Two parties at one address would not be told apart on a port that they share.
+    let sound = 40_000 + 2 * u16::from(number);
     format!(
         "v=0\r\no=- 1 {version} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
-         m=audio 40000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\na={direction}\r\n\
+         m=audio {sound} RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\na={direction}\r\n\
          m=video {picture} RTP/AVPF {number}\r\na=rtpmap:{number} VP8/90000\r\na=rtcp-fb:{number} nack pli\r\na=rtcp-mux\r\n\
          a={direction}\r\nm=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\n"
     )
