@@ -3,6 +3,9 @@
 
 mod support;
 
+use std::net::UdpSocket;
+
+use support::PATIENCE;
 use support::config::Config;
 use support::party::{End, Party, SDP, callee_end, end_of, idle, kill_the_call, standing, talks};
 use support::switch::Switch;
@@ -385,4 +388,49 @@ fn a_text_that_no_phone_can_show_is_refused_and_not_kept() {
     alice.begin("MESSAGE", "sip:bob@example.com", "", "later");
     let message = again.wire.receive("MESSAGE");
     assert!(message.ends_with("later"), "{message}");
+}
+
+#[test]
+fn who_offers_comfort_noise_hears_the_silence_of_a_conference_by_it_and_who_does_not_hears_every_packet() {
+    let switch = Switch::start(Config::lab().entry("[[conference]]\nnumbers = \"5200\"\n"));
+    // Enters with these formats: what it is answered, and where it hears.
+    let enter = |user: &'static str, formats: &str| {
+        let ear = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        ear.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        let port = ear.local_addr().expect("bound").port();
+        let offer = format!(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP {formats}\r\n"
+        );
+        let mut guest = Party::new(&switch, user);
+        guest.begin("INVITE", "sip:5200@example.com", "", &offer);
+        let answer = guest.answer_to("INVITE", 200);
+        let mut end = end_of(&answer);
+        guest.say(&mut end, "ACK", "", "");
+        let media = answer.lines().find(|line| line.starts_with("m=audio")).expect("sound").to_owned();
+        (guest, ear, media)
+    };
+    let (_alice, sparing, answered) = enter("alice", "0 13");
+    assert!(answered.ends_with(" RTP/AVP 0 13"), "{answered}");
+    let (_bob, plain, answered) = enter("bob", "0");
+    assert!(answered.ends_with(" RTP/AVP 0"), "{answered}");
+
+    // Its payload type, sequence and timestamp, and what follows the head.
+    let hear = |ear: &UdpSocket| {
+        let mut packet = [0; 2_048];
+        let length = ear.recv(&mut packet).expect("a packet in time");
+        let time = u32::from_be_bytes(packet[4..8].try_into().expect("four bytes"));
+        (packet[1] & 0x7f, u16::from_be_bytes([packet[2], packet[3]]), time, packet[12..length].to_vec())
+    };
+    // Until it was told that it is alone, and then that it is not.
+    let silent = |packet: &(u8, u16, u32, Vec<u8>)| packet.0 == 13 && packet.3 == [127];
+    let noise = std::iter::repeat_with(|| hear(&sparing)).find(silent).expect("noise without a level");
+    let again = hear(&sparing);
+    // The two say nothing: the same 400 ms later, with nothing between.
+    assert_eq!(again, (13, noise.1.wrapping_add(1), noise.2.wrapping_add(3_200), vec![127]));
+    let mut last = hear(&plain);
+    for _ in 0..50 {
+        let next = hear(&plain);
+        assert_eq!((next.0, next.1, next.2), (0, last.1.wrapping_add(1), last.2.wrapping_add(160)));
+        last = next;
+    }
 }

@@ -17,6 +17,8 @@ const SOUND_DBOV: f64 = -48.0;
 const RIPPLE_DB: f64 = 4.0;
 /// How fast the floor goes up while all is louder, dB in a second: a pause of a talker comes sooner than it reaches speech.
 const RISE_DB: f64 = 3.0;
+/// How much of a change the level takes over in a second; in decibels, so that it falls as fast as it rises.
+const SMOOTHING: f64 = 5.0;
 /// Softest level that can be said (RFC 3389 section 3.1).
 const LEVEL_MAX: u8 = 127;
 
@@ -38,8 +40,8 @@ pub struct Gate {
     floor_dbov: Option<f64>,
     /// How long packets have been soft, ms.
     soft_ms: u32,
-    /// Mean power of those, and how loud it was said last, when.
-    power: f64,
+    /// How loud those are, smoothed, dBov; and how loud was said last, when.
+    level_dbov: f64,
     said: Option<Said>,
 }
 
@@ -52,8 +54,7 @@ struct Said {
 impl Gate {
     /// Judges the next packet, `packet_ms` of sound.
     pub fn judge(&mut self, samples: &[i16], packet_ms: u32) -> Verdict {
-        let power = power_of(samples);
-        let level = dbov(power);
+        let level = level_dbov(samples);
         let seconds = f64::from(packet_ms) / 1000.0;
         let floor = match self.floor_dbov {
             Some(floor) if level > floor => (floor + RISE_DB * seconds).min(level),
@@ -64,12 +65,13 @@ impl Gate {
             (self.soft_ms, self.said) = (0, None);
             return Verdict::Sound;
         }
-        self.power = if self.soft_ms == 0 { power } else { self.power + (power - self.power) * 2.0 * seconds.min(0.1) };
+        let step = if self.soft_ms == 0 { 1.0 } else { (SMOOTHING * seconds).min(1.0) };
+        self.level_dbov += (level - self.level_dbov) * step;
         self.soft_ms = self.soft_ms.saturating_add(packet_ms);
         if self.soft_ms <= HANGOVER_MS {
             return Verdict::Sound;
         }
-        let now = dbov(self.power);
+        let now = self.level_dbov;
         match &mut self.said {
             Some(said) if said.ago_ms + packet_ms < REPEAT_MS && (said.dbov - now).abs() < CHANGE_DB => {
                 said.ago_ms += packet_ms;
@@ -89,13 +91,10 @@ impl Gate {
     }
 }
 
-/// Mean square of samples, of the square of full scale.
-fn power_of(samples: &[i16]) -> f64 {
+/// Level of samples, to a full square wave.
+fn level_dbov(samples: &[i16]) -> f64 {
     let sum: f64 = samples.iter().map(|sample| f64::from(*sample) * f64::from(*sample)).sum();
-    sum / samples.len().max(1) as f64 / (32_768.0 * 32_768.0)
-}
-
-fn dbov(power: f64) -> f64 {
+    let power = sum / samples.len().max(1) as f64 / (32_768.0 * 32_768.0);
     10.0 * power.max(1e-13).log10()
 }
 
@@ -159,6 +158,17 @@ mod tests {
         assert_eq!(verdicts[0], Verdict::Sound);
         assert!(verdicts[300..].iter().all(|verdict| *verdict != Verdict::Sound), "{verdicts:?}");
         assert!(levels(&verdicts[300..]).iter().all(|said| said.abs_diff(52) <= 1));
+    }
+
+    #[test]
+    fn noise_that_ceases_is_told_to_have_ceased_within_a_second() {
+        let mut gate = Gate::default();
+        let mut noise = Noise::from_payload(&[60]);
+        judged(&mut gate, 100, |frame| noise.fill(frame));
+        let verdicts = judged(&mut gate, 100, |frame| frame.fill(0));
+        assert_eq!(sounds(&verdicts), 0);
+        assert!(levels(&verdicts[..50]).last().is_some_and(|last| *last > 120), "{verdicts:?}");
+        assert_eq!(levels(&verdicts).last(), Some(&127));
     }
 
     #[test]
