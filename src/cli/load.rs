@@ -9,13 +9,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use media::codec::Codec;
 use serde_json::json;
 use sip::Protocol;
 
 use super::say;
 use crate::config::units;
-use crate::load::{self, Bounds, Hears, Manner, Measured, Options, Rates, SoundOf, User};
+use crate::load::{self, Bounds, CodecOf, Hears, Manner, Measured, Options, Rates, SoundOf, User};
 use crate::trial::{Ground, Needs, SwitchUnderTest};
 
 /// What the command tells of itself beside its arguments.
@@ -76,7 +75,10 @@ pub struct LoadArgs {
     sound: SoundOf,
     /// The codec of the sound
     #[arg(long, value_enum, default_value = "pcmu")]
-    codec: Law,
+    codec: CodecOf,
+    /// The codec of the callees, where it is another one
+    #[arg(long, value_enum)]
+    callee_codec: Option<CodecOf>,
     /// What callers must hear of a number that no callee of ours answers: a tone of so many Hz, or `any`
     #[arg(long, value_name = "HZ")]
     hear: Option<String>,
@@ -128,15 +130,6 @@ enum Transport {
     Ws,
     /// The same, encrypted
     Wss,
-}
-
-/// Codecs of a load.
-#[derive(Clone, Copy, ValueEnum)]
-enum Law {
-    /// G.711 µ-law
-    Pcmu,
-    /// G.711 A-law
-    Pcma,
 }
 
 /// Runs it.
@@ -276,10 +269,8 @@ impl LoadArgs {
                 domain: self.domain.clone(),
                 numbers,
                 sound: if self.measure == Measured::Calls { self.sound } else { SoundOf::None },
-                codec: match self.codec {
-                    Law::Pcmu => Codec::Pcmu,
-                    Law::Pcma => Codec::Pcma,
-                },
+                codec: self.codec.codec(),
+                callee_codec: self.callee_codec.unwrap_or(self.codec).codec(),
                 hears,
                 talk: self.talk,
                 threshold: self.threshold,

@@ -182,6 +182,9 @@ struct TrialArgs {
     /// A fault that comes in each step, as in a plan: '{ at = "1s", actor = "call", how = "panic" }'; again for each
     #[arg(long, value_name = "TABLE")]
     fault: Vec<String>,
+    /// Long calls stand so long
+    #[arg(long, value_name = "TIME", value_parser = time, num_args = 0..=1, default_missing_value = "15m")]
+    long: Option<std::time::Duration>,
     /// The SIP address of a switch that runs already, instead of the plan's
     #[arg(long, value_name = "ADDRESS:PORT")]
     address: Option<std::net::SocketAddr>,
@@ -245,6 +248,7 @@ fn trial(args: &TrialArgs, is_json: bool) -> anyhow::Result<ExitCode> {
         out: args.out.clone(),
         only: args.step.clone(),
         address: args.address,
+        long: args.long,
         tells: !is_json,
     };
     tried(&options)
@@ -279,6 +283,11 @@ fn again_in_own_namespaces() -> anyhow::Result<ExitCode> {
     command.args(["sh", "-c", "ip link set lo up && exec \"$@\"", "sh"]).arg(program).args(std::env::args_os().skip(1));
     let status = command.env(OWN_NAMESPACES, "1").status().context("unshare does not start: it is in util-linux")?;
     Ok(ExitCode::from(u8::try_from(status.code().unwrap_or(1)).unwrap_or(1)))
+}
+
+fn time(text: &str) -> Result<std::time::Duration, String> {
+    config::units::duration(text)
+        .ok_or_else(|| format!("`{text}` is no time: write a whole number with its unit, as in 500ms or 15m"))
 }
 
 fn apply(args: apply::ApplyArgs, is_json: bool) -> Result<(), Failure> {

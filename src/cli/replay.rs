@@ -87,6 +87,7 @@ impl ReplayArgs {
             only: None,
             address: None,
             faults: Vec::new(),
+            long: None,
             tells: !is_json,
         })
     }

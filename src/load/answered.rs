@@ -66,9 +66,8 @@ impl Worker {
         };
         let offered = !message.body().is_empty();
         // Keys are taken where they are offered, whatever our own calls have.
-        let theirs = describe::read(message.body(), self.manner.codec, true)
-            .ok()
-            .and_then(|theirs| theirs.cryptos.first().cloned());
+        let theirs =
+            describe::read(message.body(), line.codec, true).ok().and_then(|theirs| theirs.cryptos.first().cloned());
         line.key = match (&theirs, offered) {
             (Some(theirs), _) => Some(describe::answering_key(theirs)),
             (None, false) if self.manner.sound == SoundOf::Srtp => Some(describe::fresh_key()),

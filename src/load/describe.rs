@@ -13,13 +13,16 @@ const SUITE: CryptoSuite = CryptoSuite::AesCm128HmacSha1_80;
 /// Where sound goes that nobody sends: discard (RFC 863).
 pub const NO_PORT: u16 = 9;
 
+/// The first payload type that means nothing by itself (RFC 3551 section 6).
+const DYNAMIC_PT: u8 = 96;
+
 /// What is said of our end.
 pub struct Ours<'a> {
     /// Our address.
     pub ip: IpAddr,
     /// The port of our sound, or [`NO_PORT`].
     pub port: u16,
-    /// The codec, one with a static payload type.
+    /// The codec.
     pub codec: Codec,
     /// Our key, where the sound is to be encrypted.
     pub crypto: Option<&'a Crypto>,
@@ -29,6 +32,8 @@ pub struct Ours<'a> {
 pub struct Theirs {
     /// Where its sound goes.
     pub remote: SocketAddr,
+    /// The payload type by which it knows our codec.
+    pub pt: u8,
     /// Its keys, those that it can be offered or has chosen.
     pub cryptos: Vec<Crypto>,
 }
@@ -45,6 +50,11 @@ pub enum Unfit {
     /// It has no key, and we have one; or the other way round.
     #[error("description without the keys that were wanted")]
     Keys,
+}
+
+/// The payload type by which we know a codec: its own, or the first dynamic one.
+pub fn own_pt(codec: Codec) -> u8 {
+    codec.static_type().unwrap_or(DYNAMIC_PT)
 }
 
 /// A key of our own, of chance.
@@ -66,7 +76,9 @@ fn crypto(tag: u32, suite: CryptoSuite) -> Crypto {
 pub fn description(ours: &Ours<'_>) -> String {
     let Ours { ip, port, codec, crypto } = ours;
     let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
-    let (pt, name) = (codec.static_type().unwrap_or(0), codec.name().unwrap_or("PCMU"));
+    let (pt, name) = (own_pt(*codec), codec.name().unwrap_or("PCMU"));
+    // RFC 3551 section 4.5.2, RFC 7587 section 7.
+    let clock = if *codec == Codec::Opus { "48000/2" } else { "8000" };
     let profile = if crypto.is_some() { "RTP/SAVP" } else { "RTP/AVP" };
     let key = crypto.map(|crypto| {
         let attribute = crypto.to_attribute();
@@ -74,7 +86,7 @@ pub fn description(ours: &Ours<'_>) -> String {
     });
     format!(
         "v=0\r\no=load 1 1 IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\nm=audio {port} {profile} {pt}\r\n\
-         a=rtpmap:{pt} {name}/8000\r\na=ptime:20\r\n{}",
+         a=rtpmap:{pt} {name}/{clock}\r\na=ptime:20\r\n{}",
         key.unwrap_or_default()
     )
 }
@@ -88,16 +100,16 @@ pub fn read(body: &[u8], codec: Codec, with_keys: bool) -> Result<Theirs, Unfit>
     let is_sound = |media: &&sip::sdp::Media| media.kind == MediaKind::Audio && media.port != 0;
     let media = session.media.iter().find(is_sound).ok_or(Unfit::Sound)?;
     let remote = session.rtp_target(media).ok_or(Unfit::Sound)?;
-    let pt = codec.static_type().unwrap_or(0).to_string();
-    if !media.formats.iter().any(|format| format.as_str() == pt) {
-        return Err(Unfit::Codec);
-    }
+    let is_codec =
+        |format: &&smol_str::SmolStr| media.rtpmap(format).is_some_and(|map| Codec::from_name(&map.encoding) == codec);
+    let format = media.formats.iter().find(is_codec).ok_or(Unfit::Codec)?;
+    let pt = format.parse().map_err(|_| Unfit::Codec)?;
     let cryptos: Vec<Crypto> = media.cryptos().collect();
     match (media.is_secure_rtp() && !cryptos.is_empty(), with_keys) {
-        (true, true) => Ok(Theirs { remote, cryptos }),
-        (false, false) if media.is_plain_rtp() => Ok(Theirs { remote, cryptos: Vec::new() }),
+        (true, true) => Ok(Theirs { remote, pt, cryptos }),
+        (false, false) if media.is_plain_rtp() => Ok(Theirs { remote, pt, cryptos: Vec::new() }),
         // Keys beside RTP/AVP may be left alone, or taken up (best effort).
-        (false, true) if !cryptos.is_empty() => Ok(Theirs { remote, cryptos }),
+        (false, true) if !cryptos.is_empty() => Ok(Theirs { remote, pt, cryptos }),
         _ => Err(Unfit::Keys),
     }
 }

@@ -48,7 +48,7 @@ pub use placed::{authorize, challenges};
 pub use report::summary;
 pub use search::{Bounds, Tried};
 pub use wires::local_ip;
-pub use worker::{Hears, Manner, Progress, SoundOf, User, read_users};
+pub use worker::{CodecOf, Hears, Manner, Progress, SoundOf, User, read_users};
 
 /// How much later than planned 99 of 100 requests may leave: past it the generator does not keep its pace.
 const LAG_MAX_MS: f64 = 100.0;

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use bytes::Bytes;
+use media::codec::Codec;
 use sip::auth::{Attempt, ChallengedBy};
 use sip::dialog::Dialog;
 use sip::message::{RequestHead, Writer};
@@ -44,11 +45,17 @@ pub struct Placed {
 }
 
 /// The sound of a call's end, and how it is described.
-#[derive(Default)]
 pub struct Line {
+    pub(super) codec: Codec,
     pub(super) talk: Option<Talk>,
     pub(super) key: Option<Crypto>,
     pub(super) theirs: Option<Crypto>,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self { codec: Codec::Pcmu, talk: None, key: None, theirs: None }
+    }
 }
 
 impl Worker {
@@ -113,8 +120,9 @@ impl Worker {
     /// An end for sound, where there is to be some.
     pub(super) fn line(&self, part: Part) -> std::io::Result<Line> {
         let wanted = self.manner.sound != SoundOf::None;
-        let talk = wanted.then(|| Talk::open(self.wires.ip(), part, self.manner.codec)).transpose()?;
-        Ok(Line { talk, key: None, theirs: None })
+        let codec = if part == Part::Answers { self.manner.callee_codec } else { self.manner.codec };
+        let talk = wanted.then(|| Talk::open(self.wires.ip(), part, codec)).transpose()?;
+        Ok(Line { codec, talk, key: None, theirs: None })
     }
 
     /// How a line is described.
@@ -122,14 +130,14 @@ impl Worker {
         describe::description(&Ours {
             ip: self.wires.ip(),
             port: line.talk.as_ref().map_or(NO_PORT, Talk::port),
-            codec: self.manner.codec,
+            codec: line.codec,
             crypto: line.key.as_ref(),
         })
     }
 
     /// Takes what the other end has said of its sound, and speaks to it.
     pub(super) fn connect(&self, line: &mut Line, body: &[u8]) -> Result<(), Unfit> {
-        let theirs = describe::read(body, self.manner.codec, line.key.is_some())?;
+        let theirs = describe::read(body, line.codec, line.key.is_some())?;
         let chosen = theirs.cryptos.into_iter().find(|theirs| match &line.key {
             Some(ours) => ours.tag == theirs.tag && ours.suite == theirs.suite,
             None => false,
@@ -144,7 +152,7 @@ impl Worker {
             _ => None,
         };
         if let Some(talk) = &mut line.talk {
-            talk.begin(theirs.remote, keys);
+            talk.begin(theirs.remote, theirs.pt, keys);
         }
         Ok(())
     }

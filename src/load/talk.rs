@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use media::codec::{Codec, Decoder, Encoder, Payload};
+use media::codec::{Codec, Decoder, Encoder, Payload, opus};
 use media::quality::{Conditions, Impairment};
 use media::rtp::{self, HEADER_BYTES, Header, Reception};
 use media::srtp::{Key, MasterKey, OVERHEAD_BYTES_MAX, Opener, Sealer};
@@ -22,9 +22,14 @@ use tokio::net::UdpSocket;
 use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::describe::own_pt;
+
 /// Samples of a packet: 20 ms of the telephone's rate.
 const SAMPLES: usize = 160;
 const RATE_HZ: u32 = 8_000;
+const PACKETS_PER_S: u32 = 50;
+/// The widest rate of a codec, in telephone rates.
+const WIDEST: usize = 6;
 const PTIME: Duration = Duration::from_millis(20);
 /// Between two tones: one bin of a transform over a packet.
 const STEP_HZ: u32 = 50;
@@ -145,6 +150,8 @@ struct State {
     sent: u64,
     reception: Reception,
     received: u64,
+    /// What makes its packets, of a codec whose packets hang together.
+    voice: Option<Voice>,
     decoder: Option<Decoder>,
     samples: Vec<i16>,
     /// Windows with the right tone; all since the first of them; with the waiting tone; with any sound.
@@ -171,7 +178,8 @@ impl Talk {
         let socket = std::net::UdpSocket::bind((ip, 0))?;
         socket.set_nonblocking(true)?;
         let port = socket.local_addr()?.port();
-        let payload = Payload::new(codec.static_type().unwrap_or(0), codec, RATE_HZ);
+        let clock_hz = if codec == Codec::Opus { opus::CLOCK_HZ } else { RATE_HZ };
+        let payload = Payload::new(own_pt(codec), codec, clock_hz);
         let speaks_hz = match part {
             Part::Asks(question) | Part::Listens(question) | Part::Tone { says_hz: question, .. } => question,
             Part::Answers => WAITING_HZ,
@@ -196,6 +204,7 @@ impl Talk {
             sent: 0,
             reception: Reception::default(),
             received: 0,
+            voice: Voice::of(&payload, speaks_hz),
             decoder: Decoder::new(&payload, RATE_HZ),
             samples: Vec::with_capacity(2 * SAMPLES),
             right: 0,
@@ -212,9 +221,10 @@ impl Talk {
         self.port
     }
 
-    /// Speaks to `remote` from now on. A change of mind (re-INVITE) comes here too.
-    pub fn begin(&mut self, remote: SocketAddr, keys: Option<Keys>) {
+    /// Speaks to `remote` from now on, which knows our codec by `pt`. A change of mind (re-INVITE) comes here too.
+    pub fn begin(&mut self, remote: SocketAddr, pt: u8, keys: Option<Keys>) {
         self.shared.remote.set(Some(remote));
+        self.shared.state.borrow_mut().header.payload_type = pt;
         if let Some(Keys { ours, theirs }) = keys {
             let mut state = self.shared.state.borrow_mut();
             state.seal = Sealer::new(&Arc::new(Key::new(ours)));
@@ -262,13 +272,20 @@ async fn talk(shared: Rc<Shared>) {
 impl State {
     /// Writes the next packet; its length.
     fn speak(&mut self, datagram: &mut [u8]) -> Option<usize> {
-        let sound = spoken(self.payload.codec, self.speaks_hz)?;
-        let length = HEADER_BYTES + sound.len();
+        let body = datagram.get_mut(HEADER_BYTES..)?;
+        let bytes = match &mut self.voice {
+            Some(voice) => voice.speak(self.speaks_hz, body)?,
+            None => {
+                let sound = spoken(self.payload.codec, self.speaks_hz)?;
+                body.get_mut(..sound.len())?.copy_from_slice(sound);
+                sound.len()
+            }
+        };
+        let length = HEADER_BYTES + bytes;
         self.header.write(datagram.first_chunk_mut()?);
-        datagram.get_mut(HEADER_BYTES..length)?.copy_from_slice(sound);
         self.header.marker = false;
         self.header.sequence = self.header.sequence.wrapping_add(1);
-        self.header.timestamp = self.header.timestamp.wrapping_add(u32::try_from(SAMPLES).ok()?);
+        self.header.timestamp = self.header.timestamp.wrapping_add(self.payload.clock_hz / PACKETS_PER_S);
         self.sent += 1;
         match &mut self.seal {
             Some(seal) => seal.rtp(datagram.get_mut(..length + OVERHEAD_BYTES_MAX)?, length).ok(),
@@ -286,15 +303,19 @@ impl State {
         };
         let Some(packet) = datagram.get(..length) else { return };
         let Ok(header) = Header::parse(packet) else { return };
-        if header.payload_type != self.payload.pt {
+        // Who answers may know the codec by another number (RFC 3264 section 6.1).
+        if header.payload_type != self.payload.pt && header.payload_type != self.header.payload_type {
             return;
         }
         self.received += 1;
         self.reception.packet(header.ssrc, header.sequence);
-        self.reception.timing(header.timestamp, RATE_HZ, self.began.elapsed());
-        let mut sound = [0; 2 * SAMPLES];
+        self.reception.timing(header.timestamp, self.payload.clock_hz, self.began.elapsed());
+        let mut sound = [0; WIDEST * 2 * SAMPLES];
         let decoded = self.decoder.as_mut().and_then(|decoder| decoder.decode(header.payload(packet), &mut sound).ok());
-        self.samples.extend(sound.iter().take(decoded.unwrap_or(0)));
+        // Our tones are far below half of the telephone's rate: of a wider one every second sample, or sixth, tells as much.
+        let every = self.decoder.as_ref().map_or(1, |decoder| decoder.rate_hz() / RATE_HZ).max(1);
+        let every = usize::try_from(every).unwrap_or(1);
+        self.samples.extend(sound.iter().take(decoded.unwrap_or(0)).step_by(every));
         while self.samples.len() >= SAMPLES {
             let rest = self.samples.split_off(SAMPLES);
             let window = std::mem::replace(&mut self.samples, rest);
@@ -356,9 +377,41 @@ impl State {
             sent: self.sent,
             received: self.received,
             lost,
-            jitter_ms: f64::from(self.reception.jitter()) * 1_000.0 / f64::from(RATE_HZ),
+            jitter_ms: f64::from(self.reception.jitter()) * 1_000.0 / f64::from(self.payload.clock_hz),
             mos: Impairment::of(&self.payload).map_or(0.0, |impairment| impairment.rate(&conditions).mos),
         }
+    }
+}
+
+/// A tone by a codec that keeps a state from packet to packet.
+struct Voice {
+    encoder: Encoder,
+    sine: Sine,
+    hz: u32,
+}
+
+impl Voice {
+    /// `None` of a codec whose packets stand alone: theirs are in a table.
+    fn of(payload: &Payload, hz: u32) -> Option<Self> {
+        if matches!(payload.codec, Codec::Pcmu | Codec::Pcma) {
+            return None;
+        }
+        let encoder = Encoder::new(payload, RATE_HZ)?;
+        let sine = Sine::new(f64::from(hz), LEVEL_DBM0, encoder.rate_hz());
+        Some(Self { encoder, sine, hz })
+    }
+
+    /// Writes the next packet; its bytes.
+    fn speak(&mut self, hz: u32, bytes: &mut [u8]) -> Option<usize> {
+        if hz != self.hz {
+            self.sine = Sine::new(f64::from(hz), LEVEL_DBM0, self.encoder.rate_hz());
+            self.hz = hz;
+        }
+        let count = usize::try_from(self.encoder.rate_hz() / PACKETS_PER_S).ok()?;
+        let mut samples = [0; WIDEST * SAMPLES];
+        let samples = samples.get_mut(..count)?;
+        self.sine.fill(samples);
+        self.encoder.encode(samples, bytes)
     }
 }
 

@@ -32,6 +32,33 @@ const TRANSACTIONS_MAX: usize = 2_000_000;
 /// How often it looks at what is due.
 const BEAT: Duration = Duration::from_millis(2);
 
+/// Codecs of a load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CodecOf {
+    /// G.711 µ-law
+    #[default]
+    Pcmu,
+    /// G.711 A-law
+    Pcma,
+    /// G.722
+    G722,
+    /// Opus
+    Opus,
+}
+
+impl CodecOf {
+    /// As media knows it.
+    pub const fn codec(self) -> Codec {
+        match self {
+            Self::Pcmu => Codec::Pcmu,
+            Self::Pcma => Codec::Pcma,
+            Self::G722 => Codec::G722,
+            Self::Opus => Codec::Opus,
+        }
+    }
+}
+
 /// A user of the switch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
@@ -50,8 +77,10 @@ pub struct Manner {
     pub numbers: Vec<String>,
     /// The sound: none, plain, with keys.
     pub sound: SoundOf,
-    /// The codec.
+    /// The codec of callers.
     pub codec: Codec,
+    /// The codec of callees: another one is for the switch to make of it.
+    pub callee_codec: Codec,
     /// What callers should hear.
     pub hears: Hears,
     /// How long calls stand.

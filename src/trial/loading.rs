@@ -6,10 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use media::codec::Codec;
 
 use super::ground::Started;
-use super::plan::{Law, Load, User};
+use super::plan::{Load, User};
 use super::records::{self, StreamPoint};
 use super::sipp::Figures;
 use super::step::{Course, Watch};
@@ -90,10 +89,8 @@ impl Course<'_> {
                     false => load.numbers.clone(),
                 },
                 sound: load.sound,
-                codec: match load.codec {
-                    Law::Pcmu => Codec::Pcmu,
-                    Law::Pcma => Codec::Pcma,
-                },
+                codec: load.codec.codec(),
+                callee_codec: load.callee_codec.unwrap_or(load.codec).codec(),
                 hears: Hears::Answer,
                 talk: load.talk,
                 threshold: load.threshold,

@@ -51,6 +51,8 @@ pub struct Options {
     pub address: Option<std::net::SocketAddr>,
     /// Faults that come in each step, beside the plan's: each as an inline table of the plan.
     pub faults: Vec<String>,
+    /// How long the calls stand that are to be long ones.
+    pub long: Option<std::time::Duration>,
     /// Tell on standard error how far it is.
     pub tells: bool,
 }
@@ -140,6 +142,10 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
 /// The plan, with the faults of the command line.
 fn read(options: &Options) -> anyhow::Result<Plan> {
     let mut plan = Plan::read(&options.plan)?;
+    if let Some(long) = options.long {
+        let loads = plan.steps.iter_mut().filter_map(|step| step.load.as_mut());
+        loads.filter(|load| load.long).for_each(|load| load.talk = long);
+    }
     for text in &options.faults {
         #[derive(serde::Deserialize)]
         struct One {

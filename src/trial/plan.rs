@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use super::fault::{Fault, Needs};
 use super::replay::Replay;
 use crate::config::units;
-use crate::load::{self, Measured, SoundOf};
+use crate::load::{self, CodecOf, Measured, SoundOf};
 
 /// Most steps of a plan.
 const STEPS_MAX: usize = 1_000;
@@ -125,12 +125,17 @@ pub struct Load {
     /// What a call carries.
     #[serde(default = "rtp")]
     pub sound: SoundOf,
-    /// Its codec: `pcmu` or `pcma`.
+    /// Its codec: `pcmu`, `pcma`, `g722`, `opus`.
     #[serde(default)]
-    pub codec: Law,
+    pub codec: CodecOf,
+    /// That of the callees, where it is another one.
+    pub callee_codec: Option<CodecOf>,
     /// How long it stands.
     #[serde(default = "one_second", deserialize_with = "duration")]
     pub talk: Duration,
+    /// It stands as long as `--long` says, where that is given.
+    #[serde(default)]
+    pub long: bool,
     /// The longest that an answer may take.
     #[serde(default = "one_second", deserialize_with = "duration")]
     pub threshold: Duration,
@@ -145,17 +150,6 @@ pub struct Load {
     /// Who is called; the callees by their names when not given.
     #[serde(default)]
     pub numbers: Vec<String>,
-}
-
-/// Codecs of a load.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Law {
-    /// G.711 µ-law.
-    #[default]
-    Pcmu,
-    /// G.711 A-law.
-    Pcma,
 }
 
 /// How SIP of a load travels.
