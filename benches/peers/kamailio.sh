@@ -6,6 +6,8 @@
 #   benches/peers/kamailio.sh cpu      the CPU that they have used, in milliseconds
 #   benches/peers/kamailio.sh stop     ends it
 #
+#   KAMAILIO_CFG=benches/peers/kamailio.cfg  KAMAILIO_TCP=1 for TCP too
+#
 # Only the process that `start` started is ever ended. Needs Debian's kamailio: `tests/setup peers` installs it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -28,7 +30,9 @@ start)
     fi
     mkdir -p "$room"
     # -DD: no daemon, so that the process id is known, but with its children.
-    setsid kamailio -DD -E -f benches/peers/kamailio.cfg -l "udp:127.0.0.1:$port" -w "$room" -Y "$room" \
+    listens=(-l "udp:127.0.0.1:$port")
+    [[ -z ${KAMAILIO_TCP:-} ]] || listens+=(-l "tcp:127.0.0.1:$port")
+    setsid kamailio -DD -E -f "${KAMAILIO_CFG:-benches/peers/kamailio.cfg}" "${listens[@]}" -w "$room" -Y "$room" \
         -m "$shared_mib" -M "$package_mib" >"$room/log" 2>&1 </dev/null &
     echo $! >"$room/pid"
     wait_for_udp "$port" "$(cat "$room/pid")" || {
@@ -53,7 +57,7 @@ stop)
     rm -rf "$room"
     ;;
 *)
-    sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use sip::Protocol;
 
-use super::breaking::Names;
+use super::breaking::{Names, Unavailable};
 use super::fault::{Needs, Network};
 use super::impair::Impaired;
 use super::plan::SwitchUnderTest;
@@ -103,7 +103,11 @@ impl Ground {
     pub fn place(&self, protocol: Protocol) -> anyhow::Result<SocketAddr> {
         match self {
             Self::Started(started) => started.listens(protocol),
-            Self::Foreign { address, .. } => Ok(*address),
+            Self::Foreign { address, .. } if matches!(protocol, Protocol::Udp | Protocol::Tcp) => Ok(*address),
+            Self::Foreign { .. } => {
+                let what = format!("one address is known of this switch, and it is none for {}", protocol.uri());
+                Err(Unavailable::new(what).into())
+            }
         }
     }
 

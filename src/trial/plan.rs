@@ -99,6 +99,8 @@ pub struct Step {
     /// Further arguments of the callee's SIPp.
     #[serde(default)]
     pub callee_arguments: Vec<String>,
+    /// Why it is not run: it stands on the sheet with this reason.
+    pub not_applicable: Option<String>,
     /// What must hold beside the scenarios themselves.
     #[serde(default)]
     pub expect: Expect,
@@ -354,7 +356,9 @@ impl<'de> Deserialize<'de> for Scenario {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Ok(match text.strip_prefix("sn:") {
-            Some(name) if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => Self::Stock(name.to_owned()),
+            Some(name) if name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')) => {
+                Self::Stock(name.to_owned())
+            }
             Some(name) => return Err(D::Error::custom(format!("SIPp has no scenario `{name}`: see `sipp -sd`"))),
             None => Self::File(text.into()),
         })

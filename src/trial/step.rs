@@ -82,6 +82,9 @@ pub(super) struct Course<'a> {
 
 impl Course<'_> {
     fn run(&mut self, evidence: &mut Evidence) -> anyhow::Result<()> {
+        if let Some(why) = &self.step.not_applicable {
+            return Err(breaking::Unavailable::new(why.clone()).into());
+        }
         if let Some(load) = self.step.load.clone() {
             return self.load(&load, evidence);
         }
@@ -130,7 +133,10 @@ impl Course<'_> {
             let mut ids = caller.failed_call_ids();
             ids.extend(callee.iter().flat_map(Running::failed_call_ids));
             evidence.ladders = records::ladders(started, &ids, &evidence.happened);
-            let calls = records::ended(started, since.as_deref(), evidence.caller.successful);
+            // Who only registers or asks makes no call.
+            let makes_calls = callee.is_some() || self.step.expect.answer_delay_p99_max.is_some();
+            let calls = if makes_calls { evidence.caller.successful } else { 0 };
+            let calls = records::ended(started, since.as_deref(), calls);
             evidence.answer_delays_ms = calls.iter().filter_map(records::delay_ms).collect();
             evidence.streams = calls.iter().flat_map(|call| records::streams(call, self.began_at)).collect();
         }
