@@ -5,6 +5,8 @@ mod support;
 
 use std::collections::VecDeque;
 use std::net::{SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::{Value, json};
 use support::agent::{Agent, Dialog};
@@ -14,7 +16,7 @@ use support::switch::Switch;
 use support::tone::{FRAME_SAMPLES, Tone, from_mu_law, share_of_tone, to_mu_law};
 use support::voices::Voices;
 use support::wire::{Wire, header, status};
-use support::{PATIENCE, until};
+use support::{PATIENCE, project, until};
 
 const ROOMS: &str = "[[conference]]\nnumbers = \"5200-5299\"\n";
 
@@ -289,6 +291,17 @@ fn opus_ms(file: &str) -> Option<u64> {
     (bytes.windows(8).any(|eight| eight == b"OpusHead") && bytes.get(last + 5)? & 4 != 0).then_some(position / 48)
 }
 
+/// What FFmpeg (in PyAV, beside aiortc) makes of a file: its codec, and the ms that it plays.
+fn ffmpeg_plays(file: &str) -> String {
+    const SCRIPT: &str = "import av, sys\nfile = av.open(sys.argv[1])\nsound = file.streams.audio[0]\n\
+                          samples = sum(frame.samples for frame in file.decode(sound))\n\
+                          print(sound.codec_context.name, samples * 1000 // sound.codec_context.sample_rate)";
+    let home = std::env::var_os("STROWGER_BROWSER").map_or_else(|| project("target/browser"), PathBuf::from);
+    let output = Command::new(home.join("venv/bin/python")).args(["-c", SCRIPT, file]).output();
+    let output = output.expect("PyAV: tests/setup browser installs it");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
 #[test]
 fn a_recording_becomes_opus_when_it_is_over_and_so_does_the_one_that_kill_9_has_cut() {
     let mut switch = switch("[[conference]]\nnumbers = \"5200-5299\"\nrecord_format = \"opus\"\n");
@@ -305,6 +318,10 @@ fn a_recording_becomes_opus_when_it_is_over_and_so_does_the_one_that_kill_9_has_
     assert_eq!(record(&switch, &["--stop"]), first);
     let lasts = until(PATIENCE, || opus_ms(&first)).unwrap_or_else(|| panic!("{}", switch.log_tail()));
     assert!((1_500..4_000).contains(&lasts), "{lasts} ms");
+    let played = ffmpeg_plays(&first);
+    let ms = played.strip_prefix("libopus ").or(played.strip_prefix("opus ")).and_then(|ms| ms.parse::<u64>().ok());
+    // The position counts what a player skips at the beginning as well: 80 ms at most.
+    assert!(ms.is_some_and(|ms| (lasts - 80..=lasts).contains(&ms)), "{played} of {lasts}");
     let folder = std::path::Path::new(&first).parent().expect("a folder").to_owned();
     let files = || std::fs::read_dir(&folder).expect("a folder").count();
     assert!(until(PATIENCE, || (files() == 1).then_some(())).is_some(), "the WAV goes");
