@@ -16,6 +16,7 @@
 //! │  │  └─ USER               transient      a mailbox that is in use; what is recorded for it lies beside it
 //! │  ├─ lamplighter           permanent      lamps behind gateways
 //! │  ├─ outbox                permanent      letters that leave by e-mail
+//! │  ├─ transcriber           permanent      recognisers that read messages
 //! │  └─ postmaster            permanent      recordings that a crash cut short; what was deleted for long enough
 //! ├─ shard-N                  one-for-one    100 in 60 s, on its own thread (arbiter)
 //! │  ├─ admission             permanent      token buckets by source
@@ -46,7 +47,7 @@ use std::time::Duration;
 use crate::admission::Admission;
 use crate::hep::Exporter;
 use crate::limits::Limits;
-use crate::mail::{Lamplighter, Outbox, Postmaster};
+use crate::mail::{Lamplighter, Outbox, Postmaster, Transcriber};
 use crate::messages::{self, MessageRelay};
 use crate::packer::Packer;
 use crate::records::Records;
@@ -159,6 +160,13 @@ fn mail(shared: &Arc<Shared>) -> Supervisor {
                 move || Lamplighter::new(Arc::clone(&shared))
             })
             .seat(&shared.mailroom.lamplighter),
+        )
+        .with(
+            child("transcriber", Restart::Permanent, {
+                let shared = with();
+                move || Transcriber::new(Arc::clone(&shared))
+            })
+            .seat(&shared.mailroom.transcriber),
         )
         .with(
             child("postmaster", Restart::Permanent, {

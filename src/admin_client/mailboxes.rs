@@ -90,6 +90,15 @@ impl AdminClient {
         self.get("/api/outbox")
     }
 
+    /// The words of a message: `{"transcript": …}`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`].
+    pub fn transcript(&self, user: &str, number: u64) -> anyhow::Result<Value> {
+        self.get(&format!("/api/mailboxes/{}/messages/{number}/transcript", path_segment(user)))
+    }
+
     /// What is at a path, as bytes: sound.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::config::Config;
 
 /// Settings of sections that are written once and that a running switch reads anew each time.
-const LIVE: [(&str, &[&str]); 8] = [
+const LIVE: [(&str, &[&str]); 9] = [
     ("registrar", &["expires_default", "expires_min", "expires_max", "contacts_max"]),
     ("sip", &["user_agent", "session_expires", "min_se", "max_call_duration", "max_ringing", "ring_step", "max_forks"]),
     ("admission", &["retry_after", "calls_max"]),
@@ -35,6 +35,7 @@ const LIVE: [(&str, &[&str]); 8] = [
     ),
     ("hep", &["host", "port", "agent", "key"]),
     ("smtp", &["host", "port", "security", "ca", "username", "password", "from", "give_up"]),
+    ("transcripts", &["command", "longest", "patience", "at_once", "confidence_low", "confidence_min"]),
 ];
 /// The sections of where calls go, and of what users switch, are live as a whole.
 const PLAN: [&str; 2] = ["routing", "features"];

@@ -49,6 +49,16 @@ pub enum Order {
         #[command(flatten)]
         switch: Switch,
     },
+    /// Show the words of a message, as the recogniser of [transcripts] has made them out
+    #[command(after_help = "Example: strowger mailbox transcript alice 3")]
+    Transcript {
+        /// Whose mailbox
+        user: String,
+        /// The number of the message, as `list` shows it
+        number: u64,
+        #[command(flatten)]
+        switch: Switch,
+    },
     /// Read every file and compare it with the index; what is not what was written is set aside
     #[command(after_help = "Example: strowger mailbox verify\n\nExit code 1 if something is damaged.")]
     Verify {
@@ -182,6 +192,17 @@ struct Sums {
 }
 
 #[derive(Deserialize)]
+struct Words {
+    transcript: Transcript,
+}
+
+#[derive(Deserialize)]
+struct Transcript {
+    text: String,
+    confidence: Option<f32>,
+}
+
+#[derive(Deserialize)]
 struct Letters {
     letters: Vec<Letter>,
 }
@@ -238,6 +259,9 @@ impl Order {
             }
             Self::Statistics { by, switch } => {
                 show(is_json, &switch.client()?.mail_statistics(&by)?, |all: AllSums| sums(&all))
+            }
+            Self::Transcript { user, number, switch } => {
+                show(is_json, &switch.client()?.transcript(&user, number)?, |words: Words| transcript(&words))
             }
             Self::Outbox(switch) => show(is_json, &switch.client()?.outbox()?, |all: Letters| letters(&all)),
         }
@@ -315,6 +339,12 @@ fn sums(all: &AllSums) -> String {
     let heads =
         ["", "CALLS", "MESSAGES", "MISSED", "SIGNED IN", "ATTENDANT", "OUTGOING", "FAX", "OTHER", "FAILED", "MOS"];
     table::render(heads, &rows)
+}
+
+fn transcript(words: &Words) -> String {
+    let Transcript { text, confidence } = &words.transcript;
+    let sure = confidence.map(|share| format!("\n({:.0} % sure)", share * 100.0)).unwrap_or_default();
+    format!("{}{sure}\n", if text.is_empty() { "(no words)" } else { text })
 }
 
 fn letters(all: &Letters) -> String {

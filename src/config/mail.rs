@@ -6,8 +6,8 @@ use std::time::Duration;
 use media::prompt::Language;
 
 use super::kind::{
-    ADDRESS, ATTENDANT_KEY, Count, DIALLED, FilePath, Flag, HOST, KEY_TARGET, LABEL, List, NAME, OneOf, Optional,
-    PASSWORD, Period, Size,
+    ADDRESS, ARGUMENT, ATTENDANT_KEY, Count, DIALLED, FilePath, Flag, HOST, KEY_TARGET, LABEL, List, NAME, OneOf,
+    Optional, PASSWORD, Period, Size,
 };
 use super::schema::section;
 use super::values::{AttendantKey, KeyTarget, Secret, SmtpSecurity, SoundFormat};
@@ -98,6 +98,8 @@ section! {
         play_on_phone: bool = Flag, default "true";
         /// Whether the owner may call in to hear messages.
         access: bool = Flag, default "true";
+        /// Whether the words of messages are made out, where `[transcripts]` names a recogniser.
+        transcripts: bool = Flag, default "true";
         /// The number that callers get on `0`, where that of `[voicemail]` does not fit.
         operator: Option<String> = Optional(DIALLED), optional "\"1001\"";
     }
@@ -124,6 +126,25 @@ section! {
         from: Option<String> = Optional(ADDRESS), optional "\"voicemail@example.com\"";
         /// How long a letter is tried before it is given up.
         give_up: Duration = Period(MINUTE..=DAY * 30), default "\"2d\"";
+    }
+}
+
+section! {
+    /// The words of messages ("voice mail preview"), by a recogniser of yours. Without `command` there are none.
+    Transcripts = "[transcripts]" {
+        /// The recogniser and its arguments. It gets WAV of 16 bits and 16 kHz on its standard input and prints a JSON object with
+        /// `text`; `{language}` is that of `[voicemail]`, `{caller}` the name of the caller.
+        command: Vec<String> = List { of: ARGUMENT, lengths: 0..=50 }, default "[]";
+        /// A longer message is not read.
+        longest: Duration = Period(SECOND..=MINUTE * 100), default "\"20m\"";
+        /// How long the recogniser may take, beyond twice the length of the message; it is ended then.
+        patience: Duration = Period(SECOND..=MINUTE * 20), default "\"30s\"";
+        /// How many recognisers run at once.
+        at_once: usize = Count::new(1, 64), default "1";
+        /// Below this confidence, per cent, e-mail says that the words are not sure.
+        confidence_low: u32 = Count::new(0, 100), default "60";
+        /// Below this it does not show them.
+        confidence_min: u32 = Count::new(0, 100), default "20";
     }
 }
 

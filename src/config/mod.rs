@@ -45,7 +45,7 @@ const FILE_BYTES_MAX: usize = 16 << 20;
 const ERRORS_MAX: usize = 1_000;
 
 /// Every section, in the order of documentation.
-pub const SCHEMAS: [&SectionSchema; 32] = [
+pub const SCHEMAS: [&SectionSchema; 33] = [
     Node::SCHEMA,
     Sip::SCHEMA,
     Tls::SCHEMA,
@@ -64,6 +64,7 @@ pub const SCHEMAS: [&SectionSchema; 32] = [
     Voicemail::SCHEMA,
     MailboxPolicy::SCHEMA,
     Smtp::SCHEMA,
+    Transcripts::SCHEMA,
     Attendant::SCHEMA,
     Routing::SCHEMA,
     Features::SCHEMA,
@@ -193,6 +194,7 @@ impl Config {
             "voicemail": self.voicemail.effective(),
             "mailbox_policy": all(&self.mailbox_policies),
             "smtp": self.smtp.effective(),
+            "transcripts": self.transcripts.effective(),
             "attendant": all(&self.attendants),
             "routing": self.routing.effective(),
             "features": self.features.effective(),
@@ -234,6 +236,7 @@ fn read(reader: &mut Reader<'_>, root: &DeTable<'_>, origin: Origin, text: &str)
         voicemail: reader.section(root)?,
         mailbox_policies: reader.list(root)?,
         smtp: reader.section(root)?,
+        transcripts: reader.section(root)?,
         attendants: reader.list(root)?,
         routing: reader.section(root)?,
         features: reader.section(root)?,

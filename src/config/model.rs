@@ -12,7 +12,7 @@ use super::kind::{
     LOG_FILTER, List, NAME, NAMESERVER, NUMBERS, OneOf, Optional, PASSWORD, PIN, PORTS, Period, RewriteRule, Size, TEL,
     TOKEN,
 };
-use super::mail::{Attendant, MailboxPolicy, Smtp, Voicemail};
+use super::mail::{Attendant, MailboxPolicy, Smtp, Transcripts, Voicemail};
 use super::plan::{
     Destination, DialPlan, DiallingRule, Emergency, Features, Hours, HuntGroup, Limit, RingGroup, Route, Routing, Site,
     VoicePolicy,
@@ -77,6 +77,8 @@ pub struct Config {
     pub voicemail: Voicemail,
     /// `[smtp]`
     pub smtp: Smtp,
+    /// `[transcripts]`
+    pub transcripts: Transcripts,
     /// `[[mailbox_policy]]`
     pub mailbox_policies: Vec<MailboxPolicy>,
     /// `[[attendant]]`

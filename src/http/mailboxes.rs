@@ -133,6 +133,19 @@ pub async fn sound(web: Data<Web>, path: Path<(String, u64)>, request: HttpReque
     Ok(answer.insert_header((CONTENT_TYPE, "audio/wav")).insert_header((ACCEPT_RANGES, "bytes")).body(file))
 }
 
+/// The words of a message.
+pub async fn transcript(web: Data<Web>, path: Path<(String, u64)>) -> Answer {
+    let (name, number) = path.into_inner();
+    match ask(&web, &name, DO_WITHIN, |reply| MailboxMsg::Transcript(number, reply)).await? {
+        Some(transcript) => Ok(Json(json!({ "transcript": transcript }))),
+        None => Err(Refusal::new(
+            StatusCode::NOT_FOUND,
+            format!("nobody has made out the words of message {number} of {name}"),
+            "`transcript` in the list of messages says of which they are known; [transcripts] names a recogniser",
+        )),
+    }
+}
+
 /// The first and last byte of a range of `whole`; `Some(None)` for one that cannot be, `None` for what is no single range.
 fn range(text: &str, whole: usize) -> Option<Option<(usize, usize)>> {
     let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;

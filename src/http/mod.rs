@@ -149,6 +149,7 @@ fn routes(service: &mut ServiceConfig) {
                         .route(web::delete().to(mailboxes::delete)),
                 )
                 .service(get("/mailboxes/{user}/messages/{number}/audio", web::get().to(mailboxes::sound)))
+                .service(get("/mailboxes/{user}/messages/{number}/transcript", web::get().to(mailboxes::transcript)))
                 .service(
                     resource("/mailboxes/{user}/greetings/{which}", "GET, PUT, DELETE")
                         .app_data(web::PayloadConfig::new(mailboxes::SOUND_BYTES_MAX))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actors::directory::User;
-use actors::mail::{Assigned, MailSettings, PinRules, Policy, Smtp, SmtpSecurity};
+use actors::mail::{Assigned, MailSettings, PinRules, Policy, Smtp, SmtpSecurity, TranscriptSettings};
 use actors::talk::{Attendant, AttendantKey, KeyDoes, Rules};
 use media::Audio;
 
@@ -41,6 +41,7 @@ pub fn settings(config: &Config, data: &Path) -> MailSettings {
             from::SoundFormat::Linear => media::wav::Encoding::Linear,
         },
         smtp: smtp(config),
+        transcripts: transcripts(&config.transcripts).map(Arc::new),
     }
 }
 
@@ -86,6 +87,7 @@ fn policy(policy: &from::MailboxPolicy) -> Policy {
         lamp_gateways: policy.lamp_gateways.clone(),
         play_on_phone: policy.play_on_phone,
         access: policy.access,
+        transcripts: policy.transcripts,
     }
 }
 
@@ -106,6 +108,19 @@ fn smtp(config: &Config) -> Option<Smtp> {
         account,
         from: smtp.from.clone().unwrap_or_else(|| format!("voicemail@{domain}")),
         give_up: smtp.give_up,
+    })
+}
+
+fn transcripts(from: &from::Transcripts) -> Option<TranscriptSettings> {
+    #[allow(clippy::cast_precision_loss)] // per cent
+    let share = |percent: u32| percent as f32 / 100.0;
+    (!from.command.is_empty()).then(|| TranscriptSettings {
+        command: from.command.clone(),
+        longest: from.longest,
+        patience: from.patience,
+        at_once: from.at_once,
+        confidence_low: share(from.confidence_low),
+        confidence_min: share(from.confidence_min),
     })
 }
 

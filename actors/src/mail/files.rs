@@ -5,6 +5,7 @@
 //! | `N.wav` | message N, whole; a chunk behind its sound says what the index says |
 //! | `N.draft`, `N.head` | message N while it is spoken, and what it will be |
 //! | `N.sealing` | message N between the two |
+//! | `N.transcript` | the words of message N, JSON |
 //! | `NAME-N.wav` | a clip: greeting, away, name |
 //! | `damaged/` | files that are not what was written |
 //!
@@ -12,6 +13,7 @@
 
 use media::prompt::Audio;
 use media::wav;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +21,7 @@ use store::audio::{self, Sealed};
 use store::{Clip, StoreError, Voice};
 
 use super::head;
+use super::transcript::Transcript;
 
 /// What of a message is in memory at once when it is played.
 pub const PIECE: Duration = Duration::from_secs(60);
@@ -26,6 +29,17 @@ pub const PIECE: Duration = Duration::from_secs(60);
 const ROOM_MIN_BYTES: u64 = 1 << 20;
 /// Samples a second of what is played.
 const RATE_HZ: u32 = media::prompt::RATE_HZ;
+
+/// What files there are of.
+#[derive(Clone, Debug, Default)]
+pub struct Numbers {
+    /// Messages.
+    pub messages: BTreeSet<u64>,
+    /// Recordings on their way.
+    pub heads: BTreeSet<u64>,
+    /// Words.
+    pub transcripts: BTreeSet<u64>,
+}
 
 /// The folder of one mailbox.
 #[derive(Clone, Debug)]
@@ -69,22 +83,21 @@ impl Folder {
         self.0.join(name)
     }
 
-    /// Numbers of messages and drafts that files are of, and the highest.
-    pub fn numbers(&self) -> (Vec<u64>, Vec<u64>) {
-        let (mut messages, mut heads) = (Vec::new(), Vec::new());
+    /// The numbers that its files have, in order.
+    pub fn numbers(&self) -> Numbers {
+        let mut numbers = Numbers::default();
         for entry in std::fs::read_dir(&self.0).into_iter().flatten().flatten() {
             let path = entry.path();
             let number = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok());
             let Some(number) = number else { continue };
             match path.extension().and_then(|end| end.to_str()) {
-                Some("wav") => messages.push(number),
-                Some("head") => heads.push(number),
-                _ => {}
-            }
+                Some("wav") => numbers.messages.insert(number),
+                Some("head") => numbers.heads.insert(number),
+                Some("transcript") => numbers.transcripts.insert(number),
+                _ => false,
+            };
         }
-        messages.sort_unstable();
-        heads.sort_unstable();
-        (messages, heads)
+        numbers
     }
 
     /// Begins a draft: what it will be is on disk before the first sample.
@@ -144,9 +157,28 @@ impl Folder {
         remove(&self.head(number));
     }
 
-    /// Removes the file of a message.
+    /// Removes the file of a message, and its words.
     pub fn remove(&self, number: u64) {
         remove(&self.message(number));
+        remove(&self.transcript(number));
+    }
+
+    /// The file of a message's words.
+    pub fn transcript(&self, number: u64) -> PathBuf {
+        self.0.join(format!("{number}.transcript"))
+    }
+
+    /// Keeps the words of a message.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn write_transcript(&self, number: u64, transcript: &Transcript) -> Result<(), StoreError> {
+        audio::write(&self.transcript(number), &transcript.to_bytes()).map(|_| ())
+    }
+
+    /// The words of a message, if there are any.
+    pub fn read_transcript(&self, number: u64) -> Option<Transcript> {
+        Transcript::parse(&std::fs::read(self.transcript(number)).ok()?).ok()
     }
 
     /// Removes the file of a clip.
@@ -288,7 +320,12 @@ fn io(what: &'static str, error: &std::io::Error) -> StoreError {
 
 /// A WAV file of these samples.
 pub fn wav_of(samples: &[i16]) -> Vec<u8> {
-    let format = wav::Format { encoding: wav::Encoding::Linear, rate_hz: RATE_HZ, channels: 1 };
+    wav_at(RATE_HZ, samples)
+}
+
+/// The same at another rate.
+pub fn wav_at(rate_hz: u32, samples: &[i16]) -> Vec<u8> {
+    let format = wav::Format { encoding: wav::Encoding::Linear, rate_hz, channels: 1 };
     let sound: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
     [&format.header(u32::try_from(sound.len()).ok())[..], &sound].concat()
 }

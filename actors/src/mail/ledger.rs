@@ -8,7 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 use store::{Letter, LetterKind, LoadedMailbox, MailChange, MailboxState, Mailboxes, StoreError, Voice};
 
-use super::files::Folder;
+use super::files::{Folder, Numbers};
+use super::transcriber::Unread;
+use super::transcript::Transcript;
 use super::{Counts, Owner};
 use crate::shared::unix_ms;
 use crate::talk::{CallerBook, View};
@@ -26,6 +28,10 @@ pub struct Ledger {
     pub(super) given: BTreeSet<u64>,
     /// A letter was posted.
     pub posted: bool,
+    /// Messages that came and that a recogniser is to read.
+    pub unread: Vec<Unread>,
+    /// Messages whose words are known.
+    pub(super) transcripts: BTreeSet<u64>,
     /// What the last look at the files has found.
     pub found: Found,
     /// Something in the folder is not in the index, because the disk did not take it: the folder is to be looked at again.
@@ -71,6 +77,8 @@ impl Ledger {
             messages: messages.into_iter().map(|voice| (voice.number, voice)).collect(),
             given: live.clone(),
             posted: false,
+            unread: Vec::new(),
+            transcripts: BTreeSet::new(),
             found: Found::default(),
             behind: false,
         };
@@ -79,27 +87,24 @@ impl Ledger {
     }
 
     fn recover(&mut self, owner: &Owner, live: &BTreeSet<u64>, missing: bool, damaged: u64) {
-        let (files, heads) = self.folder.numbers();
+        let Numbers { messages: files, heads, transcripts } = self.folder.numbers();
+        self.transcripts = transcripts;
         let highest =
             [files.last(), heads.last(), self.messages.keys().last(), live.last()].into_iter().flatten().max();
         self.state.next = self.state.next.max(highest.map_or(1, |highest| highest + 1));
-        let (mut changes, mut letters) = (Vec::new(), Vec::new());
+        let (mut delivered, mut changes) = (Vec::new(), Vec::new());
         for number in &heads {
             if live.contains(number) {
                 continue;
             }
             match self.recover_draft(*number, owner) {
-                Some(voice) => {
-                    self.found.delivered += 1;
-                    letters.extend(self.letter(owner, LetterKind::Voice(*number), &voice));
-                    changes.push(voice);
-                }
+                Some(voice) => delivered.push(voice),
                 None if self.messages.contains_key(number) => self.folder.drop_head(*number),
                 None => {}
             }
         }
         for number in &files {
-            if self.messages.contains_key(number) || changes.iter().any(|voice| voice.number == *number) {
+            if self.messages.contains_key(number) || delivered.iter().any(|voice: &Voice| voice.number == *number) {
                 continue;
             }
             match self.folder.said_by_file(*number).filter(|_| missing) {
@@ -121,16 +126,21 @@ impl Ledger {
             }
         }
         self.found.damaged = marked.len();
-        let delivered: Vec<u64> = changes.iter().map(|voice| voice.number).collect();
-        let changes: Vec<MailChange> = marked.into_iter().chain(changes).map(MailChange::Put).chain(letters).collect();
+        self.found.delivered = delivered.len();
+        // Their owners get a letter of them as of any other.
+        let letters: Vec<MailChange> =
+            delivered.iter().filter_map(|voice| self.letter(owner, LetterKind::Voice(voice.number), voice)).collect();
+        let changed = marked.into_iter().chain(changes).chain(delivered.iter().cloned());
+        let changes: Vec<MailChange> = changed.map(MailChange::Put).chain(letters).collect();
         if !changes.is_empty() || damaged > 0 {
-            match self.write(changes) {
-                Ok(()) => delivered.into_iter().for_each(|number| self.folder.drop_head(number)),
-                Err(error) => {
-                    tracing::error!(mailbox = self.mailbox, %error, "a mailbox is not put right yet");
-                    self.behind = true;
-                    return;
-                }
+            if let Err(error) = self.write(changes) {
+                tracing::error!(mailbox = self.mailbox, %error, "a mailbox is not put right yet");
+                self.behind = true;
+                return;
+            }
+            for voice in &delivered {
+                self.folder.drop_head(voice.number);
+                self.give_to_reader(owner, voice);
             }
         }
         if self.found != Found::default() || damaged > 0 {
@@ -294,6 +304,11 @@ impl Ledger {
     pub(super) fn letter(&self, owner: &Owner, kind: LetterKind, voice: &Voice) -> Option<MailChange> {
         let to = owner.email.clone()?;
         let now = unix_ms();
+        // It waits for the words, as long as they may take.
+        let wait = match kind {
+            LetterKind::Voice(_) => owner.transcript_within(voice).unwrap_or_default(),
+            LetterKind::Missed | LetterKind::Notice { .. } => std::time::Duration::ZERO,
+        };
         Some(MailChange::Post(Letter {
             number: super::outbox::new_number(now),
             mailbox: self.mailbox.clone(),
@@ -304,9 +319,35 @@ impl Ledger {
             call_id: voice.call_id.clone(),
             written_ms: now,
             tries: 0,
-            due_ms: now,
+            due_ms: now + i64::try_from(wait.as_millis()).unwrap_or(0),
             given_up: None,
         }))
+    }
+
+    /// A message has come: a recogniser is to read it, where there is one.
+    pub(super) fn give_to_reader(&mut self, owner: &Owner, voice: &Voice) {
+        if owner.transcript_within(voice).is_some() {
+            self.unread.push(Unread {
+                mailbox: self.mailbox.clone(),
+                number: voice.number,
+                length_ms: voice.length_ms,
+                caller: voice.name.clone(),
+                has_letter: owner.email.is_some(),
+            });
+        }
+    }
+
+    /// A recogniser has read a message.
+    ///
+    /// # Errors
+    /// The disk's; [`StoreError::Damaged`] when the message is not there any more.
+    pub fn keep_transcript(&mut self, number: u64, transcript: &Transcript) -> Result<(), StoreError> {
+        if !self.messages.contains_key(&number) {
+            return Err(StoreError::Damaged { what: format!("there is no message {number}") });
+        }
+        self.folder.write_transcript(number, transcript)?;
+        self.transcripts.insert(number);
+        Ok(())
     }
 
     /// Removes for good what has been deleted for long enough, and what is older than anything is kept.
@@ -330,6 +371,7 @@ impl Ledger {
             self.write(over.iter().map(|number| MailChange::Remove(*number)).collect())?;
             for number in &over {
                 self.folder.remove(*number);
+                self.transcripts.remove(number);
             }
         }
         Ok(over.len())

@@ -16,15 +16,20 @@ pub enum Unwritable {
     Message(#[from] lettre::error::Error),
 }
 
-/// Puts a letter together; `sound` is the message that it is about, with its file.
+/// Puts a letter together; `sound` is the message that it is about, with its file, and `words` is what was made out of it.
 ///
 /// # Errors
 /// See [`Unwritable`].
-pub fn write(letter: &Letter, from: &str, sound: Option<(&Voice, Vec<u8>)>) -> Result<Message, Unwritable> {
+pub fn write(
+    letter: &Letter,
+    from: &str,
+    sound: Option<(&Voice, Vec<u8>)>,
+    words: Option<&str>,
+) -> Result<Message, Unwritable> {
     let address = |text: &str| text.parse::<Mailbox>().map_err(|_| Unwritable::Address(text.to_owned()));
     let caller = caller(letter);
     let mut headers: Vec<(&'static str, String)> = vec![("X-CallID", letter.call_id.clone())];
-    let (subject, text, class) = match (&letter.kind, &sound) {
+    let (subject, mut text, class) = match (&letter.kind, &sound) {
         (LetterKind::Voice(_), Some((voice, _))) => {
             let length = length(voice.length_ms);
             headers.push(("X-VoiceMessageDuration", voice.length_ms.div_ceil(1000).to_string()));
@@ -51,6 +56,10 @@ pub fn write(letter: &Letter, from: &str, sound: Option<(&Voice, Vec<u8>)>) -> R
         }
         (LetterKind::Notice { subject, text }, _) => (subject.clone(), text.clone(), "notice"),
     };
+    if let Some(words) = words {
+        text.push('\n');
+        text.push_str(words);
+    }
     headers.push(("Content-Class", class.into()));
     let mut builder = Message::builder().from(address(from)?).to(address(&letter.to)?).subject(subject);
     // The same letter has the same name however often it is sent: who has it already can tell.
@@ -117,7 +126,7 @@ mod tests {
     fn a_letter_says_who_called_and_has_the_sound() {
         let voice = Voice { from: "7125550123".into(), length_ms: 2900, urgent: true, ..Voice::default() };
         let letter = letter(LetterKind::Voice(1));
-        let message = write(&letter, "Voice mail <mail@example.com>", Some((&voice, b"RIFF".to_vec()))).unwrap();
+        let message = write(&letter, "Voice mail <mail@example.com>", Some((&voice, b"RIFF".to_vec())), None).unwrap();
         let text = String::from_utf8(message.formatted()).unwrap().replace("\r\n ", " ");
         for line in [
             "Subject: Voice Mail from 7125550123 (3 seconds)",
@@ -138,9 +147,9 @@ mod tests {
     fn a_caller_cannot_write_headers() {
         let mut letter = letter(LetterKind::Missed);
         letter.name = "x\r\nBcc: eve@example.com".into();
-        let text = String::from_utf8(write(&letter, "mail@example.com", None).unwrap().formatted()).unwrap();
+        let text = String::from_utf8(write(&letter, "mail@example.com", None, None).unwrap().formatted()).unwrap();
         assert!(!text.lines().any(|line| line.starts_with("Bcc")), "{text}");
         letter.to = "nobody".into();
-        assert!(write(&letter, "mail@example.com", None).is_err());
+        assert!(write(&letter, "mail@example.com", None, None).is_err());
     }
 }

@@ -9,6 +9,8 @@ use store::{StoreError, Voice, VoiceKind};
 
 use super::ledger::Ledger;
 use super::room::House;
+use super::transcriber::TranscriberMsg;
+use super::transcript::Transcript;
 use super::{Counts, Draft, NoDraft, Owner};
 use crate::call::CallKey;
 use crate::shard::SignallingMsg;
@@ -57,6 +59,10 @@ pub enum MailboxMsg {
     View(Reply<Option<MailboxView>>),
     /// The file of a message, checked.
     Audio(u64, Reply<Result<(Voice, Vec<u8>), StoreError>>),
+    /// The words of a message, if there are any.
+    Transcript(u64, Reply<Option<Transcript>>),
+    /// A recogniser has read a message.
+    Transcribed(u64, Transcript, Reply<Result<(), StoreError>>),
     /// The sound of a clip.
     Clip(Which, Reply<Result<Option<Vec<u8>>, StoreError>>),
     /// A clip is set, or taken away.
@@ -141,12 +147,14 @@ pub struct VoiceView {
     pub deleted: bool,
     /// Its file is not what was written.
     pub damaged: bool,
+    /// Its words are known.
+    pub transcript: bool,
     /// Call-ID of the call.
     pub call_id: String,
 }
 
-impl From<&Voice> for VoiceView {
-    fn from(voice: &Voice) -> Self {
+impl VoiceView {
+    fn of(voice: &Voice, ledger: &Ledger) -> Self {
         Self {
             number: voice.number,
             kind: if voice.kind == VoiceKind::Sent { "sent" } else { "answered" },
@@ -163,6 +171,7 @@ impl From<&Voice> for VoiceView {
             flagged: voice.flagged,
             deleted: voice.deleted_ms.is_some(),
             damaged: voice.damaged,
+            transcript: ledger.transcripts.contains(&voice.number),
             call_id: voice.call_id.clone(),
         }
     }
@@ -229,6 +238,10 @@ impl Mailbox {
         if std::mem::take(&mut ledger.posted) {
             // One that is full of mail looks anyway.
             let _told = self.shared.mailroom.outbox.try_send(super::OutboxMsg::Look);
+        }
+        for unread in ledger.unread.drain(..) {
+            // One that is full of messages to read leaves this one unread.
+            let _unread = self.shared.mailroom.transcriber.try_send(TranscriberMsg::Read(unread));
         }
         if self.shared.mailroom.counted(&self.house.name, self.counts) {
             crate::lamps::changed(&self.shared, &self.house.name);
@@ -437,6 +450,11 @@ fn work(ledger: &mut Ledger, msg: MailboxMsg, owner: &Owner, shared: &Arc<Shared
             let voice = ledger.messages.get(&number).ok_or_else(missing);
             reply.send(voice.and_then(|voice| Ok((voice.clone(), ledger.folder.read(voice)?))));
         }
+        MailboxMsg::Transcript(number, reply) => {
+            let there = ledger.transcripts.contains(&number);
+            reply.send(if there { ledger.folder.read_transcript(number) } else { None });
+        }
+        MailboxMsg::Transcribed(number, transcript, reply) => reply.send(ledger.keep_transcript(number, &transcript)),
         MailboxMsg::Clip(which, reply) => {
             let read = |clip: &store::Clip| {
                 let sealed = store::audio::Sealed { bytes: clip.bytes, checksum: clip.checksum };
@@ -509,6 +527,6 @@ fn view(ledger: &Ledger, owner: &Owner) -> MailboxView {
             .into_iter()
             .flatten()
             .collect(),
-        messages: ledger.messages.values().map(VoiceView::from).collect(),
+        messages: ledger.messages.values().map(|voice| VoiceView::of(voice, ledger)).collect(),
     }
 }

@@ -17,6 +17,7 @@
 //! | `postmaster` | what is done without being asked |
 //! | `outbox`, `letter` | e-mail |
 //! | `lamplighter` | lamps of phones behind gateways |
+//! | `transcriber`, `transcript` | words of messages, by a recogniser |
 
 mod detail;
 mod files;
@@ -30,6 +31,8 @@ mod pin;
 mod play;
 mod postmaster;
 mod room;
+mod transcriber;
+mod transcript;
 mod work;
 
 pub use detail::{
@@ -45,6 +48,8 @@ pub use pin::{PinFault, PinRules, judge};
 pub use play::{Play, PlayFailure, PlayState, PlayView, Played, Plays};
 pub use postmaster::Postmaster;
 pub use room::{House, Mailroom, NotTaken};
+pub use transcriber::{Transcriber, TranscriptSettings};
+pub use transcript::{Transcript, Word};
 
 use media::prompt::Language;
 use parking_lot::Mutex;
@@ -72,6 +77,8 @@ pub struct MailSettings {
     pub encoding: media::wav::Encoding,
     /// How e-mail leaves; `None`: it does not.
     pub smtp: Option<Smtp>,
+    /// How the words of messages are made out; `None`: they are not.
+    pub transcripts: Option<Arc<TranscriptSettings>>,
 }
 
 impl Default for MailSettings {
@@ -83,6 +90,7 @@ impl Default for MailSettings {
             call_max: Duration::from_secs(1800),
             encoding: media::wav::Encoding::G711(media::codec::g711::Law::Mu),
             smtp: None,
+            transcripts: None,
         }
     }
 }
@@ -122,6 +130,8 @@ pub struct Policy {
     pub play_on_phone: bool,
     /// Whether the owner may call in to hear messages.
     pub access: bool,
+    /// Whether the words of messages are made out, where there is a recogniser.
+    pub transcripts: bool,
 }
 
 /// The mailbox of a user, as it was configured.
@@ -150,6 +160,8 @@ pub struct Owner {
     pub zone: Option<String>,
     /// What is shorter is no message.
     pub recording_min: Duration,
+    /// How the words of messages are made out, if they are.
+    pub transcripts: Option<Arc<TranscriptSettings>>,
 }
 
 impl Owner {
@@ -163,7 +175,14 @@ impl Owner {
             email: assigned.email.clone().filter(|_| settings.mail.smtp.is_some()),
             zone: None,
             recording_min: settings.mail.rules.recording_min,
+            transcripts: settings.mail.transcripts.clone().filter(|_| assigned.policy.transcripts),
         })
+    }
+
+    /// How long the words of a message may take; `None` of one that is not read.
+    pub fn transcript_within(&self, voice: &Voice) -> Option<Duration> {
+        let settings = self.transcripts.as_ref()?;
+        (Duration::from_millis(voice.length_ms) <= settings.longest).then(|| settings.within(voice.length_ms))
     }
 }
 

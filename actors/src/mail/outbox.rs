@@ -7,6 +7,7 @@ use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use serde::Serialize;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -24,6 +25,8 @@ const WAIT_FIRST: Duration = Duration::from_secs(5);
 const WAIT_MAX: Duration = Duration::from_secs(1800);
 /// Letters that were given up are kept, to be seen, for so long.
 const GIVEN_UP_KEPT: Duration = Duration::from_secs(7 * 86_400);
+/// Messages whose letters wait for nothing; those beyond wait until they are due.
+const READY_MAX: usize = 10_000;
 /// How often the outbox is looked at where nothing is due.
 const LOOK_AGAIN: Duration = Duration::from_secs(300);
 
@@ -61,6 +64,8 @@ pub enum SmtpSecurity {
 pub enum OutboxMsg {
     /// There are letters, or may be.
     Look,
+    /// The letter about a message waits for its words no longer.
+    Ready(String, u64),
     /// What waits, and what was given up.
     List(Reply<Vec<LetterView>>),
 }
@@ -108,6 +113,8 @@ pub struct Outbox {
     busy: bool,
     /// Somebody has asked for a look while one was under way.
     again: bool,
+    /// Messages whose letters wait for nothing.
+    ready: HashSet<(String, u64)>,
     waiting: usize,
     sent: u64,
     failed: u64,
@@ -125,7 +132,7 @@ enum Tried {
 impl Outbox {
     /// The outbox of the node.
     pub fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, busy: false, again: false, waiting: 0, sent: 0, failed: 0 }
+        Self { shared, busy: false, again: false, ready: HashSet::new(), waiting: 0, sent: 0, failed: 0 }
     }
 
     fn look(&mut self, cx: &mut Cx<'_, Self>) {
@@ -153,14 +160,23 @@ impl Outbox {
             self.shared.store.mailboxes().remove_letter(old.number, |_| {});
         }
         self.waiting = letters.iter().filter(|letter| letter.given_up.is_none()).count();
-        let open = letters.into_iter().filter(|letter| letter.given_up.is_none());
-        let Some(letter) = open.min_by_key(|letter| (letter.due_ms, letter.number)) else {
+        let mut open: Vec<Letter> = letters.into_iter().filter(|letter| letter.given_up.is_none()).collect();
+        for letter in &mut open {
+            if letter.tries == 0 && self.is_ready(letter) {
+                letter.due_ms = letter.written_ms;
+            }
+        }
+        let Some(letter) = open.into_iter().min_by_key(|letter| (letter.due_ms, letter.number)) else {
+            self.ready.clear();
             return self.rest(LOOK_AGAIN, cx);
         };
         let Some(smtp) = self.shared.settings().mail.smtp.clone() else { return self.rest(LOOK_AGAIN, cx) };
         if letter.due_ms > now {
             let wait = Duration::from_millis(u64::try_from(letter.due_ms - now).unwrap_or(0));
             return self.rest(wait.min(LOOK_AGAIN), cx);
+        }
+        if let LetterKind::Voice(number) = letter.kind {
+            self.ready.remove(&(letter.mailbox.clone(), number));
         }
         let shared = Arc::clone(&self.shared);
         let trying = async move {
@@ -176,6 +192,10 @@ impl Outbox {
             this.busy = false;
             this.look(cx);
         });
+    }
+
+    fn is_ready(&self, letter: &Letter) -> bool {
+        matches!(letter.kind, LetterKind::Voice(number) if self.ready.contains(&(letter.mailbox.clone(), number)))
     }
 
     fn rest(&mut self, wait: Duration, cx: &mut Cx<'_, Self>) {
@@ -203,6 +223,12 @@ impl Live for Outbox {
     fn handle(&mut self, msg: OutboxMsg, cx: &mut Cx<'_, Self>) {
         match msg {
             OutboxMsg::Look => self.look(cx),
+            OutboxMsg::Ready(mailbox, number) => {
+                if self.ready.len() < READY_MAX {
+                    self.ready.insert((mailbox, number));
+                }
+                self.look(cx);
+            }
             OutboxMsg::List(reply) => {
                 let mailboxes = self.shared.store.mailboxes();
                 let reading = tokio::task::spawn_blocking(move || mailboxes.letters().unwrap_or_default());
@@ -232,8 +258,9 @@ async fn deliver(shared: &Arc<Shared>, smtp: &Smtp, letter: &Letter) -> Tried {
         }
         _ => None,
     };
+    let words = preview(shared, letter).await;
     let sound = sound.as_ref().map(|(voice, file)| (voice, file.clone()));
-    let message = match letter::write(letter, &smtp.from, sound) {
+    let message = match letter::write(letter, &smtp.from, sound, words.as_deref()) {
         Ok(message) => message,
         Err(error) => return Tried::Never(error.to_string()),
     };
@@ -247,6 +274,16 @@ async fn deliver(shared: &Arc<Shared>, smtp: &Smtp, letter: &Letter) -> Tried {
         Ok(Err(error)) => Tried::Later(error.to_string()),
         Err(_) => Tried::Later("the server takes too long".into()),
     }
+}
+
+/// What a letter says of the words of its message.
+async fn preview(shared: &Arc<Shared>, letter: &Letter) -> Option<String> {
+    let settings = shared.settings().mail.transcripts.clone()?;
+    let LetterKind::Voice(number) = letter.kind else { return None };
+    let (reply, answer) = tokio::sync::oneshot::channel();
+    shared.mailroom.send(shared, &letter.mailbox, MailboxMsg::Transcript(number, Reply::of(reply))).ok()?;
+    let transcript = tokio::time::timeout(PATIENCE, answer).await.ok()?.ok()??;
+    Some(transcript.letter(settings.confidence_low, settings.confidence_min))
 }
 
 /// Writes how a letter stands; it is waited for, so that one that was sent is not sent again.

@@ -12,6 +12,7 @@ use super::lamplighter::{Lamplighter, LamplighterMsg};
 use super::mailbox::{Asker, Mailbox, MailboxMsg};
 use super::outbox::Outbox;
 use super::postmaster::{Postmaster, PostmasterMsg};
+use super::transcriber::Transcriber;
 use super::{Counts, Draft, Owner};
 use crate::shared::Shared;
 use crate::supervision::{Live as _, Ref, Restart, StartError, SupervisorRef};
@@ -26,6 +27,8 @@ pub struct Mailroom {
     pub outbox: Ref<Outbox>,
     /// Who tells gateways of messages.
     pub lamplighter: Ref<Lamplighter>,
+    /// Who has their messages read.
+    pub transcriber: Ref<Transcriber>,
     /// Who starts them, on the thread of their supervisor.
     pub postmaster: Ref<Postmaster>,
     /// What is played on phones.
@@ -56,6 +59,7 @@ impl Default for Mailroom {
             supervisor: Ref::vacant(),
             outbox: Ref::vacant(),
             lamplighter: Ref::vacant(),
+            transcriber: Ref::vacant(),
             postmaster: Ref::vacant(),
             plays: super::Plays::default(),
             counts: DashMap::default(),

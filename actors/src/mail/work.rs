@@ -245,8 +245,9 @@ impl Ledger {
         let number = voice.number;
         let voice = make(&self.folder, voice)?;
         let letter = self.letter(owner, LetterKind::Voice(number), &voice);
-        self.write(std::iter::once(MailChange::Put(voice)).chain(letter).collect())?;
+        self.write(std::iter::once(MailChange::Put(voice.clone())).chain(letter).collect())?;
         self.folder.drop_head(number);
+        self.give_to_reader(owner, &voice);
         Ok(number)
     }
 
@@ -265,7 +266,7 @@ impl Ledger {
     /// As [`Ledger::deliver`]; [`StoreError::Damaged`] when it is no sound that is known here.
     pub fn take_import(&mut self, bytes: &[u8], voice: &Voice, owner: &Owner) -> Result<u64, StoreError> {
         let voice = self.numbered(voice);
-        let quiet = Owner { email: None, ..owner.clone() };
+        let quiet = Owner { email: None, transcripts: None, ..owner.clone() };
         self.take(voice, &quiet, |folder, voice| folder.import(bytes, voice))
     }
 

@@ -61,6 +61,18 @@ impl Checker<'_> {
             let what = format!("{} cannot be read", quoted(&ca.display().to_string()));
             self.wrong("smtp.ca", what, "name a PEM file that this program may read");
         }
+        let transcripts = &config.transcripts;
+        if let Some(program) = transcripts.command.first()
+            && program.contains('/')
+            && !super::is_readable(std::path::Path::new(program))
+        {
+            let what = format!("there is no program {}", quoted(program));
+            self.wrong("transcripts.command", what, "name a recogniser that is installed");
+        }
+        if transcripts.confidence_min > transcripts.confidence_low {
+            let what = "words that are not shown cannot be told to be unsure".to_owned();
+            self.wrong("transcripts.confidence_min", what, "make it no more than `confidence_low`");
+        }
         self.attendants(config);
     }
 

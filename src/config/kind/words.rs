@@ -89,6 +89,19 @@ pub const HOST: Words<String> = Words {
     json: |text| json!(text),
 };
 
+/// A word of a command.
+pub const ARGUMENT: Words<String> = Words {
+    words: "a text of 1 to 1000 characters",
+    parse: |text| {
+        if (1..=1000).contains(&text.chars().count()) && !text.contains('\0') {
+            Ok(text.to_owned())
+        } else {
+            Err(fault(text, "no argument", "write 1 to 1000 characters"))
+        }
+    },
+    json: |text| json!(text),
+};
+
 /// A short text for people.
 pub const LABEL: Words<String> = Words {
     words: "a text of 1 to 128 characters on one line",
