@@ -85,7 +85,7 @@ fn the_highest_rate_is_found_and_is_told_from_the_generators_own() {
     // A call is two requests of the caller's source and more of the callee's: some twenty of them a second.
     let limited = Config::lab().set("admission", "per_source_rate", "100").set("admission", "per_source_burst", "40");
     let switch = Switch::start(limited);
-    let how = ["--sound", "none", "--talk", "0ms", "--step", "2s", "--from", "10", "--up-to", "200"];
+    let how = ["--sound", "none", "--talk", "0ms", "--step", "1s", "--from", "10", "--up-to", "200"];
 
     let (code, outcome) = load(&switch, "udp", &[&how[..], &ALICE, &BOB].concat());
 
