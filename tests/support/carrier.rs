@@ -30,9 +30,14 @@ impl Place {
         entry(name, self.address(), more)
     }
 
+    /// A wire to the switch from here.
+    pub fn wire(self, switch: &Switch) -> Wire {
+        Wire::udp_from(self.socket, switch.sip("udp"))
+    }
+
     /// A carrier whose every message the test writes.
     pub fn party(self, switch: &Switch) -> Party {
-        Party::at(Wire::udp_from(self.socket, switch.sip("udp")), "carrier")
+        Party::at(self.wire(switch), "carrier")
     }
 }
 
