@@ -288,6 +288,15 @@ impl AdminClient {
         self.post(&format!("/api/gateways/{}", path_segment(name)), order)
     }
 
+    /// The objects of the plan: `{"plan": [PlanObject]}`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::tree`].
+    pub fn plan(&self) -> anyhow::Result<Value> {
+        self.get("/api/plan")
+    }
+
     /// What was spent on calls outside: `{"limits": [Account]}`.
     ///
     /// # Errors
@@ -467,4 +476,4 @@ mod mailboxes;
 #[cfg(test)]
 mod tests;
 
-pub use answers::{Account, Call, Conference, Gateway, Group, Media, Registration, TreeNode};
+pub use answers::{Account, Call, Conference, Gateway, Group, Media, PlanObject, Registration, TreeNode};

@@ -7,7 +7,7 @@ use support::house::{CALLS, house};
 use support::{PATIENCE, until};
 
 /// Actors whose death must not be heard by anybody. The root takes five restarts in a minute.
-const UNHEARD: [&str; 19] = [
+const UNHEARD: [&str; 23] = [
     "/switch/media/handshakes",
     "/switch/shard-0/admission",
     "/switch/shard-0/registrar",
@@ -24,6 +24,10 @@ const UNHEARD: [&str; 19] = [
     "/switch/mail/transcriber",
     "/switch/mail/postmaster",
     "/switch/mail/lamplighter",
+    "/switch/plan/planner",
+    "/switch/plan/dial-plans/office",
+    "/switch/plan/hunt-groups/reception",
+    "/switch/plan/dial-plans",
     "/switch/records",
     "/switch/housekeeping",
     "/switch/http",

@@ -146,7 +146,11 @@ fn calls_that_are_sent_in_a_circle_are_refused_and_nobody_rings() {
     idle(&switch);
     let shown = switch.command(&["route", "1002", "--from", "alice"]);
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
-    for part in ["bob: sends all calls to 1003", "carol: sends all calls to 1002"] {
+    for part in [
+        "bob: sends all calls to 1003",
+        "carol: sends all calls to 1002",
+        "Goes to user bob, who refuses it: too many diversions, the caller gets 480.",
+    ] {
         assert!(shown.contains(part), "{part} is missing in\n{shown}");
     }
 }
@@ -186,6 +190,9 @@ fn who_is_not_to_be_disturbed_lets_none_wait_or_refuses_the_caller_says_so() {
     assert_eq!(dial(&mut bob, "*26"), 200);
     let (code, why) = answer(&mut alice, "");
     assert!(code == 480 && why.contains("do not disturb"), "{code} {why}");
+    let shown = asked(&switch, "1002");
+    assert_eq!((shown["outcome"].as_str(), shown["status"].as_u64()), (Some("refused"), Some(480)), "{shown}");
+    assert_eq!(shown["targets"], json!([]), "{shown}");
     assert_eq!(dial(&mut bob, "#26"), 200);
 
     assert_eq!(dial(&mut bob, "*77"), 200);
@@ -200,8 +207,26 @@ fn who_is_not_to_be_disturbed_lets_none_wait_or_refuses_the_caller_says_so() {
     let (code, why) = answer(&mut alice, "");
     assert!(code == 486 && why.contains("in another call"), "{code} {why}");
     assert!(is_quiet(&mut bob));
+    assert_eq!(asked(&switch, "1002")["destination"], "to user bob, who refuses it: in another call");
     hangs_up(&mut carol, &mut of_carol, &mut bob);
     idle(&switch);
+
+    // What would happen is said of phones, too.
+    set(&switch, "bob", json!({ "call_waiting": true }));
+    let says = |number: &str, what: &str| {
+        let shown = asked(&switch, number);
+        let steps = shown["steps"].as_array().expect("steps");
+        assert!(steps.iter().any(|step| step["text"].as_str().is_some_and(|text| text.contains(what))), "{shown}");
+    };
+    says("1002", "1 registered contacts ring at this moment");
+    says("1004", "no phone is registered at this moment: the caller gets 480");
+    set(&switch, "dave", json!({ "forward_no_answer": "1002" }));
+    says("1004", "no phone is registered at this moment: the call goes to 1002");
+}
+
+/// What a question of alice's is answered.
+fn asked(switch: &Switch, number: &str) -> Value {
+    switch.get(&format!("/api/route?number={number}&from=alice")).1
 }
 
 #[test]

@@ -277,7 +277,7 @@ impl Directory {
     pub fn route(&self, uri: &Uri<'_>, by: By<'_>) -> Decision {
         let Some(dialled) = uri.user_text() else {
             let nowhere = Destination::Nowhere(Refusal::new(Kind::NoUser, "no user in the address"));
-            return Decision { destination: nowhere, steps: Vec::new() };
+            return Decision { destination: nowhere, steps: Vec::new(), under: crate::plan::Under::default() };
         };
         let dialled = match uri.scheme {
             Scheme::Tel => bare(&dialled),

@@ -23,6 +23,7 @@ mod outgoing;
 pub mod outside;
 pub mod packer;
 pub mod parking;
+pub mod plan;
 pub mod records;
 pub mod registrar;
 pub mod routing;
@@ -33,6 +34,7 @@ pub mod subscriptions;
 pub mod supervision;
 pub mod switch;
 pub mod talk;
+pub mod user_lines;
 mod way;
 
 pub use counters::{Counters, DirectionCounters};

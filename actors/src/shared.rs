@@ -21,11 +21,13 @@ use crate::outside;
 pub use crate::outside::{unix_ms, unix_now};
 use crate::packer::Packing;
 use crate::parking::{Parking, Ringing};
+use crate::plan::Plans;
 use crate::records::Records;
 use crate::registrar::gruu::TemporaryGruus;
 use crate::settings::Settings;
 use crate::shard::{Signalling, SignallingMsg};
 use crate::supervision::{Ref, Tree};
+use crate::user_lines::UserLines;
 
 /// See the module.
 pub struct Shared {
@@ -57,6 +59,8 @@ pub struct Shared {
     pub ringing: Ringing,
     /// Mailboxes.
     pub mailroom: crate::mail::Mailroom,
+    /// The objects of the plan: what they have carried, and what is up under them.
+    pub plans: Plans,
     /// How the gateways stand.
     pub gateways: Gateways,
     /// What was spent on calls outside, and by whom.
@@ -78,7 +82,7 @@ pub struct Shared {
     moved: DashMap<Box<[u8]>, usize, RandomState>,
     own: ArcSwap<Vec<SocketAddr>>,
     /// Calls of each user that has one, on all shards.
-    lines: DashMap<Box<str>, usize, RandomState>,
+    pub lines: UserLines,
     /// Calls alive on all shards.
     pub calls_alive: AtomicUsize,
     /// Subscriptions to calls; without any, calls tell nobody of their changes.
@@ -109,6 +113,8 @@ impl Shared {
         let features = FeatureBook::read(&store);
         let groups = Groups::default();
         groups.set(&settings.groups, arbiters.len(), &sign_ins(&store));
+        let plans = Plans::default();
+        plans.set(directory.routing(), &crate::plan::known(&store));
         let hep = Hep::default();
         hep.is_on.store(settings.hep.is_some(), Relaxed);
         let own = network.listening().iter().map(|bind| bind.address).collect();
@@ -128,6 +134,7 @@ impl Shared {
             parked: Parking::default(),
             ringing: Ringing::default(),
             mailroom: crate::mail::Mailroom::default(),
+            plans,
             gateways,
             limits: Arc::default(),
             network,
@@ -139,7 +146,7 @@ impl Shared {
             arbiters,
             moved: DashMap::default(),
             own: ArcSwap::from_pointee(own),
-            lines: DashMap::default(),
+            lines: UserLines::default(),
             calls_alive: AtomicUsize::new(0),
             watchers: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
@@ -161,7 +168,9 @@ impl Shared {
     /// has taken out of them when it started stays as it was.
     pub fn replace(&self, settings: Settings) {
         self.gateways.apply(&settings.gateways);
-        self.directory.store(Arc::new(Directory::of(&settings)));
+        let directory = Arc::new(Directory::of(&settings));
+        self.directory.store(Arc::clone(&directory));
+        self.plans.set(directory.routing(), &ahash::AHashMap::new());
         self.groups.set(&settings.groups, self.shards(), &[]);
         self.hep.is_on.store(settings.hep.is_some(), Relaxed);
         self.settings.store(Arc::new(settings));
@@ -218,37 +227,6 @@ impl Shared {
             return None;
         }
         self.moved.get(call_id).map(|entry| *entry)
-    }
-
-    /// One more call of a user, of at most `most`; false when there are as many already.
-    pub fn take_line(&self, aor: &str, most: usize) -> bool {
-        let mut lines = self.lines.entry(aor.into()).or_insert(0);
-        if *lines >= most {
-            return false;
-        }
-        *lines += 1;
-        true
-    }
-
-    /// A call of a user has ended.
-    pub fn leave_line(&self, aor: &str) {
-        if let dashmap::Entry::Occupied(mut lines) = self.lines.entry(aor.into()) {
-            *lines.get_mut() = lines.get().saturating_sub(1);
-            if *lines.get() == 0 {
-                lines.remove();
-            }
-        }
-        self.groups.agent_changed(aor);
-    }
-
-    /// Calls that a user has at this moment.
-    pub fn lines_of(&self, aor: &str) -> usize {
-        self.lines.get(aor).map_or(0, |lines| *lines)
-    }
-
-    /// Calls that users have at this moment, each counted for each of its users.
-    pub fn lines_taken(&self) -> usize {
-        self.lines.iter().map(|entry| *entry.value()).sum()
     }
 
     /// A dialog lives on `shard` from now on.

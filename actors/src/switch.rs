@@ -18,6 +18,11 @@
 //! │  ├─ outbox                permanent      letters that leave by e-mail
 //! │  ├─ transcriber           permanent      recognisers that read messages
 //! │  └─ postmaster            permanent      recordings that a crash cut short; what was deleted for long enough
+//! ├─ plan                     one-for-one    50 in 60 s
+//! │  ├─ dial-plans            one-for-one    100 in 60 s
+//! │  │  └─ NAME               transient      keeps the counts and the hours of one; so in the other branches
+//! │  ├─ hunt-groups, voice-policies, usages, hours
+//! │  └─ planner               permanent      starts those that `apply` has brought
 //! ├─ shard-N                  one-for-one    100 in 60 s, on its own thread (arbiter)
 //! │  ├─ admission             permanent      token buckets by source
 //! │  ├─ registrar             permanent      bindings of the addresses of record that hash here
@@ -50,6 +55,7 @@ use crate::limits::Limits;
 use crate::mail::{Lamplighter, Outbox, Postmaster, Transcriber};
 use crate::messages::{self, MessageRelay};
 use crate::packer::Packer;
+use crate::plan::{self, Planner};
 use crate::records::Records;
 use crate::registrar::{self, Registrar};
 use crate::shard::core::Seats;
@@ -112,6 +118,10 @@ pub fn plant(
         .with(child("mail", Restart::Permanent, {
             let shared = Arc::clone(shared);
             move || mail(&shared)
+        }))
+        .with(child("plan", Restart::Permanent, {
+            let shared = Arc::clone(shared);
+            move || plan(&shared)
         }));
     for number in 0..shared.shards() {
         let Some(arbiter) = shared.arbiters.get(number) else { continue };
@@ -175,6 +185,26 @@ fn mail(shared: &Arc<Shared>) -> Supervisor {
             })
             .seat(&shared.mailroom.postmaster),
         )
+}
+
+fn plan(shared: &Arc<Shared>) -> Supervisor {
+    let branches = plan::Kind::ALL.into_iter().fold(supervisor(Strategy::OneForOne, 50, 60), |plan, kind| {
+        let shared = Arc::clone(shared);
+        let seat = shared.plans.branch(kind);
+        let branch = child(kind.branch(), Restart::Permanent, move || {
+            let shared = Arc::clone(&shared);
+            // What an object has counted lies beside its clerk.
+            supervisor(Strategy::OneForOne, 100, 60).adopting(move || shared.plans.adopt(&shared, kind))
+        });
+        plan.with(branch.seat(&seat))
+    });
+    branches.with(
+        child("planner", Restart::Permanent, {
+            let shared = Arc::clone(shared);
+            move || Planner::new(Arc::clone(&shared))
+        })
+        .seat(&shared.plans.planner),
+    )
 }
 
 fn shard(shared: &Arc<Shared>, number: usize) -> Supervisor {

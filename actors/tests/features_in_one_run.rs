@@ -173,3 +173,52 @@ fn whatever_dies_in_whatever_weather_a_call_that_goes_on_is_answered_and_leaves_
         );
     }
 }
+
+#[test]
+fn a_line_goes_with_the_party_that_talks_and_is_free_when_it_has_left() {
+    let one_of_carol = |settings: &mut Settings| {
+        parking(settings);
+        settings.users.iter_mut().filter(|user| user.name == "carol").for_each(|carol| carol.max_calls = Some(1));
+    };
+    run_with(5, Weather::FAIR, one_of_carol, async |world: &World| {
+        let (alice, bob, carol) = three(world).await;
+        let lines = || ["alice", "bob", "carol"].map(|user| world.shared.lines.of(&format!("{user}@example.com")));
+        let (from, at) = simulated::calls::talk(&alice, &bob).await;
+        assert_eq!(lines(), [1, 1, 0]);
+
+        // Blind: whoever comes has a line while it rings, whoever goes has none.
+        let rings = async {
+            let invite = carol.incoming().await;
+            carol.ring(&invite);
+            assert_eq!(lines(), [1, 1, 1]);
+            carol.pick_up(&invite).expect("alice waits")
+        };
+        let (said, at_carol) = both(bob.transfer(&at, "1003"), rings).await;
+        assert_eq!(said, Some(202));
+        bob.ended(&at).await;
+        assert_eq!(lines(), [1, 0, 1]);
+
+        // She has one line: neither a call nor a transfer reaches her, and who was to be transferred stays.
+        assert_eq!(bob.call("1003").await.err(), Some(486));
+        let second = async {
+            let invite = alice.incoming().await;
+            alice.pick_up(&invite).expect("bob waits")
+        };
+        let (of_bob, at_alice) = both(bob.call("1001"), second).await;
+        assert_eq!(alice.transfer(&at_alice, "1003").await, Some(202));
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!((lines(), at_alice.has_ended()), ([2, 1, 1], false));
+        both(bob.hang_up(&of_bob.expect("answered")), alice.ended(&at_alice)).await;
+        assert_eq!(lines(), [1, 0, 1]);
+
+        // A party that goes to another call has its line there, as with pickup and attended transfer.
+        assert_eq!(carol.transfer(&at_carol, "5900").await, Some(202));
+        carol.ended(&at_carol).await;
+        assert_eq!(lines(), [1, 0, 0]);
+        let of_bob = bob.call("5900").await.expect("alice comes over");
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!(lines(), [1, 1, 0]);
+        both(bob.hang_up(&of_bob), alice.ended(&from)).await;
+        assert_eq!(lines(), [0, 0, 0]);
+    });
+}

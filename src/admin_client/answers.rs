@@ -154,6 +154,28 @@ pub struct GroupCall {
     pub agent: Option<String>,
 }
 
+/// An object of the plan, as `GET /api/plan` says.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PlanObject {
+    /// `dial-plan`, `hunt-group`, `voice-policy`, `usage` or `hours`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Calls that are up under it.
+    pub up: u32,
+    /// As many as may be.
+    pub calls_max: Option<u32>,
+    /// Calls that went by it.
+    pub calls: u64,
+    /// Calls that it refused.
+    pub refused: u64,
+    /// Whether it is open; `None` for what has no hours.
+    pub open: Option<bool>,
+    /// Until when.
+    pub until: Option<String>,
+}
+
 /// Somebody who pays for calls outside, as `GET /api/limits` says.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{apply, conferences, features, gateways, groups, humane, limits, mailbox, route, say, table, tree};
+use super::{apply, conferences, features, gateways, groups, humane, limits, mailbox, plan, route, say, table, tree};
 use crate::admin_client::{ActorFault, AdminClient, Call, Media, Registration, TreeNode};
 use crate::config::units;
 use crate::ladder::{self, Ladder, Party, Record};
@@ -129,6 +129,9 @@ pub enum Command {
         #[command(flatten)]
         switch: Switch,
     },
+    /// List the dial plans, hunt groups, voice policies, usages and hours: what they carry, and how they stand
+    #[command(after_help = "Example: strowger plan")]
+    Plan(Switch),
     /// List the registered contacts
     #[command(after_help = "Example: strowger registrations")]
     Registrations(Switch),
@@ -214,6 +217,7 @@ impl Command {
             Self::Groups { order: None, switch } => groups::list(&switch, is_json),
             Self::Limits { order: Some(order), .. } => order.run(is_json),
             Self::Limits { order: None, switch } => limits::list(&switch, is_json),
+            Self::Plan(switch) => plan::list(&switch, is_json),
             Self::Mailbox(order) => order.run(is_json),
             Self::Kill { actor, panic, stall, switch } => {
                 let (how, did) = match (stall, panic) {

@@ -14,6 +14,7 @@ pub mod humane;
 mod limits;
 mod load;
 mod mailbox;
+mod plan;
 mod replay;
 mod route;
 mod table;

@@ -84,6 +84,8 @@ section! {
         allow_users: bool = Flag, default "true";
         /// Whether callers from outside reach other numbers of the switch, such as services and conferences.
         allow_extensions: bool = Flag, default "false";
+        /// How many calls there may be at once by its rules: of its users, and to its hunt groups. The next one gets 503.
+        calls_max: Option<u32> = Optional(Count::new(1, 1_000_000)), optional "200";
         /// Groups of in-country dialling rules by which callers from outside may leave again.
         allowed_in_country: Vec<String> = List { of: NAME, lengths: 0..=NAMES_MAX }, default "[]";
         /// Groups of international dialling rules by which callers from outside may leave again.
@@ -259,6 +261,8 @@ section! {
         hours: Option<String> = Optional(NAME), optional "\"office\"";
         /// Where they go at other times; without it they are refused.
         closed_to: Option<String> = Optional(CALLED), optional "\"5502\"";
+        /// How many calls there may be at once to its pilots. The next one gets 503.
+        calls_max: Option<u32> = Optional(Count::new(1, 1_000_000)), optional "30";
     }
 }
 

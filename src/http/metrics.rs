@@ -20,6 +20,7 @@ pub async fn render(web: Data<Web>) -> HttpResponse {
     gateways(&web.shared);
     groups(&web.shared);
     limits(&web.shared);
+    plan(&web.shared);
     store(&web.shared);
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(web.metrics.render())
 }
@@ -174,6 +175,18 @@ fn limits(shared: &Shared) {
     let all = shared.limits.all(unix_now());
     let spent = all.iter().filter(|one| one.refuses.is_some_and(Refused::is_spent)).count();
     gauge!("strowger_limits_spent").set(count(spent));
+}
+
+fn plan(shared: &Shared) {
+    for one in shared.plans.views() {
+        let name = || one.name.to_string();
+        gauge!("strowger_plan_calls", "kind" => one.kind, "name" => name()).set(f64::from(one.up));
+        counter!("strowger_plan_calls_total", "kind" => one.kind, "name" => name()).absolute(one.counts.calls);
+        counter!("strowger_plan_refused_total", "kind" => one.kind, "name" => name()).absolute(one.counts.refused);
+        if let Some(open) = one.open {
+            gauge!("strowger_hours_open", "hours" => name()).set(f64::from(u8::from(open)));
+        }
+    }
 }
 
 fn gateways(shared: &Shared) {

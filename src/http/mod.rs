@@ -24,6 +24,7 @@ mod limits;
 mod mail_records;
 mod mailboxes;
 mod metrics;
+mod plan;
 mod plays;
 mod refusal;
 mod route;
@@ -129,6 +130,7 @@ fn routes(service: &mut ServiceConfig) {
                         .route(web::get().to(groups::one))
                         .route(web::post().to(groups::order)),
                 )
+                .service(get("/plan", web::get().to(plan::list)))
                 .service(get("/limits", web::get().to(limits::list)))
                 .service(resource("/limits/{account}", "POST").route(web::post().to(limits::order)))
                 .service(get("/mailboxes", web::get().to(mailboxes::list)))

@@ -3,20 +3,20 @@
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Query};
 use actors::directory::Destination;
-use actors::features::DELEGATES;
-use actors::features::rules::{self, Now, Outcome};
 use actors::limits::Book;
 use actors::outside;
 use actors::routing::hours::parse_time;
 use actors::routing::number::E164;
-use actors::routing::{By, Decision, Inbound, Question, Trail};
+use actors::routing::{By, Decision, Inbound, Question, Step, Topic, Verdict};
 use actors::shared::unix_now;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::sync::Arc;
+
+mod follow;
 
 use super::{Refusal, Web};
+use follow::{Asker, Ends, follow};
 
 /// Longest number that is asked for, bytes.
 const NUMBER_BYTES_MAX: usize = 128;
@@ -74,55 +74,29 @@ pub async fn route(web: Data<Web>, query: Query<RouteQuery>) -> Result<Json<Valu
     };
     let question = Question { dialled: &query.number, by, at, sent_on: false };
     let mut decision = directory.routing().decide(&directory, &question, true);
-    follow(&web, &mut decision, &query, at);
+    let caller = query.from.as_deref().or(query.caller.as_deref()).unwrap_or_default();
+    let from = query.from.as_deref().and_then(|name| directory.find(name)).cloned();
+    let ends = follow(&web.shared, &mut decision, &Asker { from: from.as_deref(), caller, at });
     if let Destination::Group(plan) = &decision.destination
         && let Some(group) = web.shared.groups.get(&plan.name)
     {
         decision.steps.extend(group.explain(&web.shared));
     }
-    Ok(Json(told(&query, at, &decision, &web.shared.limits)))
+    if let Err(full) = web.shared.plans.would_admit(&decision.under) {
+        decision.steps.push(Step {
+            topic: Topic::Limit,
+            verdict: Verdict::Refused,
+            name: full.name.clone(),
+            text: format!("{full}: at this moment the call gets 503"),
+        });
+    }
+    Ok(Json(told(&query, at, &decision, ends.as_ref(), &web.shared.limits)))
 }
 
-/// What the features of users do with the call, and where it goes then: as a call would, in which nobody is busy that is not.
-fn follow(web: &Web, decision: &mut Decision, query: &RouteQuery, at: jiff::Timestamp) {
-    let (shared, directory) = (&web.shared, web.shared.directory());
-    let caller = query.from.as_deref().or(query.caller.as_deref()).unwrap_or_default();
-    let mut callers = vec![caller];
-    let from = query.from.as_deref().and_then(|name| directory.find(name)).cloned();
-    if let Some(user) = &from {
-        callers.extend([Some(&user.name), user.extension.as_ref()].into_iter().flatten().map(String::as_str));
-        callers.extend(user.numbers.iter().map(String::as_str));
-    }
-    let mut sent_on: Vec<String> = Vec::new();
-    while let Destination::User(user) = &decision.destination {
-        let user = Arc::clone(user);
-        let (features, switches) = (shared.features.of(&user.name), directory.routing().switches(&user.routing));
-        let now = Now {
-            user: &user.name,
-            callers: &callers,
-            hidden: from.as_ref().is_some_and(|from| shared.features.of(&from.name).hide_number),
-            lines: shared.lines_of(&directory.aor(&user)),
-            lines_max: user.max_calls.unwrap_or(usize::MAX),
-            ring: shared.settings().features.ring,
-        };
-        let mut trail = Trail::full();
-        let outcome = rules::incoming(&features, &switches, &now, &mut trail);
-        decision.steps.extend(trail.into_steps());
-        let to = match outcome {
-            Outcome::SendOn(to, _) if to != DELEGATES && !sent_on.contains(&user.name) => to,
-            _ => return,
-        };
-        sent_on.push(user.name.clone());
-        let question = Question { dialled: &to, by: By::User(&user), at, sent_on: true };
-        let next = directory.routing().decide(&directory, &question, true);
-        decision.destination = next.destination;
-        decision.steps.extend(next.steps);
-    }
-}
-
-fn told(query: &RouteQuery, at: jiff::Timestamp, decision: &Decision, book: &Book) -> Value {
-    let (outcome, status) = match &decision.destination {
-        Destination::Nowhere(refusal) => (refusal.kind.as_str(), Some(refusal.kind.status().code())),
+fn told(query: &RouteQuery, at: jiff::Timestamp, decision: &Decision, ends: Option<&Ends>, book: &Book) -> Value {
+    let (outcome, status) = match (&decision.destination, ends) {
+        (_, Some(ends)) => ("refused", Some(ends.refused.code)),
+        (Destination::Nowhere(refusal), _) => (refusal.kind.as_str(), Some(refusal.kind.status().code())),
         _ => ("goes", None),
     };
     let targets: Vec<Value> = match &decision.destination {
@@ -148,6 +122,7 @@ fn told(query: &RouteQuery, at: jiff::Timestamp, decision: &Decision, book: &Boo
             })
             .collect(),
         Destination::Nowhere(_) => Vec::new(),
+        _ if ends.is_some() => Vec::new(),
         inside => vec![json!({ "inside": actors::routing::describe(inside) })],
     };
     json!({
@@ -157,7 +132,9 @@ fn told(query: &RouteQuery, at: jiff::Timestamp, decision: &Decision, book: &Boo
         "at": at.to_string(),
         "outcome": outcome,
         "status": status,
-        "destination": actors::routing::describe(&decision.destination),
+        "destination": ends.map_or_else(|| actors::routing::describe(&decision.destination), |ends| {
+            format!("to user {}, who refuses it: {}", ends.user.name, ends.refused.reason.to_ascii_lowercase())
+        }),
         "targets": targets,
         "steps": decision.steps,
     })

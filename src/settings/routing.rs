@@ -159,6 +159,7 @@ fn dial_plan(plan: &from::DialPlan, rules: &[from::DiallingRule]) -> DialPlan {
         allowed_international: names(&plan.allowed_international),
         allow_users: plan.allow_users,
         allow_extensions: plan.allow_extensions,
+        calls_max: plan.calls_max,
     }
 }
 
@@ -222,6 +223,7 @@ fn hunt_group(group: &from::HuntGroup) -> HuntGroup {
         to: name(&group.to),
         hours: name(&group.hours),
         closed_to: name(&group.closed_to),
+        calls_max: group.calls_max,
     }
 }
 

@@ -13,6 +13,10 @@ use super::wire::{Wire, status};
 use super::{PATIENCE, until};
 
 pub const CALLS: usize = 100;
+/// The objects of a plan that calls go by.
+const PLAN: &str = "[[dial_plan]]\nname = \"office\"\nextension_digits = 4\n\
+    [[gateway]]\nname = \"carrier\"\naddress = \"127.0.0.9:9\"\nprobe = \"0s\"\n\
+    [[hunt_group]]\nname = \"reception\"\ngateway = \"carrier\"\ndial_plan = \"office\"\npilots = [\"5900\"]\nto = \"1001\"\n";
 /// Packets that each voice must hear after a fault, so that its way is known to be whole again: 100 ms.
 const PROOF_PACKETS: u64 = 5;
 
@@ -40,6 +44,8 @@ pub fn house() -> House {
         .set("admin", "allow_faults", "true")
         // Transactions end after 64 x T1 (RFC 3261 section 17): 3.2 s.
         .set("sip", "t1", "\"50ms\"")
+        .set("routing", "dial_plan", "\"office\"")
+        .entry(PLAN)
         .set("admission", "per_source_rate", "100000")
         .set("admission", "per_source_burst", "100000");
     let switch = Switch::start(config);

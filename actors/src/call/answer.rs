@@ -46,6 +46,7 @@ impl Work<'_> {
         let waited = self.state.service.is_some();
         self.taken_by_agent(id);
         self.callee_answered(id);
+        self.settle_line(id);
         if meaning == Meaning::Offer {
             // The INVITE had no offer: the callee's goes to the caller, whose answer comes in its ACK and goes back in ours.
             return self.answer_with_offer(client, id, response);

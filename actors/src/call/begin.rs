@@ -19,6 +19,7 @@ use crate::registrar::gruu;
 use crate::routing::{self, By, Inbound};
 use crate::shard::Identity;
 use crate::shared::unix_now;
+use crate::user_lines::UserLine;
 
 impl Work<'_> {
     /// Takes the INVITE.
@@ -63,9 +64,13 @@ impl Work<'_> {
         }
         if let Identity::User(user) = &identity {
             let aor = self.core.shared.directory().aor(user);
-            if !self.take_line(user, &aor) {
+            let line = UserLine::take(&self.core.shared, &aor, user.max_calls.unwrap_or(usize::MAX));
+            if line.is_none() {
                 self.decided(Some(LegId::CALLER), "the caller has as many calls as it may have");
                 return self.refuse(Status::SERVICE_UNAVAILABLE, Some("Too Many Calls Of This User"), 34);
+            }
+            if let Some(leg) = self.state.caller() {
+                leg.line = line;
             }
         }
         if let Identity::Gateway(gateway) = &identity
@@ -127,6 +132,9 @@ impl Work<'_> {
         if !matches!(route.destination, Destination::User(_)) {
             self.file.facts.borrow_mut().to = dialled.to_owned();
         }
+        if !self.admitted(&route) {
+            return;
+        }
         match route.destination {
             Destination::Service(crate::directory::ServiceKind::Voicemail) => {
                 self.decided(None, "the number is voice access");
@@ -169,6 +177,30 @@ impl Work<'_> {
         }
     }
 
+    /// Takes a place under each object of the plan that the decision went by, in place of those under the decision before. False when
+    /// one is full; then the caller is refused.
+    fn admitted(&mut self, route: &gruu::Route) -> bool {
+        let plans = &self.core.shared.plans;
+        self.state.under.clear();
+        if matches!(route.destination, Destination::Nowhere(_)) {
+            plans.refuse(&route.under);
+            return true;
+        }
+        match plans.admit(&route.under) {
+            Ok(places) => {
+                self.state.under = places;
+                true
+            }
+            Err(full) => {
+                self.decided(None, full.to_string());
+                self.refuse_with(Status::SERVICE_UNAVAILABLE, Some("Too Many Calls"), 34, |writer| {
+                    writer.header(Name::Reason, format!("Q.850;cause=34;text=\"{full}\""));
+                });
+                false
+            }
+        }
+    }
+
     /// Takes the caller to another number, by leave of whom it was for.
     pub fn divert(&mut self, to: &str, by: &Arc<User>, why: Why) {
         if !self.sent_on(by, why) {
@@ -180,9 +212,9 @@ impl Work<'_> {
         }
         let directory = self.core.shared.directory();
         let question = routing::Question { dialled: to, by: By::User(by), at: crate::outside::now(), sent_on: true };
-        let routing::Decision { destination, steps } = directory.routing().decide(&directory, &question, false);
+        let decision = directory.routing().decide(&directory, &question, false);
         self.decided(None, format!("{} sends it on to {to}: {}", by.name, why.reason()));
-        self.go(gruu::Route { destination, instance: None, steps }, to);
+        self.go(decision.into(), to);
     }
 
     /// What a phone or gateway needs to be rung: the media path, where the caller has offered media. False when there is
@@ -196,15 +228,6 @@ impl Work<'_> {
         }
         self.open_lines(&offer);
         true
-    }
-
-    /// Counts the call among a user's; false when the user has as many as it may have.
-    pub fn take_line(&mut self, user: &User, aor: &str) -> bool {
-        let taken = self.core.shared.take_line(aor, user.max_calls.unwrap_or(usize::MAX));
-        if taken {
-            self.state.lines.push(aor.to_owned());
-        }
-        taken
     }
 
     /// Why an offer that could be carried may not be: what its party's policy says about SRTP.

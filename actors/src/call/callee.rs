@@ -19,6 +19,7 @@ use crate::routing::spec::Switches;
 use crate::routing::{self, By, Question, Trail};
 use crate::shard::RequestId;
 use crate::shared::unix_ms;
+use crate::user_lines::UserLine;
 
 /// The user that a call rings for, until somebody answers or it goes on.
 pub struct Callee {
@@ -44,7 +45,7 @@ impl Work<'_> {
             user: &user.name,
             callers: &callers,
             hidden,
-            lines: self.core.shared.lines_of(&aor),
+            lines: self.core.shared.lines.of(&aor),
             lines_max: user.max_calls.unwrap_or(usize::MAX),
             ring: self.core.shared.settings().features.ring,
         };
@@ -209,10 +210,11 @@ impl Work<'_> {
                 if self.core.shared.features.of(&other.name).do_not_disturb {
                     return self.decided(None, format!("{} is not to be disturbed", other.name));
                 }
-                if !self.core.shared.take_line(&aor, other.max_calls.unwrap_or(usize::MAX)) {
+                let most = other.max_calls.unwrap_or(usize::MAX);
+                let Some(line) = UserLine::take(&self.core.shared, &aor, most) else {
                     return self.decided(None, format!("{} has as many calls as it may have", other.name));
-                }
-                self.state.rung.push(aor.clone());
+                };
+                self.state.rung.push(line);
                 self.decided(None, format!("{} rings as well", other.name));
                 self.state.forks = 0;
                 for turn in self.groups_of(&aor, None) {
@@ -297,14 +299,6 @@ impl Work<'_> {
         true
     }
 
-    /// A user has one call less.
-    pub fn drop_line(&mut self, aor: &str) {
-        if let Some(at) = self.state.lines.iter().position(|line| line == aor) {
-            self.state.lines.swap_remove(at);
-            self.core.shared.leave_line(aor);
-        }
-    }
-
     /// Whom a transfer's target sends all its calls to, and so on; the steps are in the record.
     pub fn followed(&mut self, mut route: gruu::Route) -> gruu::Route {
         let directory = self.core.shared.directory();
@@ -319,9 +313,9 @@ impl Work<'_> {
                 break;
             }
             let question = Question { dialled: &to, by: By::User(&user), at: crate::outside::now(), sent_on: true };
-            let routing::Decision { destination, steps } = directory.routing().decide(&directory, &question, false);
+            let decision = directory.routing().decide(&directory, &question, false);
             self.decided(None, format!("{} sends all calls to {to}", user.name));
-            route = gruu::Route { destination, instance: None, steps };
+            route = decision.into();
         }
         route
     }

@@ -71,6 +71,10 @@ impl Work<'_> {
         let (turns, longest) = match destination {
             Destination::User(user) => {
                 let aor = self.core.shared.directory().aor(&user);
+                if !self.take_line(&user, &aor) {
+                    self.decided(None, format!("{} has as many calls as it may have", user.name));
+                    return self.transfer_failed(Status::BUSY_HERE);
+                }
                 let longest = user.mailbox.as_ref().map_or(settings.sip.max_ringing, |_| settings.mail.answer_after);
                 (self.groups_of(&aor, None), longest)
             }

@@ -19,6 +19,7 @@ impl Work<'_> {
             return;
         }
         leg.state = LegState::Ending;
+        leg.line = None;
         // A 2xx that waits for its ACK needs it before the BYE (section 13.2.2.4).
         if let Some((client, response)) = leg.ack_held.take() {
             self.send_ack(client, id, &response, None);
@@ -112,13 +113,13 @@ impl Work<'_> {
         self.state.group = None;
         (self.state.callee, self.state.parked) = (None, None);
         self.state.rings.clear();
-        for agent in std::mem::take(&mut self.state.rung) {
-            core.shared.leave_line(&agent);
+        self.state.rung.clear();
+        self.state.lines.clear();
+        for leg in &mut self.state.legs {
+            leg.line = None;
         }
         self.state.places.clear();
-        for line in std::mem::take(&mut self.state.lines) {
-            core.shared.leave_line(&line);
-        }
+        self.state.under.clear();
         // Whoever still waits for an answer gets one: a call that has ended keeps no leg that nothing can end.
         let waiting: Vec<LegId> =
             self.state.legs.iter().filter(|l| !l.outgoing && l.state == LegState::Early).map(|l| l.id).collect();

@@ -16,6 +16,7 @@ use super::leg::{LegId, LegState};
 use super::{CallTimer, Work, media as audio};
 use crate::directory::{ServiceKind, User};
 use crate::group::{Method, Order, Plan, Ticket, Why};
+use crate::user_lines::UserLine;
 
 /// How long a caller may hear it ring before it is answered and hears music: gateways give up after three minutes.
 const RINGS_MAX: Duration = Duration::from_secs(60);
@@ -70,11 +71,11 @@ impl Work<'_> {
             let Some(user) = directory.user(name).cloned() else { continue };
             let aor = directory.aor(&user);
             let most = if plan.method == Method::Attendant { user.max_calls.unwrap_or(usize::MAX) } else { 1 };
-            if !self.core.shared.take_line(&aor, most) {
+            let Some(line) = UserLine::take(&self.core.shared, &aor, most) else {
                 self.decided(None, format!("{name} has a call meanwhile"));
                 continue;
-            }
-            self.state.rung.push(aor.clone());
+            };
+            self.state.rung.push(line);
             self.state.forks = 0;
             for turn in self.groups_of(&aor, None) {
                 self.ring_turn(turn);
@@ -113,28 +114,12 @@ impl Work<'_> {
         }
     }
 
-    /// The agents who were rung have one call less, but for the one who has taken this one.
-    pub fn leave_rung(&mut self, but: Option<&str>) {
-        for aor in std::mem::take(&mut self.state.rung) {
-            if Some(aor.as_str()) == but {
-                self.state.lines.push(aor);
-            } else {
-                self.core.shared.leave_line(&aor);
-            }
-        }
-    }
-
     /// A phone of an agent has answered; the caller talks with it.
     pub fn taken_by_agent(&mut self, id: LegId) {
         let Some(user) = self.state.leg(id).and_then(|leg| leg.user.clone()) else { return };
         let Some(ticket) = &mut self.state.group else { return };
         ticket.answered(&SmolStr::new(&user.name));
         let aor = self.core.shared.directory().aor(&user);
-        if !self.state.rung.contains(&aor) {
-            // Its turn was over, and its answer crossed the CANCEL.
-            self.core.shared.take_line(&aor, usize::MAX);
-            self.state.lines.push(aor.clone());
-        }
         self.leave_rung(Some(&aor));
         self.state.service = None;
         self.state.round = None;

@@ -26,6 +26,7 @@ use crate::outgoing::{self, Found};
 use crate::outside;
 use crate::shard::core::{new_branch, random_token};
 use crate::shard::{Core, Identity, Named, Owner, RequestId, Way};
+use crate::user_lines::UserLine;
 
 /// Which leg of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -161,6 +162,8 @@ pub struct Leg {
     pub outward: Option<Box<Outward>>,
     /// Its channel of a gateway.
     pub channel: Option<Channel>,
+    /// Its user's call.
+    pub line: Option<UserLine>,
 }
 
 /// What waits for its PRACK.
@@ -293,6 +296,7 @@ impl Leg {
             told: None,
             outward: None,
             channel: None,
+            line: None,
         }
     }
 
@@ -537,6 +541,7 @@ impl Work<'_> {
             leg.client = None;
             leg.server = None;
             leg.channel = None;
+            leg.line = None;
             core.remove_dialog(leg.call_id.as_bytes(), leg.tag.as_bytes());
             core.shared.unmove_dialog(leg.call_id.as_bytes());
         }

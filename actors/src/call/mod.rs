@@ -47,6 +47,7 @@ mod adding;
 mod again;
 mod answer;
 mod begin;
+mod busy;
 mod callee;
 mod cancel;
 mod connecting;
@@ -88,7 +89,7 @@ mod transfer;
 mod wishes;
 
 pub use file::{CallFile, CallView, EndedRecord, RecordView, rfc3339};
-pub use history::Why;
+pub use history::{SENT_ON_MAX, Why};
 pub use leg::{Leg, LegId, LegState};
 pub use playing::start_play;
 pub use record::{Event, Said, What};

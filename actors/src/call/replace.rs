@@ -12,6 +12,7 @@ use super::leg::{Leg, LegId, LegState};
 use super::record::{Said, What};
 use super::{Work, media as audio};
 use crate::shard::{Identity, home_of};
+use crate::user_lines::UserLine;
 
 impl Work<'_> {
     /// An INVITE that replaces a leg: a phone takes a call over (RFC 3891 section 3).
@@ -60,6 +61,8 @@ impl Work<'_> {
         newcomer.state = LegState::Confirmed;
         newcomer.ack_due = true;
         newcomer.server = None;
+        let aor = newcomer.user.as_ref().map(|user| self.core.shared.directory().aor(user));
+        newcomer.line = aor.and_then(|aor| UserLine::take(&self.core.shared, &aor, usize::MAX));
         self.note(Some(id), What::Received { message: Said::request(Method::Invite), from: Some(hop.into()) });
         let home = home_of(invite.call_id(), self.core.shared.shards());
         if home != self.core.shard {

@@ -19,6 +19,7 @@ use super::{CallKey, CallTimer};
 use crate::directory::ServiceKind;
 use crate::group::Ticket;
 use crate::parking::Rings;
+use crate::user_lines::UserLine;
 
 /// The call, whole. It lies in the call's file, so that it outlives the actor.
 #[derive(Default)]
@@ -68,7 +69,7 @@ pub struct State {
     /// Its place in a ring group; given back when it is dropped.
     pub group: Option<Ticket>,
     /// Agents whose phones ring, until one has the call: each has one call more.
-    pub rung: Vec<String>,
+    pub rung: Vec<UserLine>,
     /// Agents who ring as soon as the caller has acknowledged our answer.
     pub round: Option<Vec<SmolStr>>,
     /// The best refusal of the legs tried so far (RFC 3261 section 16.7 step 6).
@@ -83,12 +84,14 @@ pub struct State {
     pub sent_on: Vec<SentOn>,
     /// Addresses of record that were rung.
     pub tried: Vec<String>,
-    /// Users whose calls this one counts among, until it ends.
-    pub lines: Vec<String>,
+    /// Users that are called, until one has the call: each has one call more.
+    pub lines: Vec<UserLine>,
     /// The caller has set its INVITE a time that is shorter than ours (Expires).
     pub expires: bool,
     /// A gateway was passed over because of its limits or its operator.
     pub limited: bool,
+    /// Its places under objects of the plan.
+    pub under: Vec<crate::plan::Place>,
     /// Its places among the calls outside of who pays.
     pub places: Vec<crate::limits::Held>,
     /// How often a party was offered anew what the other speaks.

@@ -54,9 +54,7 @@ impl Work<'_> {
         self.cancel_forks(None, Some("SIP;cause=200;text=\"Call completed elsewhere\""));
         let aor = self.core.shared.directory().aor(user);
         // The user has no call: a line that was taken for it is free again.
-        if self.caller_aor() != aor {
-            self.drop_line(&aor);
-        }
+        self.drop_line(&aor);
         let caller = self.talking_caller();
         let rules = Arc::clone(&self.core.shared.settings().mail.rules);
         let talk = Talk::answering(rules, caller, user.name.clone(), self.situation(user, &aor));
@@ -74,7 +72,7 @@ impl Work<'_> {
         Situation {
             at: now.to_zoned(jiff::tz::TimeZone::system()),
             open: hours.iter().filter(|h| h.at(now) == Hours::Open).map(|h| h.name.to_string()).collect(),
-            busy: self.core.shared.lines_of(aor) > 0,
+            busy: self.core.shared.lines.of(aor) > 0,
             dialled,
         }
     }

@@ -149,7 +149,12 @@ impl Work<'_> {
         self.state.forks = 0;
         let turns = match route {
             Some(gruu::Route { destination: Destination::User(user), instance, .. }) => {
-                self.groups_of(&directory.aor(&user), instance.as_deref())
+                let aor = directory.aor(&user);
+                if !self.take_line(&user, &aor) {
+                    self.decided(None, format!("{} has as many calls as it may have", user.name));
+                    return self.transfer_failed(Status::BUSY_HERE);
+                }
+                self.groups_of(&aor, instance.as_deref())
             }
             Some(gruu::Route { destination: Destination::Park(place), .. }) => return self.park(&place),
             Some(gruu::Route { destination: Destination::Conference { plan, number }, .. }) => {
@@ -351,6 +356,9 @@ impl Work<'_> {
     pub(super) fn transfer_succeeded(&mut self, id: LegId) {
         self.state.parked = None;
         self.disarm(CallTimer::Parked);
+        if self.state.leg(id).is_some_and(|leg| leg.line.is_none()) {
+            self.settle_line(id);
+        }
         let Some(transfer) = &mut self.state.transfer else { return };
         transfer.step = Step::Done;
         let (by, stays) = (transfer.by, transfer.stays);
@@ -391,6 +399,7 @@ impl Work<'_> {
 
     /// Nobody came: the transferor is back with the party that stayed.
     pub fn transfer_failed(&mut self, status: Status) {
+        self.state.lines.clear();
         if self.state.parked.is_some() {
             return self.park_again();
         }

@@ -8,8 +8,7 @@ use super::Work;
 use super::leg::LegId;
 use crate::directory::{ServiceKind, User};
 use crate::features::{Action, FeatureBook, Features, NotSet, TRACES, Wish};
-use crate::registrar::gruu;
-use crate::routing::{self, By, Question};
+use crate::routing::{By, Question};
 use crate::shard::SignallingMsg;
 
 /// What came of a wish.
@@ -104,11 +103,11 @@ impl Work<'_> {
         let directory = self.core.shared.directory();
         let question =
             Question { dialled: &wish.number, by: By::User(user), at: crate::outside::now(), sent_on: false };
-        let routing::Decision { destination, steps } = directory.routing().decide(&directory, &question, false);
-        if matches!(destination, crate::directory::Destination::Feature(_)) {
+        let decision = directory.routing().decide(&directory, &question, false);
+        if matches!(decision.destination, crate::directory::Destination::Feature(_)) {
             return self.refuse(Status::NOT_FOUND, None, 1);
         }
-        self.go(gruu::Route { destination, instance: None, steps }, &wish.number);
+        self.go(decision.into(), &wish.number);
     }
 
     fn sign_in(&mut self, user: &User, wish: &Wish) {

@@ -246,5 +246,5 @@ pub fn presence(shared: &Shared, user: &str) -> Presence {
     if !registered || shared.features.of(&user.name).do_not_disturb {
         return Presence::Away;
     }
-    if shared.lines_of(&aor) == 0 { Presence::Free } else { Presence::Busy }
+    if shared.lines.of(&aor) == 0 { Presence::Free } else { Presence::Busy }
 }

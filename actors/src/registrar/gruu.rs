@@ -11,6 +11,7 @@ use sha2::Sha256;
 use sip::value::Uri;
 
 use crate::directory::Destination;
+use crate::plan::Under;
 use crate::routing::{By, Decision, Kind, Refusal, Step};
 use crate::shared::{Shared, unix_ms};
 
@@ -53,6 +54,15 @@ pub struct Route {
     pub instance: Option<String>,
     /// Why.
     pub steps: Vec<Step>,
+    /// By which objects of the plan.
+    pub under: Under,
+}
+
+impl From<Decision> for Route {
+    /// To all phones of whom it leads to.
+    fn from(Decision { destination, steps, under }: Decision) -> Self {
+        Self { destination, instance: None, steps, under }
+    }
 }
 
 /// Where a Request-URI leads, GRUUs of both kinds among them (RFC 5627 section 3.3). A temporary one whose registration is
@@ -62,8 +72,7 @@ pub fn route(shared: &Shared, uri: &Uri<'_>, by: By<'_>) -> Route {
     let name = uri.user_text().filter(|user| user.starts_with(PREFIX) && uri.params.has(b"gr"));
     let Some(name) = name else {
         let instance = uri.params.value(b"gr").map(|gr| String::from_utf8_lossy(gr).into_owned());
-        let Decision { destination, steps } = directory.route(uri, by);
-        return Route { destination, instance, steps };
+        return Route { instance, ..Route::from(directory.route(uri, by)) };
     };
     let found = shared.gruus.read(&name).and_then(|claim| {
         let user = directory.user(&claim.user)?;
@@ -75,11 +84,16 @@ pub fn route(shared: &Shared, uri: &Uri<'_>, by: By<'_>) -> Route {
             shared.gruus.is_of(&claim, instance, &contact.call_id).then(|| bare(instance).to_owned())
         })?;
         let destination = Destination::User(std::sync::Arc::clone(user));
-        Some(Route { destination, instance: Some(instance), steps: Vec::new() })
+        Some(Route { destination, instance: Some(instance), steps: Vec::new(), under: Under::default() })
     });
     let why = "this temporary address is not valid, or not any more";
     let nowhere = || Destination::Nowhere(Refusal::new(Kind::Unknown, why));
-    found.unwrap_or_else(|| Route { destination: nowhere(), instance: None, steps: Vec::new() })
+    found.unwrap_or_else(|| Route {
+        destination: nowhere(),
+        instance: None,
+        steps: Vec::new(),
+        under: Under::default(),
+    })
 }
 
 /// An instance id without its angle brackets, as `gr` has it (RFC 5627 section 3.1.1).

@@ -14,6 +14,7 @@ use crate::directory::{Destination, Directory, User};
 use crate::gateway::{Exit, Gateway};
 use crate::group::Plan;
 use crate::limits::{Charge, Rate};
+use crate::plan::Under;
 
 /// Who asks where a number goes.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +60,8 @@ pub struct Decision {
     pub destination: Destination,
     /// Why.
     pub steps: Vec<Step>,
+    /// By which objects of the plan.
+    pub under: Under,
 }
 
 /// The steps that decided, in one line for the record of the call.
@@ -81,6 +84,8 @@ pub(super) struct Decider<'a> {
     pub(super) held_back: Option<String>,
     /// The call was sent on by the user by whose rules it goes.
     pub(super) sent_on: bool,
+    /// By which objects of the plan it goes.
+    pub(super) under: Under,
 }
 
 impl Routing {
@@ -96,6 +101,7 @@ impl Routing {
             sent_on: question.sent_on,
             payer: None,
             held_back: None,
+            under: Under::default(),
         };
         let dialled = question.dialled;
         let destination = match question.by {
@@ -104,7 +110,7 @@ impl Routing {
             By::Nobody => decider.owner(dialled).unwrap_or_else(|| decider.refuse(Kind::Unknown, NOBODY)),
         };
         decider.say_end(&destination);
-        Decision { destination, steps: decider.trail.into_steps() }
+        Decision { destination, steps: decider.trail.into_steps(), under: decider.under }
     }
 }
 
@@ -125,6 +131,7 @@ impl Decider<'_> {
             None => self.trail.step(Topic::DialPlan, Verdict::Passed, "", || "none: numbers stay as dialled".into()),
         }
         let plan = plan.map(|(plan, _)| plan);
+        self.under.dial_plan = plan.map(|plan| plan.name.clone());
         if let Some(out) = self.emergency(user, dialled, plan) {
             return out;
         }
@@ -167,6 +174,7 @@ impl Decider<'_> {
         self.trail.step(Topic::Emergency, Verdict::Matched, number, || {
             format!("{dialled} is an emergency call: by usage {usage}, whatever the policy says")
         });
+        self.under.emergency = true;
         let exits = self.exits(usage, number, &number_of(user, plan), None, true);
         Some(match exits.is_empty() {
             true => self.refuse(Kind::NoRoute, format!("no route of usage {usage} leads to {number}")),
@@ -237,6 +245,7 @@ impl Decider<'_> {
             let kind = if self.routing.leads_outside(number) { Kind::NotAllowed } else { Kind::Unknown };
             return self.refuse(kind, why);
         };
+        self.under.policy = Some(policy.name.clone());
         self.trail.step(Topic::Policy, Verdict::Matched, &policy.name, || scope.to_owned());
         self.payer = self.routing.charge(&format!("user:{}", user.name), policy.limit.as_ref());
         let caller = number_of(user, plan);
@@ -307,6 +316,9 @@ impl Decider<'_> {
                 let exit = exit.map(|exit| Exit { by_route, emergency, ..exit });
                 exits.extend(exit.and_then(|exit| if emergency { Some(exit) } else { self.priced(exit, number) }));
             }
+        }
+        if !exits.is_empty() && self.under.usage.is_none() {
+            self.under.usage = Some(usage.into());
         }
         exits
     }

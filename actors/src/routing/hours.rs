@@ -7,6 +7,8 @@ use smol_str::SmolStr;
 
 /// Minutes of a day.
 const DAY_MIN: u16 = 24 * 60;
+/// How far ahead is looked for the next opening: a year.
+const LOOK_AHEAD_DAYS: u16 = 366;
 /// The words for the days of a week, Monday first.
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
@@ -65,6 +67,29 @@ impl Hours {
             true => State::Open,
             false => State::Closed,
         }
+    }
+
+    /// When it opens or closes next: the first time after `at` at which another word holds for the door. `None` where that does not
+    /// happen within a year.
+    pub fn next_turn(&self, at: Timestamp) -> Option<Timestamp> {
+        let is_open = |at| self.at(at) == State::Open;
+        let (now, today) = (is_open(at), self.local(at).date());
+        let mut minutes: Vec<u16> =
+            self.open.iter().flat_map(|opening| [opening.from_min, opening.until_min % DAY_MIN]).chain([0]).collect();
+        minutes.sort_unstable();
+        minutes.dedup();
+        let mut day = today;
+        for _ in 0..=LOOK_AHEAD_DAYS {
+            for minute in &minutes {
+                let (hour, minute) = (i8::try_from(minute / 60).ok()?, i8::try_from(minute % 60).ok()?);
+                let turn = day.at(hour, minute, 0, 0).to_zoned(self.zone.clone()).ok()?.timestamp();
+                if turn > at && is_open(turn) != now {
+                    return Some(turn);
+                }
+            }
+            day = day.tomorrow().ok()?;
+        }
+        None
     }
 
     /// The time on its clock.
@@ -220,6 +245,30 @@ mod tests {
         assert_eq!(at(&hours(&[], &[]), "2026-12-30T05:00"), State::Open);
         let first = parse_time("2026-12-25T23:00", &night.zone).unwrap();
         assert_eq!(night.at(tomorrow(first)), State::Open);
+    }
+
+    #[test]
+    fn the_next_turn_is_the_first_time_at_which_it_opens_or_closes() {
+        let office = hours(&["Mon-Fri 08:00-18:00", "Sat 22:00-02:00"], &["2026-12-25", "2026-12-28..2027-01-06"]);
+        let next = |local: &str| {
+            let turn = office.next_turn(parse_time(local, &office.zone).unwrap()).unwrap();
+            office.local(turn).strftime("%Y-%m-%dT%H:%M").to_string()
+        };
+        // 2026-12-24 is a Thursday.
+        assert_eq!(next("2026-12-24T07:00"), "2026-12-24T08:00");
+        assert_eq!(next("2026-12-24T08:00"), "2026-12-24T18:00");
+        // The 25th is a holiday, the 26th a Saturday.
+        assert_eq!(next("2026-12-24T18:00"), "2026-12-26T22:00");
+        assert_eq!(next("2026-12-26T23:00"), "2026-12-27T02:00");
+        assert_eq!(next("2026-12-27T03:00"), "2027-01-07T08:00");
+        // The night in which clocks go forward has no half past two.
+        let night = hours(&["Sun 02:30-05:00"], &[]);
+        let turn = night.next_turn(parse_time("2026-03-29T00:00", &night.zone).unwrap()).unwrap();
+        assert_eq!((night.at(turn), turn.to_string().as_str()), (State::Open, "2026-03-29T01:30:00Z"));
+        assert_eq!(hours(&[], &[]).next_turn(turn), None);
+        let yearly = hours(&[], &["12-25"]);
+        let next = yearly.next_turn(parse_time("2026-12-26T10:00", &yearly.zone).unwrap()).unwrap();
+        assert_eq!(yearly.local(next).date().to_string(), "2027-12-25");
     }
 
     #[test]

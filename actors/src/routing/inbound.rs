@@ -26,6 +26,8 @@ impl Decider<'_> {
             self.trail.step(Topic::HuntGroup, Verdict::Matched, &group.name, || {
                 format!("{dialled} is its pilot on {name}: dial plan {}", group.dial_plan)
             });
+            self.under.hunt_group = Some(group.name.clone());
+            self.under.dial_plan = plan.map(|plan| plan.name.clone());
             return self.by_pilot(gateway, group, plan, inbound, dialled);
         }
         let groups = routing.spec().hunt_groups.iter().filter(|group| group.gateway == name).count();
@@ -41,6 +43,7 @@ impl Decider<'_> {
             None => routing.spec().global.dial_plan.as_deref().and_then(|plan| routing.dial_plan(plan)),
         };
         if let Some(plan) = plan {
+            self.under.dial_plan = Some(plan.name.clone());
             self.trail.step(Topic::DialPlan, Verdict::Passed, &plan.name, || format!("that of gateway {name}"));
         }
         self.within(gateway, plan, inbound, dialled)

@@ -117,8 +117,14 @@ impl Routing {
         self.spec.policies.get(*self.policies.get(name)?)
     }
 
-    fn hours_named(&self, name: &str) -> Option<&hours::Hours> {
+    /// A time condition.
+    pub fn hours_named(&self, name: &str) -> Option<&hours::Hours> {
         self.spec.hours.get(*self.hours.get(name)?)
+    }
+
+    /// The usages that routes are of.
+    pub fn usages(&self) -> impl Iterator<Item = &SmolStr> {
+        self.by_usage.keys()
     }
 
     /// How a time condition stands.

@@ -187,6 +187,8 @@ pub struct DialPlan {
     pub allow_users: bool,
     /// Callers from outside may reach other numbers of the switch.
     pub allow_extensions: bool,
+    /// Calls at once by its rules.
+    pub calls_max: Option<u32>,
 }
 
 /// Which list a dialling rule is of.
@@ -324,6 +326,8 @@ pub struct HuntGroup {
     pub hours: Option<SmolStr>,
     /// Where its calls go at other times; `None`: nowhere.
     pub closed_to: Option<SmolStr>,
+    /// Calls at once to its pilots.
+    pub calls_max: Option<u32>,
 }
 
 /// A number whose calls no policy, block or time holds back (reference, mobility and voice, 6.9).

@@ -333,6 +333,7 @@ fn a_dialling_rule_of_an_allowed_group_lets_a_call_from_outside_out() {
         to: None,
         hours: None,
         closed_to: None,
+        calls_max: None,
     };
     world.spec.hunt_groups = vec![group("a", "red-1", "8000"), group("b", "dallas-1", "8001")];
     world.gateways[1].trunk.dial_plan = Some("seattle".into());
@@ -353,6 +354,7 @@ fn a_pilot_leads_to_its_hunt_group_and_what_has_none_is_not_answered() {
         to: Some("1002".into()),
         hours: None,
         closed_to: Some("5500".into()),
+        calls_max: None,
     }];
     let plain = Inbound { caller: "+12125550100", ..Inbound::default() };
     assert_eq!(world.come_in("red-1", "+14255559000", plain), "bob");
@@ -380,6 +382,7 @@ fn a_hunt_group_asks_for_the_protection_and_the_form_of_its_plan() {
         to: None,
         hours: None,
         closed_to: None,
+        calls_max: None,
     }];
     let plain = Inbound { caller: "+12125550100", ..Inbound::default() };
     let named = Inbound { caller: "joe", ..plain };
@@ -407,6 +410,7 @@ fn a_diverted_call_is_for_the_mailbox_of_the_first_who_is_ours() {
         to: Some("1002".into()),
         hours: None,
         closed_to: None,
+        calls_max: None,
     }];
     let diverted = ["+4912345".to_owned(), "0101".to_owned()];
     let inbound = Inbound { caller: "+12125550100", diverted: &diverted, ..Inbound::default() };

@@ -189,11 +189,12 @@ impl World {
             self.idle
         );
         assert_eq!(self.shared.calls_alive.load(std::sync::atomic::Ordering::Relaxed), 0, "calls are counted as alive");
-        assert_eq!(self.shared.lines_taken(), 0, "lines are taken");
+        assert_eq!(self.shared.lines.taken(), 0, "lines are taken");
         assert_eq!(self.shared.groups.calls(), 0, "calls are in ring groups");
         let (parked, ringing) = (self.shared.parked.len(), self.shared.ringing.len());
         assert_eq!((parked, ringing), (0, 0), "places are taken, or phones counted as ringing");
         assert_eq!(self.shared.limits.up(), 0, "places among the calls outside are taken");
+        assert_eq!(self.shared.plans.up(), 0, "places under objects of the plan are taken");
         if !self.hurt.get() {
             let kinds = self.tree.kinds();
             let fell: Vec<_> = kinds.iter().filter(|kind| kind.restarts > 0).collect();
