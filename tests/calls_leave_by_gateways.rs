@@ -2,13 +2,16 @@
 
 mod support;
 
+use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
+use support::PATIENCE;
 use support::carrier::{Place, entry, lab, sipp, sipp_entry};
+use support::dns::Zone;
 use support::party::{Party, SDP, callee_end, end_of, idle};
 use support::sipp::SippRun;
 use support::switch::Switch;
-use support::wire::{header, status};
+use support::wire::{Wire, header, status};
 
 /// Both carriers take what is dialled behind 9, the first of them first.
 fn two(first: &Place, second: &Place, of_first: &str) -> Switch {
@@ -250,4 +253,35 @@ fn a_call_that_a_fault_meets_amid_its_gateways_goes_on_to_the_next() {
     let invite = second.wire.receive("INVITE");
 
     carries(&switch, &mut alice, &mut second, &invite);
+}
+
+#[test]
+fn of_a_name_with_addresses_of_both_families_those_are_used_that_the_gateway_is_set_to() {
+    for ip in ["4", "6"] {
+        let four = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, 2), 0)).expect("loopback has a free port");
+        let port = four.local_addr().expect("bound").port();
+        let six = UdpSocket::bind((Ipv6Addr::LOCALHOST, port)).expect("the same port is free");
+        let dns = Zone::new().address("carrier.test", "127.0.0.2").address("carrier.test", "::1").serve();
+        let carrier = format!(
+            "[[gateway]]\nname = \"carrier\"\naddress = \"carrier.test:{port}\"\nip = {ip:?}\nprobe = \"0s\"\n"
+        );
+        let switch = Switch::start(lab(&[carrier]).set("sip", "nameservers", &dns.setting()).set(
+            "sip",
+            "udp",
+            r#"["127.0.0.1:0", "[::1]:0"]"#,
+        ));
+        let (at, other) = if ip == "4" { (four, six) } else { (six, four) };
+        let mut alice = Party::new(&switch, "alice");
+        alice.call("90391234567", "");
+        at.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        let (_, from) = at.peek_from(&mut [0; 16]).expect("an INVITE comes");
+        let mut carrier = Party::at(Wire::udp_from(at, from), "carrier");
+        let invite = carrier.wire.receive("INVITE");
+        carrier.reply(&invite, "486 Busy Here", "", "");
+        assert_eq!(status(&alice.answer_to("INVITE", 486)), Some(486), "by IPv{ip}");
+        idle(&switch);
+        other.set_nonblocking(true).expect("a socket");
+        let came = other.recv_from(&mut [0; 16]);
+        assert!(came.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock), "the other one was asked");
+    }
 }

@@ -397,3 +397,17 @@ fn a_question_tells_which_agents_would_ring_and_where_the_call_goes_when_none_do
         assert!(one.contains(part), "{part} is missing in\n{one}");
     }
 }
+
+#[test]
+fn an_invite_that_runs_out_in_the_group_ends_with_487_and_one_that_was_answered_does_not() {
+    let switch = Switch::start(lab(""));
+    let mut bob = Party::registered(&switch, "bob");
+    let mut alice = Party::new(&switch, "alice");
+    alice.call("1100", "Expires: 1\n");
+    let at_bob = bob.wire.receive("INVITE");
+    bob.reply(&at_bob, "180 Ringing", "", "");
+    let refused = alice.answer_to("INVITE", 487);
+    assert_eq!(status(&refused), Some(487), "{refused}");
+    bob.let_go(&at_bob);
+    all_idle(&switch);
+}

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use support::carrier::Place;
 use support::config::Config;
-use support::party::{Party, SDP, callee_end, hangs_up, idle, is_quiet, kill_the_call, standing, talks, up};
+use support::party::{Party, SDP, callee_end, end_of, hangs_up, idle, is_quiet, kill_the_call, standing, talks, up};
 use support::switch::Switch;
 use support::wire::{Wire, header, status};
 use support::{PATIENCE, until};
@@ -495,4 +495,32 @@ fn a_number_outside_that_answers_at_once_is_a_voice_mail_and_the_desk_phone_ring
     talks(&mut alice, &mut of_alice, &mut bob);
     hangs_up(&mut alice, &mut of_alice, &mut bob);
     idle(&switch);
+}
+
+#[test]
+fn calls_are_sent_to_the_mailbox_by_its_name_or_by_the_number_of_voice_access() {
+    let switch = Switch::start(Config::with_mailboxes());
+    let mut bob = Party::registered(&switch, "bob");
+    let mut alice = Party::new(&switch, "alice");
+    let leaves = |alice: &mut Party| {
+        alice.call("bob", "");
+        let answer = alice.answer_to("INVITE", 200);
+        let mut end = end_of(&answer);
+        alice.say(&mut end, "ACK", "", "");
+        assert_eq!(asked(&switch, "1002")["destination"], "the mailbox of bob");
+        let (_, calls) = switch.get("/api/calls");
+        assert_eq!(calls["calls"][0]["to"], "bob@example.com", "{calls}");
+        alice.say(&mut end, "BYE", "", "");
+        idle(&switch);
+    };
+    set(&switch, "bob", json!({ "forward_all": "voicemail" }));
+    leaves(&mut alice);
+    set(&switch, "bob", json!({ "forward_all": null }));
+    assert_eq!(dial(&mut bob, "*215000"), 200);
+    assert_eq!(features(&switch, "bob")["forward_all"], "5000");
+    leaves(&mut alice);
+    assert!(is_quiet(&mut bob));
+
+    let (code, answer) = switch.post("/api/features/bob", &json!({ "during": "never" }));
+    assert_eq!(code, 400, "{answer}");
 }

@@ -5,10 +5,10 @@ mod simulated;
 
 use std::time::Duration;
 
-use actors::features::{FeatureBook, Features};
+use actors::routing::hours::{Hours, Opening, State};
 use actors::routing::spec::{Scope, Switches, VoicePolicy};
 use actors::settings::Settings;
-use simulated::calls::{ALICE_AT, BOB_AT};
+use simulated::calls::{ALICE_AT, BOB_AT, set};
 use simulated::phone::{Phone, header};
 use simulated::{World, both, run_with, seeds};
 use sip::net::sim::Weather;
@@ -30,18 +30,6 @@ async fn three(world: &World) -> (Phone, Phone, Phone) {
     let [alice, bob, carol] = phones.map(|(name, at)| Phone::at(&world.net, name, at));
     both(alice.register(), both(bob.register(), carol.register())).await;
     (alice, bob, carol)
-}
-
-/// Changes what a user has switched, and waits until it is kept.
-async fn set(world: &World, user: &str, edit: impl FnOnce(&mut Features) + 'static) {
-    let user = world.shared.directory().user(user).cloned().expect("a user");
-    let (told, kept) = tokio::sync::oneshot::channel();
-    let edit = move |features: &mut Features| {
-        edit(features);
-        Ok(())
-    };
-    FeatureBook::change(&world.shared, &user, edit, move |kept| drop(told.send(kept)));
-    kept.await.expect("an answer").expect("allowed and kept");
 }
 
 #[test]
@@ -220,5 +208,41 @@ fn a_line_goes_with_the_party_that_talks_and_is_free_when_it_has_left() {
         assert_eq!(lines(), [1, 1, 0]);
         both(bob.hang_up(&of_bob), alice.ended(&from)).await;
         assert_eq!(lines(), [0, 0, 0]);
+    });
+}
+
+#[test]
+fn forwarding_during_hours_holds_while_they_are_open_and_no_longer() {
+    let hours = |settings: &mut Settings| {
+        let open = ["Mon-Sun 08:00-18:00"].map(|text| Opening::parse(text).expect("a time"));
+        settings.routing.hours =
+            vec![Hours { name: "office".into(), zone: jiff::tz::TimeZone::UTC, open: open.into(), holidays: vec![] }];
+    };
+    run_with(6, Weather::FAIR, hours, async |world: &World| {
+        let (alice, bob, carol) = three(world).await;
+        set(world, "bob", |features| {
+            (features.forward_all, features.during) = (Some("1003".into()), Some("office".into()));
+        })
+        .await;
+        let directory = world.shared.directory().clone();
+        let office = directory.routing().hours_named("office").expect("hours");
+        for _ in 0..2 {
+            let (rings, other) = match office.at(actors::outside::now()) {
+                State::Open => (&carol, &bob),
+                State::Closed | State::Holiday => (&bob, &carol),
+            };
+            let before = other.came("INVITE");
+            let answers = async {
+                let invite = rings.incoming().await;
+                rings.pick_up(&invite).expect("the caller waits")
+            };
+            let (from, at) = both(alice.call("1002"), answers).await;
+            both(alice.hang_up(&from.expect("answered")), rings.ended(&at)).await;
+            assert_eq!(other.came("INVITE"), before);
+            // The other half of the day.
+            let turns = office.next_turn(actors::outside::now()).expect("they turn");
+            sleep(turns.duration_since(actors::outside::now()).unsigned_abs() + Duration::from_secs(60)).await;
+            both(alice.register(), both(bob.register(), carol.register())).await;
+        }
     });
 }

@@ -12,7 +12,7 @@ use actors::limits::{Class, Limit};
 use actors::routing::pattern::Pattern;
 use actors::routing::spec::{Route, Scope, Spec, VoicePolicy};
 use actors::settings::Settings;
-use simulated::calls::ALICE_AT;
+use simulated::calls::{ALICE_AT, BOB_AT, set};
 use simulated::phone::Phone;
 use simulated::{SESSION_EXPIRES, World, both, run_with, seeds};
 use sip::net::sim::Weather;
@@ -201,4 +201,54 @@ fn a_gateway_is_gone_after_three_misses_and_back_after_two_answers_also_when_its
             drop((first, second));
         });
     }
+}
+
+#[test]
+fn a_number_outside_that_rings_as_well_is_tried_by_the_next_gateway_when_the_first_fails() {
+    for silent in [false, true] {
+        run_with(7, Weather::FAIR, carriers(|_| {}), async move |world: &World| {
+            let (alice, first, second) = three(world);
+            let bob = Phone::at(&world.net, "bob", BOB_AT);
+            both(alice.register(), bob.register()).await;
+            set(world, "bob", |features| features.also_ring = vec!["0391".into()]).await;
+            if silent {
+                cut_off(world, FIRST_AT);
+            }
+            let taken = async {
+                let at_bob = bob.incoming().await;
+                bob.ring(&at_bob);
+                if !silent {
+                    let invite = first.incoming().await;
+                    first.refuse(&invite, "503 Service Unavailable");
+                }
+                let invite = second.incoming().await;
+                second.pick_up(&invite).expect("the caller is there")
+            };
+            let (from, at) = both(alice.call("1002"), taken).await;
+            sleep(Duration::from_secs(1)).await;
+            assert_eq!(bob.came("CANCEL"), 1);
+            both(alice.hang_up(&from.expect("answered")), second.ended(&at)).await;
+        });
+    }
+}
+
+#[test]
+fn what_the_gateway_of_a_number_that_rings_as_well_has_judged_is_not_asked_of_another() {
+    run_with(8, Weather::FAIR, carriers(|_| {}), async |world: &World| {
+        let (alice, first, second) = three(world);
+        let bob = Phone::at(&world.net, "bob", BOB_AT);
+        both(alice.register(), bob.register()).await;
+        set(world, "bob", |features| features.also_ring = vec!["0391".into()]).await;
+        let taken = async {
+            let at_bob = bob.incoming().await;
+            bob.ring(&at_bob);
+            let invite = first.incoming().await;
+            first.refuse(&invite, "404 Not Found");
+            sleep(Duration::from_secs(15)).await;
+            bob.pick_up(&at_bob).expect("the caller is there")
+        };
+        let (from, at) = both(alice.call("1002"), taken).await;
+        assert_eq!(second.came("INVITE"), 0);
+        both(alice.hang_up(&from.expect("answered")), bob.ended(&at)).await;
+    });
 }

@@ -214,6 +214,11 @@ impl Work<'_> {
         let question = routing::Question { dialled: to, by: By::User(by), at: crate::outside::now(), sent_on: true };
         let decision = directory.routing().decide(&directory, &question, false);
         self.decided(None, format!("{} sends it on to {to}: {}", by.name, why.reason()));
+        // To voice access: whose calls are sent there is not asked for a PIN, but to leave a message.
+        let is_mail = matches!(decision.destination, Destination::Service(crate::directory::ServiceKind::Voicemail));
+        if is_mail && self.take_message(by, why.reason(), why.into()) {
+            return;
+        }
         self.go(decision.into(), to);
     }
 

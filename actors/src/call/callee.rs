@@ -3,16 +3,19 @@
 //! What the features do is decided by `features/rules.rs`; here it is done.
 
 use sip::{Message, Name, Status};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::groups::Turn;
 use super::history::Why;
 use super::leg::LegId;
 use super::{CallTimer, Work};
 use crate::call::rfc3339;
 use crate::directory::{Destination, User};
 use crate::features::rules::{self, Now, Outcome, Refused};
-use crate::features::{DELEGATES, Features, LastCall};
+use crate::features::{DELEGATES, Features, LastCall, VOICEMAIL};
+use crate::gateway::Exit;
 use crate::mail::ReasonForCall;
 use crate::registrar::gruu;
 use crate::routing::spec::Switches;
@@ -30,13 +33,22 @@ pub struct Callee {
     beside: Vec<Vec<String>>,
 }
 
+/// A number outside that rings beside the user's phones.
+pub struct RingsOutside {
+    leg: LegId,
+    /// When its INVITE went.
+    began: Duration,
+    /// The ways that are left, should this one not take the call.
+    rest: VecDeque<Exit>,
+}
+
 impl Work<'_> {
     /// The call is for a user, or for one of its phones that a GRUU names.
     pub fn reach(&mut self, user: Arc<User>, instance: Option<&str>) {
         let directory = self.core.shared.directory();
         let aor = directory.aor(&user);
         self.file.facts.borrow_mut().to.clone_from(&aor);
-        let features = self.core.shared.features.of(&user.name);
+        let features = self.core.shared.features.holding(directory.routing(), &user.name, crate::outside::now());
         let switches = directory.routing().switches(&user.routing);
         self.remember(&user);
         let (callers, hidden) = self.callers();
@@ -110,6 +122,12 @@ impl Work<'_> {
     }
 
     fn send_on(&mut self, user: &Arc<User>, features: &Features, to: &str, why: Why) {
+        if to == VOICEMAIL {
+            if !self.take_message(user, why.reason(), why.into()) {
+                self.refuse(Status::TEMPORARILY_UNAVAILABLE, None, 20);
+            }
+            return;
+        }
         if to != DELEGATES {
             return self.divert(to, user, why);
         }
@@ -223,21 +241,45 @@ impl Work<'_> {
             }
             Destination::Outside(exits) => {
                 self.decided(None, format!("{to} rings as well: {}", routing::brief(&decision.steps)));
-                // The first that takes it; a call that rings elsewhere too needs no second way.
-                for exit in exits {
-                    let before = self.state.next_leg;
-                    self.leave_by(exit);
-                    if self.state.next_leg != before {
-                        self.state.outside.push((LegId(before), self.core.now()));
-                        break;
-                    }
-                }
+                let exits = self.in_order(exits).into_iter().filter_map(|turn| match turn {
+                    Turn::Exit(exit) => Some(exit),
+                    Turn::Contacts(_) => None,
+                });
+                let exits = exits.collect();
+                self.ring_outside(exits);
             }
             other => self.decided(None, format!("{to} does not ring as well: it is {}", routing::describe(&other))),
         }
         for leg in self.state.legs.iter_mut().filter(|leg| leg.outgoing && leg.id.0 >= first) {
             leg.beside = true;
         }
+    }
+
+    /// Rings a number outside by the first of these ways that takes the call.
+    fn ring_outside(&mut self, mut exits: VecDeque<Exit>) -> bool {
+        while let Some(exit) = exits.pop_front() {
+            let before = self.state.next_leg;
+            self.leave_by(exit);
+            if self.state.next_leg == before {
+                continue;
+            }
+            let leg = LegId(before);
+            if let Some(leg) = self.state.leg_mut(leg) {
+                leg.beside = true;
+            }
+            self.state.outside.push(RingsOutside { leg, began: self.core.now(), rest: exits });
+            return true;
+        }
+        false
+    }
+
+    /// The gateway of a number that rings beside the user's phones does not take the call: the next one is tried, as for a call
+    /// outside.
+    pub fn next_outside(&mut self, id: LegId) -> bool {
+        let at = self.state.outside.iter().position(|outside| outside.leg == id);
+        let Some(at) = at.filter(|_| self.state.partner.is_none()) else { return false };
+        let rest = self.state.outside.swap_remove(at).rest;
+        self.ring_outside(rest)
     }
 
     /// The call has come to nothing at the user's phones: it goes on, where the user has said so. True when it does.
@@ -281,7 +323,7 @@ impl Work<'_> {
     /// keep the call from everybody (reference, mobility and voice, 5.5). True when it was, and has been let go.
     pub fn escaped(&mut self, client: RequestId, id: LegId, response: &Message) -> bool {
         let escape = self.state.callee.as_ref().and_then(|callee| callee.switches.escape);
-        let began = self.state.outside.iter().find(|(leg, _)| *leg == id).map(|(_, began)| *began);
+        let began = self.state.outside.iter().find(|outside| outside.leg == id).map(|outside| outside.began);
         let Some((escape, began)) = escape.zip(began) else { return false };
         let took = self.core.now().saturating_sub(began);
         if took >= escape || self.state.partner.is_some() {
@@ -303,9 +345,11 @@ impl Work<'_> {
     pub fn followed(&mut self, mut route: gruu::Route) -> gruu::Route {
         let directory = self.core.shared.directory();
         while let Destination::User(user) = &route.destination {
-            let features = self.core.shared.features.of(&user.name);
+            let features = self.core.shared.features.holding(directory.routing(), &user.name, crate::outside::now());
             let switches = directory.routing().switches(&user.routing);
-            let Some(to) = features.forward_all.clone().filter(|to| switches.forwarding && to != DELEGATES) else {
+            let Some(to) =
+                features.forward_all.clone().filter(|to| switches.forwarding && to != DELEGATES && to != VOICEMAIL)
+            else {
                 break;
             };
             let user = Arc::clone(user);

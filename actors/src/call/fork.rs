@@ -66,13 +66,17 @@ impl Work<'_> {
         self.time_ringing();
     }
 
+    /// How long the caller's INVITE is good (RFC 3261 section 13.3.1), where it says so.
+    pub fn expires(&mut self) -> Option<Duration> {
+        let (_, invite) = self.state.caller()?.server.as_ref()?;
+        invite.number(Name::Expires, u64::from(u32::MAX)).ok().flatten().map(Duration::from_secs)
+    }
+
     /// Somebody rings: for as long as the caller's INVITE says (RFC 3261 section 13.3.1), or as long as may be.
     pub fn time_ringing(&mut self) {
         let longest = self.core.shared.settings().sip.max_ringing;
         let longest = self.patience().map_or(longest, |patience| patience.min(longest));
-        let invite = self.state.caller().and_then(|leg| leg.server.as_ref()).map(|(_, invite)| invite);
-        let expires = invite.and_then(|i| i.number(Name::Expires, u64::from(u32::MAX)).ok().flatten());
-        let expires = expires.map(Duration::from_secs).filter(|e| *e < longest);
+        let expires = self.expires().filter(|expires| *expires < longest);
         self.state.expires = expires.is_some();
         self.arm(CallTimer::Ringing, expires.unwrap_or(longest));
         self.lamps();
@@ -212,6 +216,9 @@ impl Work<'_> {
     /// A leg that rang is over; when no other rings the next group has its turn, and after the last the caller hears of it.
     pub fn fork_over(&mut self, id: LegId, status: Status, reason: std::sync::Arc<str>) {
         self.untie(id);
+        if matches!(status.code(), 500..=599) && self.next_outside(id) {
+            return self.weigh(status, reason);
+        }
         let answered = self.state.partner.is_some() && self.transfer_place().is_none();
         if answered || self.state.ringing() {
             return self.weigh(status, reason);

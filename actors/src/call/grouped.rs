@@ -38,6 +38,10 @@ impl Work<'_> {
         if let Some(longest) = plan.wait_max {
             self.arm(CallTimer::Waited, longest);
         }
+        if let Some(expires) = self.expires() {
+            self.state.expires = true;
+            self.arm(CallTimer::Ringing, expires);
+        }
     }
 
     /// The group says what becomes of the call.
@@ -144,6 +148,8 @@ impl Work<'_> {
 
     /// Answers the caller, who hears music from now on.
     fn hold_the_line(&mut self) {
+        // An INVITE that has been answered expires no more.
+        self.disarm(CallTimer::Ringing);
         self.serve(ServiceKind::Music);
         let announces = self.state.group.as_ref().is_some_and(|ticket| ticket.group().plan().announce.is_some());
         if announces && !self.state.finished {

@@ -258,6 +258,7 @@ impl Work<'_> {
         self.gateway_failed(id, true);
         self.cancel_leg(id, LegState::Late, Some("SIP;cause=408;text=\"the next gateway is tried\""));
         self.weigh(Status::REQUEST_TIMEOUT, "".into());
+        self.next_outside(id);
         if !self.state.ringing() && !self.ring_next() {
             self.all_refused(Status::REQUEST_TIMEOUT);
         }

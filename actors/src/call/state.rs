@@ -5,10 +5,9 @@ use sip::timer::Handle;
 use smol_str::SmolStr;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::adding::Adding;
-use super::callee::Callee;
+use super::callee::{Callee, RingsOutside};
 use super::groups::Turn;
 use super::history::SentOn;
 use super::leg::{Leg, LegId, LegState};
@@ -54,8 +53,8 @@ pub struct State {
     pub seated: Option<crate::conference::Seated>,
     /// The user that it rings for, and what that one has switched.
     pub callee: Option<Callee>,
-    /// Legs that lead outside beside the callee's phones, and when their INVITE went.
-    pub outside: Vec<(LegId, Duration)>,
+    /// Numbers outside that ring beside the callee's phones.
+    pub outside: Vec<RingsOutside>,
     /// For whom its phones ring; others may take it.
     pub rings: Vec<Rings>,
     /// What a feature code asked for is on its way to the disk.

@@ -5,10 +5,11 @@ use dashmap::DashMap;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-use super::Features;
+use super::{Features, VOICEMAIL};
 use crate::directory::{Destination, User};
 use crate::outside;
-use crate::routing::{By, Question};
+use crate::routing::hours::State;
+use crate::routing::{By, Question, Routing};
 use crate::shared::Shared;
 
 /// The space of the store in which features stand, by user.
@@ -94,6 +95,16 @@ impl FeatureBook {
     /// The features of a user in force.
     pub fn of(&self, user: &str) -> Arc<Features> {
         self.of.get(user).map_or_else(|| Arc::clone(&self.none), |entry| Arc::clone(&entry.now))
+    }
+
+    /// The features of a user as they hold at a time. Hours that the configuration has no more are no bound.
+    pub fn holding(&self, routing: &Routing, user: &str, at: jiff::Timestamp) -> Arc<Features> {
+        let features = self.of(user);
+        let state = features.during.as_deref().and_then(|hours| routing.hours_at(hours, at));
+        match state {
+            None | Some(State::Open) => features,
+            Some(State::Closed | State::Holiday) => Arc::new(features.outside_hours()),
+        }
     }
 
     /// Users that have switched something.
@@ -185,6 +196,12 @@ fn allowed(shared: &Shared, user: &User, before: &Features, features: &Features)
     }
     if features.team != before.team && !features.team.is_empty() && !switches.team_call {
         return Err(NotSet::NotAllowed("team calls"));
+    }
+    if features.forwards().into_iter().flatten().any(|to| to == VOICEMAIL) && user.mailbox.is_none() {
+        return Err(NotSet::Wrong("the user has no mailbox to send calls to".to_owned()));
+    }
+    if let Some(hours) = features.during.as_ref().filter(|hours| directory.routing().hours_named(hours).is_none()) {
+        return Err(NotSet::Wrong(format!("the configuration has no hours {hours:?}")));
     }
     for name in features.users() {
         if directory.user(name).is_none() || *name == user.name {

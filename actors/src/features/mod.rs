@@ -24,12 +24,14 @@ const LIST_MAX: usize = 20;
 const TARGET_BYTES_MAX: usize = 64;
 /// The target that stands for the user's delegates.
 pub const DELEGATES: &str = "delegates";
+/// The target that stands for the user's mailbox.
+pub const VOICEMAIL: &str = "voicemail";
 
 /// The features of a user (reference, mobility and voice, 5.4 and 5.6).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Features {
-    /// All calls go there; the own phones do not ring. `delegates` are the delegates.
+    /// All calls go there; the own phones do not ring. `delegates` are the delegates, `voicemail` is the mailbox.
     pub forward_all: Option<String>,
     /// Calls go there while the user is busy, or when it refuses them.
     pub forward_busy: Option<String>,
@@ -51,6 +53,8 @@ pub struct Features {
     pub team: Vec<String>,
     /// So long after the own phones.
     pub team_after_s: u16,
+    /// The time condition under which `forward_all` holds and others ring as well; none is always.
+    pub during: Option<String>,
     /// No call rings.
     pub do_not_disturb: bool,
     /// Another call rings while there is one.
@@ -77,6 +81,7 @@ impl Default for Features {
             delegates_after_s: 0,
             team: Vec::new(),
             team_after_s: 0,
+            during: None,
             do_not_disturb: false,
             call_waiting: true,
             hide_number: false,
@@ -90,7 +95,19 @@ impl Features {
     /// Numbers that calls are sent to.
     pub fn targets(&self) -> impl Iterator<Item = &String> {
         let forward = [&self.forward_all, &self.forward_busy, &self.forward_no_answer].into_iter().flatten();
-        forward.filter(|to| *to != DELEGATES).chain(&self.also_ring)
+        forward.filter(|to| *to != DELEGATES && *to != VOICEMAIL).chain(&self.also_ring)
+    }
+
+    /// Where calls go that are sent on.
+    pub(super) fn forwards(&self) -> [&Option<String>; 3] {
+        [&self.forward_all, &self.forward_busy, &self.forward_no_answer]
+    }
+
+    /// What of them holds at a time outside of `during`.
+    fn outside_hours(&self) -> Self {
+        let none = (None, Vec::new(), Vec::new());
+        let (forward_all, also_ring, team) = none;
+        Self { forward_all, also_ring, team, delegates_ring: false, ..self.clone() }
     }
 
     /// Names of users in it.
@@ -123,8 +140,7 @@ impl Features {
         if late {
             return Some("what rings as well begins after 60 s at most".to_owned());
         }
-        let to_delegates = [&self.forward_all, &self.forward_busy, &self.forward_no_answer];
-        let to_delegates = to_delegates.into_iter().flatten().any(|to| to == DELEGATES);
+        let to_delegates = self.forwards().into_iter().flatten().any(|to| to == DELEGATES);
         (to_delegates && self.delegates.is_empty()).then(|| "there are no delegates to send calls to".to_owned())
     }
 }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use actors::features::{FeatureBook, Features};
 use tokio::time::sleep;
 
 use super::phone::{Dialog, Phone};
@@ -31,4 +32,16 @@ pub async fn talk(alice: &Phone, bob: &Phone) -> (Rc<Dialog>, Rc<Dialog>) {
     };
     let (from, at) = both(alice.call("1002"), answering).await;
     (from.expect("answered"), at)
+}
+
+/// Changes what a user has switched, and waits until it is kept.
+pub async fn set(world: &World, user: &str, edit: impl FnOnce(&mut Features) + 'static) {
+    let user = world.shared.directory().user(user).cloned().expect("a user");
+    let (told, kept) = tokio::sync::oneshot::channel();
+    let edit = move |features: &mut Features| {
+        edit(features);
+        Ok(())
+    };
+    FeatureBook::change(&world.shared, &user, edit, move |kept| drop(told.send(kept)));
+    kept.await.expect("an answer").expect("allowed and kept");
 }

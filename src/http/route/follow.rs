@@ -1,9 +1,9 @@
 //! What the features of users would do with a call that is asked about: as a call does, in which nobody is busy that is not.
 
 use actors::call::{SENT_ON_MAX, Why};
-use actors::directory::{Destination, User};
+use actors::directory::{Destination, ServiceKind, User};
 use actors::features::rules::{self, Now, Outcome, Refused};
-use actors::features::{DELEGATES, Features};
+use actors::features::{DELEGATES, Features, VOICEMAIL};
 use actors::routing::spec::Switches;
 use actors::routing::{By, Decision, Question, Step, Topic, Trail, Verdict};
 use actors::shared::{Shared, unix_ms};
@@ -42,7 +42,8 @@ pub fn follow(shared: &Shared, decision: &mut Decision, asker: &Asker<'_>) -> Op
     let mut sent_on: Vec<String> = Vec::new();
     while let Destination::User(user) = &decision.destination {
         let user = Arc::clone(user);
-        let (features, switches) = (shared.features.of(&user.name), directory.routing().switches(&user.routing));
+        let features = shared.features.holding(directory.routing(), &user.name, asker.at);
+        let switches = directory.routing().switches(&user.routing);
         let now = Now {
             user: &user.name,
             callers: &callers,
@@ -67,6 +68,10 @@ pub fn follow(shared: &Shared, decision: &mut Decision, asker: &Asker<'_>) -> Op
                 return None;
             }
         };
+        if to == VOICEMAIL && user.mailbox.is_some() {
+            decision.destination = Destination::Mailbox(user);
+            return None;
+        }
         if sent_on.len() >= SENT_ON_MAX || sent_on.contains(&user.name) {
             return Some(Ends { user, refused: IN_A_CIRCLE });
         }
@@ -84,6 +89,10 @@ pub fn follow(shared: &Shared, decision: &mut Decision, asker: &Asker<'_>) -> Op
         let next = directory.routing().decide(&directory, &question, true);
         (decision.destination, decision.under) = (next.destination, next.under);
         decision.steps.extend(next.steps);
+        // Who is sent to voice access leaves a message.
+        if matches!(decision.destination, Destination::Service(ServiceKind::Voicemail)) && user.mailbox.is_some() {
+            decision.destination = Destination::Mailbox(user);
+        }
     }
     None
 }
