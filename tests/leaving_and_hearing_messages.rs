@@ -244,7 +244,12 @@ fn a_message_goes_by_e_mail_even_when_the_server_comes_late() {
     let config = Config::with_mailboxes()
         .set("smtp", "host", r#""127.0.0.1""#)
         .set("smtp", "port", &port.to_string())
-        .set("smtp", "security", r#""none""#);
+        .set("smtp", "security", r#""none""#)
+        .entry("[[mailbox_policy]]\nname = \"packed\"\nattach = \"opus\"\n")
+        .entry(
+            "[[user]]\nname = \"erin\"\npassword = \"erin-secret\"\nextension = \"1010\"\nmailbox = \"packed\"\n\
+             email = \"erin@example.com\"\n",
+        );
     let switch = Switch::start(config);
     let mut alice = Phone::registered(&switch, "alice", "udp");
     leave(&mut alice, "1004");
@@ -271,6 +276,23 @@ fn a_message_goes_by_e_mail_even_when_the_server_comes_late() {
     let gone =
         until(PATIENCE, || switch.get("/api/outbox").1["letters"].as_array().is_some_and(Vec::is_empty).then_some(()));
     assert!(gone.is_some(), "{}", switch.get("/api/outbox").1);
+    // Of a policy that says so the sound is packed.
+    leave(&mut alice, "1010");
+    let letter = server.next(PATIENCE);
+    let sound = &letter["sounds"][0];
+    assert_eq!((&letter["to"], &sound["type"]), (&json!(["erin@example.com"]), &json!("audio/ogg")), "{letter}");
+    assert!(sound["name"].as_str().is_some_and(|name| name.ends_with(" Voice Mail.opus")), "{}", sound["name"]);
+    let sound = sound["body"].as_str().expect("a sound");
+    let file = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, sound).expect("base64");
+    assert!(file.starts_with(b"OggS") && file[28..].starts_with(b"OpusHead"), "{} bytes", file.len());
+    // RFC 7845 section 4: the granule position of the last page, less the pre-skip, is the length in 1/48,000 s.
+    let last = file.windows(4).rposition(|four| four == b"OggS").expect("a page");
+    let granule = u64::from_le_bytes(file[last + 6..last + 14].try_into().expect("eight bytes"));
+    let skip = u64::from(u16::from_le_bytes([file[38], file[39]]));
+    let seconds: u64 =
+        letter["headers"]["X-VoiceMessageDuration"].as_str().unwrap_or_default().parse().expect("a number");
+    assert_eq!((granule - skip).div_ceil(48_000), seconds, "{granule} {skip}");
+    assert!(file.len() < 4_000 * usize::try_from(seconds).expect("a short message"), "{} bytes", file.len());
 }
 
 #[test]

@@ -64,6 +64,7 @@ fn a_process_that_only_records() {
         longest: Duration::from_secs(24 * 3600),
         silence: None,
         stop_keys: "",
+        fax_ends: false,
     };
     let tape = recorder.record(spec, |_| ()).unwrap();
     let mut at = 0;

@@ -274,6 +274,7 @@ fn the_mix_of_a_room_and_the_sides_of_a_flow_are_recorded() {
             longest: Duration::from_secs(60),
             silence: None,
             stop_keys,
+            fax_ends: false,
         };
         (recorder.record(spec, move |end| send.send(end).unwrap()).unwrap(), ends)
     };

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use actors::mail::{Attach, Front};
 use media::prompt::Language;
 
 use super::kind::{
@@ -94,6 +95,16 @@ section! {
         lamp_gateways: Vec<String> = List { of: NAME, lengths: 0..=8 }, default "[]";
         /// Whether the owner gets an e-mail about callers who left no message.
         missed: bool = Flag, default "true";
+        /// How the sound of messages is attached to e-mail: "wav" as it is kept, "opus" in a tenth of it.
+        attach: Attach = OneOf(&[("wav", Attach::Wav), ("opus", Attach::Opus)]), default "\"wav\"";
+        /// The gateway that is the node which keeps these mailboxes, by `name`; without it this node keeps them.
+        home: Option<String> = Optional(NAME), optional "\"mail-2\"";
+        /// The number of voice access at that node; without it the user's own number is called there.
+        home_pilot: Option<String> = Optional(DIALLED), optional "\"5000\"";
+        /// How calls get to that node: `redirect` tells the caller where it is (302), `proxy` takes the call there.
+        front: Front = OneOf(&[("redirect", Front::Redirect), ("proxy", Front::Proxy)]), default "\"redirect\"";
+        /// The number to which a fax machine that calls a mailbox is connected; it is recognised by its calling tone.
+        fax: Option<String> = Optional(DIALLED), optional "\"5800\"";
         /// Whether messages are played on a phone that the owner names.
         play_on_phone: bool = Flag, default "true";
         /// Whether the owner may call in to hear messages.

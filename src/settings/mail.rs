@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actors::directory::User;
-use actors::mail::{Assigned, MailSettings, PinRules, Policy, Smtp, SmtpSecurity, TranscriptSettings};
+use actors::mail::{Assigned, Home, MailSettings, PinRules, Policy, Smtp, SmtpSecurity, TranscriptSettings};
 use actors::talk::{Attendant, AttendantKey, KeyDoes, Rules};
 use media::Audio;
 
@@ -84,6 +84,13 @@ fn policy(policy: &from::MailboxPolicy) -> Policy {
         missed: policy.missed,
         operator: policy.operator.clone(),
         answering_rules: policy.answering_rules,
+        attach: policy.attach,
+        home: policy.home.as_ref().map(|gateway| Home {
+            gateway: gateway.clone(),
+            pilot: policy.home_pilot.clone(),
+            front: policy.front,
+        }),
+        fax: policy.fax.clone(),
         lamp_gateways: policy.lamp_gateways.clone(),
         play_on_phone: policy.play_on_phone,
         access: policy.access,

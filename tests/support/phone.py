@@ -138,8 +138,8 @@ class Call(pj.Call):
         if self.mouth is not None:
             self.mouth.startTransmit(audio)
 
-    def say(self, hz):
-        """Plays a steady tone, at about -10 dBm0, or nothing when hz is None."""
+    def say(self, hz, on_ms=1000, off_ms=0):
+        """Plays a tone, steady or in a cadence, at about -10 dBm0, or nothing when hz is None."""
         if self.mouth is not None:
             self.mouth.stop()
             self.mouth = None
@@ -148,7 +148,7 @@ class Call(pj.Call):
         self.mouth = pj.ToneGenerator()
         self.mouth.createToneGenerator(CLOCK_RATE_HZ)
         tone = pj.ToneDesc()
-        tone.freq1, tone.freq2, tone.on_msec, tone.off_msec = hz, 0, 1000, 0
+        tone.freq1, tone.freq2, tone.on_msec, tone.off_msec = hz, 0, on_ms, off_ms
         tone.volume = 7800
         tones = pj.ToneDescVector()
         tones.append(tone)
@@ -516,6 +516,9 @@ class Phone:
 
     def do_play_tone(self, hz, call=None):
         self.find(call).say(hz)
+
+    def do_play_cadence(self, hz, on_ms, off_ms, call=None):
+        self.find(call).say(hz, on_ms, off_ms)
 
     def do_play_silence(self, call=None):
         self.find(call).say(None)

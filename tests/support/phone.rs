@@ -244,6 +244,11 @@ impl Phone {
         self.ask("play_tone", &json!({ "call": call, "hz": hz }));
     }
 
+    /// Plays a tone in a cadence, until told otherwise.
+    pub fn play_cadence(&mut self, call: u64, hz: u16, on_ms: u32, off_ms: u32) {
+        self.ask("play_cadence", &json!({ "call": call, "hz": hz, "on_ms": on_ms, "off_ms": off_ms }));
+    }
+
     /// Falls silent again: packets still flow.
     pub fn play_silence(&mut self, call: u64) {
         self.ask("play_silence", &json!({ "call": call }));

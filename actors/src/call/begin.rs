@@ -137,6 +137,13 @@ impl Work<'_> {
         }
         match route.destination {
             Destination::Service(crate::directory::ServiceKind::Voicemail) => {
+                // Who has sent the call on to voice access means its own mailbox.
+                let last = self.state.sent_on.last().map(|one| (Arc::clone(&one.by), one.why));
+                if let Some((user, why)) = last.filter(|(user, _)| user.mailbox.is_some()) {
+                    self.file.facts.borrow_mut().to = directory.aor(&user);
+                    self.decided(None, format!("the mailbox of {} answers, to which it has sent the call", user.name));
+                    return self.answer_for(&user, Some(why.into()));
+                }
                 self.decided(None, "the number is voice access");
                 self.voice_access();
             }

@@ -25,6 +25,7 @@
 //! | `answer` | the callee has answered: media connected, 200 to the caller |
 //! | `service` | numbers that the switch answers itself |
 //! | `playing` | the switch calls a phone itself, to play messages |
+//! | `front` | a mailbox that another node keeps |
 //! | `mailed` | what the record says of voice mail |
 //! | `timers` | what a call waits for |
 //! | `keys` | SRTP: our keys for a leg, and those of its party |
@@ -56,6 +57,7 @@ mod dtmf;
 mod file;
 mod finish;
 mod fork;
+mod front;
 mod gather;
 mod grouped;
 mod groups;

@@ -33,7 +33,7 @@ const SPELLED_MAX: usize = 40;
 
 impl Work<'_> {
     /// Nobody has answered: the user's mailbox does, if there is one. False when the caller must be refused.
-    pub fn take_message(&mut self, user: &User, why: &str, reason: ReasonForCall) -> bool {
+    pub fn take_message(&mut self, user: &Arc<User>, why: &str, reason: ReasonForCall) -> bool {
         let elsewhere = self.state.talk.is_some() || self.state.partner.is_some() || self.state.group.is_some();
         if user.mailbox.is_none() || elsewhere || self.transfer_place().is_some() {
             return false;
@@ -50,7 +50,10 @@ impl Work<'_> {
     }
 
     /// A mailbox answers the caller; `reason` is why, where the switch has decided it.
-    pub fn answer_for(&mut self, user: &User, reason: Option<ReasonForCall>) {
+    pub fn answer_for(&mut self, user: &Arc<User>, reason: Option<ReasonForCall>) {
+        if self.at_another_node(user, reason) {
+            return;
+        }
         self.cancel_forks(None, Some("SIP;cause=200;text=\"Call completed elsewhere\""));
         let aor = self.core.shared.directory().aor(user);
         // The user has no call: a line that was taken for it is free again.
@@ -79,6 +82,10 @@ impl Work<'_> {
 
     /// The caller wants to hear messages.
     pub fn voice_access(&mut self) {
+        let own = self.state.caller().and_then(|caller| caller.user.clone());
+        if own.is_some_and(|user| self.at_another_node(&user, None)) {
+            return;
+        }
         let talk = self.access_talk();
         self.converse(ServiceKind::Voicemail, talk, None);
     }
@@ -293,6 +300,7 @@ impl Work<'_> {
             longest,
             silence: Some(silence),
             stop_keys: "#",
+            fax_ends: self.state.talk.as_ref().is_some_and(|talk| talk.hears_faxes()),
         };
         draft.begins();
         let (call, shard) = (self.key, self.core.shard);
@@ -366,7 +374,7 @@ fn person(user: &Arc<User>) -> Person {
         user: user.name.clone(),
         display: user.display.clone(),
         extension: user.extension.clone(),
-        has_mailbox: user.mailbox.is_some(),
+        has_mailbox: user.mailbox.as_ref().is_some_and(|mailbox| mailbox.policy.home.is_none()),
     }
 }
 

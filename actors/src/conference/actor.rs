@@ -114,6 +114,7 @@ impl Conference {
             longest: LONGEST,
             silence: None,
             stop_keys: "",
+            fax_ends: false,
         };
         let (me, shared) = (cx.me(), Arc::clone(&self.shared));
         let told = move |end: RecordingEnd| {

@@ -275,6 +275,7 @@ impl Ledger {
             private: owner.policy.private,
             anonymous: owner.policy.anonymous,
             operator: owner.policy.operator.clone(),
+            fax: owner.policy.fax.clone(),
             extension: owner.extension.clone(),
             name: self.state.name.as_ref().and_then(|clip| self.folder.read_clip(clip).ok()),
             pin_digits: rules.digits_min,

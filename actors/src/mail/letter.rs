@@ -5,6 +5,8 @@ use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
 use store::{Letter, LetterKind, Voice, VoiceKind};
 
+use super::Attach;
+
 /// Why a letter cannot be written; it never will be.
 #[derive(Debug, thiserror::Error)]
 pub enum Unwritable {
@@ -16,26 +18,36 @@ pub enum Unwritable {
     Message(#[from] lettre::error::Error),
 }
 
-/// Puts a letter together; `sound` is the message that it is about, with its file, and `words` is what was made out of it.
+/// The sound of a message, as it is attached.
+pub struct Sound<'a> {
+    /// What it is.
+    pub voice: &'a Voice,
+    /// The file.
+    pub file: Vec<u8>,
+    /// Its form.
+    pub form: Attach,
+}
+
+/// Puts a letter together; `sound` is the message that it is about, and `words` is what was made out of it.
 ///
 /// # Errors
 /// See [`Unwritable`].
 pub fn write(
     letter: &Letter,
     from: &str,
-    sound: Option<(&Voice, Vec<u8>)>,
+    sound: Option<Sound<'_>>,
     words: Option<&str>,
 ) -> Result<Message, Unwritable> {
     let address = |text: &str| text.parse::<Mailbox>().map_err(|_| Unwritable::Address(text.to_owned()));
     let caller = caller(letter);
     let mut headers: Vec<(&'static str, String)> = vec![("X-CallID", letter.call_id.clone())];
     let (subject, mut text, class) = match (&letter.kind, &sound) {
-        (LetterKind::Voice(_), Some((voice, _))) => {
+        (LetterKind::Voice(_), Some(Sound { voice, form, .. })) => {
             let length = length(voice.length_ms);
             headers.push(("X-VoiceMessageDuration", voice.length_ms.div_ceil(1000).to_string()));
             headers.push(("X-CallingTelephoneNumber", voice.from.clone()));
             headers.push(("X-VoiceMessageSenderName", voice.name.clone()));
-            headers.push(("X-AttachmentOrder", file_name(&caller, &length)));
+            headers.push(("X-AttachmentOrder", file_name(&caller, &length, *form)));
             if voice.urgent {
                 headers.push(("Importance", "high".into()));
             }
@@ -70,17 +82,21 @@ pub fn write(
     }
     let words = SinglePart::plain(text);
     Ok(match sound {
-        Some((voice, file)) => {
-            let name = file_name(&caller, &length(voice.length_ms));
-            let attachment = Attachment::new(name).body(file, wav_type());
+        Some(Sound { voice, file, form }) => {
+            let name = file_name(&caller, &length(voice.length_ms), form);
+            let attachment = Attachment::new(name).body(file, type_of(form));
             builder.multipart(MultiPart::mixed().singlepart(words).singlepart(attachment))?
         }
         None => builder.singlepart(words)?,
     })
 }
 
-fn wav_type() -> ContentType {
-    ContentType::parse("audio/wav").unwrap_or(ContentType::TEXT_PLAIN)
+fn type_of(form: Attach) -> ContentType {
+    let name = match form {
+        Attach::Wav => "audio/wav",
+        Attach::Opus => "audio/ogg",
+    };
+    ContentType::parse(name).unwrap_or(ContentType::TEXT_PLAIN)
 }
 
 fn caller(letter: &Letter) -> String {
@@ -96,10 +112,14 @@ fn length(ms: u64) -> String {
     }
 }
 
-fn file_name(caller: &str, length: &str) -> String {
+fn file_name(caller: &str, length: &str, form: Attach) -> String {
+    let end = match form {
+        Attach::Wav => "wav",
+        Attach::Opus => "opus",
+    };
     let plain: String =
         caller.chars().map(|c| if c.is_alphanumeric() || "+ .-".contains(c) { c } else { '_' }).collect();
-    format!("{plain} ({length}) Voice Mail.wav")
+    format!("{plain} ({length}) Voice Mail.{end}")
 }
 
 #[cfg(test)]
@@ -126,7 +146,13 @@ mod tests {
     fn a_letter_says_who_called_and_has_the_sound() {
         let voice = Voice { from: "7125550123".into(), length_ms: 2900, urgent: true, ..Voice::default() };
         let letter = letter(LetterKind::Voice(1));
-        let message = write(&letter, "Voice mail <mail@example.com>", Some((&voice, b"RIFF".to_vec())), None).unwrap();
+        let message = write(
+            &letter,
+            "Voice mail <mail@example.com>",
+            Some(Sound { voice: &voice, file: b"RIFF".to_vec(), form: Attach::Wav }),
+            None,
+        )
+        .unwrap();
         let text = String::from_utf8(message.formatted()).unwrap().replace("\r\n ", " ");
         for line in [
             "Subject: Voice Mail from 7125550123 (3 seconds)",
@@ -141,6 +167,10 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }
+        let sound = Sound { voice: &voice, file: b"OggS".to_vec(), form: Attach::Opus };
+        let text =
+            String::from_utf8(write(&letter, "mail@example.com", Some(sound), None).unwrap().formatted()).unwrap();
+        assert!(text.contains("Voice Mail.opus") && text.contains("Content-Type: audio/ogg"), "{text}");
     }
 
     #[test]

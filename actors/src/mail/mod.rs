@@ -128,10 +128,45 @@ pub struct Policy {
     pub answering_rules: bool,
     /// Whether messages are played on a phone that the owner names.
     pub play_on_phone: bool,
+    /// How the sound of messages is attached to e-mail.
+    pub attach: Attach,
+    /// The node that keeps these mailboxes; `None` is this one.
+    pub home: Option<Home>,
+    /// Where a fax that calls a mailbox is taken; `None`: it is a message like others.
+    pub fax: Option<String>,
     /// Whether the owner may call in to hear messages.
     pub access: bool,
     /// Whether the words of messages are made out, where there is a recogniser.
     pub transcripts: bool,
+}
+
+/// How the sound of a message is attached to e-mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attach {
+    /// As it is kept.
+    Wav,
+    /// Opus in Ogg (RFC 7845).
+    Opus,
+}
+
+/// Another node, which keeps mailboxes.
+#[derive(Clone, Debug)]
+pub struct Home {
+    /// The gateway that it is to us.
+    pub gateway: String,
+    /// What is dialled there; `None` is the user's own number.
+    pub pilot: Option<String>,
+    /// How calls get there.
+    pub front: Front,
+}
+
+/// How a call gets to the node of a mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Front {
+    /// The caller is told where it is (302).
+    Redirect,
+    /// It goes through this switch.
+    Proxy,
 }
 
 /// The mailbox of a user, as it was configured.
@@ -165,9 +200,9 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// The owner of a user's mailbox; `None` of a user without one.
+    /// The owner of a user's mailbox; `None` of a user without one, or whose is kept by another node.
     pub fn of(user: &User, settings: &Settings) -> Option<Self> {
-        let assigned = user.mailbox.as_ref()?;
+        let assigned = user.mailbox.as_ref().filter(|assigned| assigned.policy.home.is_none())?;
         Some(Self {
             policy: Arc::clone(&assigned.policy),
             extension: user.extension.clone(),

@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use store::{Letter, LetterKind};
 
-use super::letter;
+use super::Attach;
+use super::letter::{self, Sound};
 use super::mailbox::MailboxMsg;
 use crate::shared::{Shared, unix_ms};
 use crate::supervision::{Cx, Live, Reply};
@@ -259,7 +260,15 @@ async fn deliver(shared: &Arc<Shared>, smtp: &Smtp, letter: &Letter) -> Tried {
         _ => None,
     };
     let words = preview(shared, letter).await;
-    let sound = sound.as_ref().map(|(voice, file)| (voice, file.clone()));
+    let attach = shared.mailroom.owner(shared, &letter.mailbox).map_or(Attach::Wav, |owner| owner.policy.attach);
+    let (voice, sound) = match sound {
+        Some((voice, file)) => match formed(file, attach).await {
+            Some(made) => (Some(voice), Some(made)),
+            None => return Tried::Later("its sound was not made".into()),
+        },
+        None => (None, None),
+    };
+    let sound = voice.as_ref().zip(sound).map(|(voice, (file, form))| Sound { voice, file, form });
     let message = match letter::write(letter, &smtp.from, sound, words.as_deref()) {
         Ok(message) => message,
         Err(error) => return Tried::Never(error.to_string()),
@@ -284,6 +293,21 @@ async fn preview(shared: &Arc<Shared>, letter: &Letter) -> Option<String> {
     shared.mailroom.send(shared, &letter.mailbox, MailboxMsg::Transcript(number, Reply::of(reply))).ok()?;
     let transcript = tokio::time::timeout(PATIENCE, answer).await.ok()?.ok()??;
     Some(transcript.letter(settings.confidence_low, settings.confidence_min))
+}
+
+/// The file in the form in which it is attached; as it is where it cannot be made so.
+async fn formed(file: Vec<u8>, form: Attach) -> Option<(Vec<u8>, Attach)> {
+    if form == Attach::Wav {
+        return Some((file, form));
+    }
+    let made = tokio::task::spawn_blocking(move || match media::ogg::of_wav(&file) {
+        Ok(packed) => (packed, form),
+        Err(error) => {
+            tracing::warn!(%error, "a message is attached as WAV");
+            (file, Attach::Wav)
+        }
+    });
+    made.await.ok()
 }
 
 /// Writes how a letter stands; it is waited for, so that one that was sent is not sent again.

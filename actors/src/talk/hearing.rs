@@ -209,7 +209,7 @@ impl Talk {
             Then::NextNew => self.step(1, true),
             Then::PreviousMessage => self.step(-1, false),
             Then::Reply => self.reply(),
-            Then::Stay | Then::Rerecord | Then::CancelRecording => self.menu_of_message(),
+            Then::Stay | Then::Rerecord | Then::CancelRecording | Then::Fax => self.menu_of_message(),
         }
     }
 

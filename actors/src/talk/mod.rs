@@ -14,6 +14,7 @@
 //! | `signing` | who is it: extension and PIN |
 //! | `hearing` | messages are heard |
 //! | `recording` | something is recorded, and what becomes of it |
+//! | `fax` | a caller that turns out to be a fax machine |
 //! | `playing` | a message is heard on a phone that was called for it |
 //! | `personal` | greetings, PIN, choices |
 //! | `finding` | people are looked for, and messages composed |
@@ -21,6 +22,7 @@
 
 mod answering;
 mod attending;
+mod fax;
 mod finding;
 mod flow;
 mod hearing;
@@ -95,6 +97,8 @@ pub struct Talk {
     situation: Option<Situation>,
     /// The rule that the caller has met.
     ruled: Option<Arc<AnsweringRule>>,
+    /// The caller is a fax machine.
+    faxes: bool,
     /// A message was left in this call.
     delivered: bool,
     /// What is heard on a phone that was called for it: nothing else is.
@@ -194,6 +198,7 @@ enum Then {
     Reply,
     Rerecord,
     CancelRecording,
+    Fax,
 }
 
 /// What comes after what is said.
@@ -260,6 +265,7 @@ impl Talk {
             period: None,
             situation: None,
             ruled: None,
+            faxes: false,
             delivered: false,
             plays: None,
             reach: VecDeque::new(),
@@ -294,6 +300,7 @@ impl Talk {
             taken.purpose == Purpose::Message && (self.mode == Mode::Recording || !taken.length.is_zero())
         });
         let kind = match &self.role {
+            _ if self.faxes => MailCall::Fax,
             Role::Answering if self.delivered || speaks => MailCall::VoiceMessage,
             Role::Answering => MailCall::MissedCall,
             Role::Attendant(_) => MailCall::AutoAttendant,

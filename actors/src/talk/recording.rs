@@ -86,6 +86,7 @@ impl Talk {
                     _ => self.tell(&["not-saved"], self.home()),
                 }
             }
+            (After::Dropped(Then::Fax), _) => self.fax_on(),
             (After::Dropped(then), _) => {
                 let purpose = self.taken.take().map(|taken| taken.purpose);
                 match (then, purpose) {
@@ -153,6 +154,9 @@ impl Talk {
         self.note_recorded(end);
         let Some(taken) = &self.taken else { return self.goodbye("a recording came to nothing") };
         let (purpose, nothing) = (taken.purpose, taken.sounded < self.rules.recording_min);
+        if end.why == Why::Fax {
+            return self.fax();
+        }
         if end.why == Why::Failed {
             self.out.push(Output::Note("the recording could not be written"));
             // What was written before is a message all the same.

@@ -16,6 +16,13 @@ pub(super) struct Reach {
     asks: bool,
 }
 
+impl Reach {
+    /// One that is connected without being asked.
+    pub(super) const fn plain(number: String) -> Self {
+        Self { number, ring: None, asks: false }
+    }
+}
+
 impl Talk {
     /// The rule that this caller meets, if there is one.
     pub(super) fn rule(&self) -> Option<Arc<AnsweringRule>> {
@@ -90,7 +97,7 @@ impl Talk {
         self.reach = match does {
             RuleDoes::Message => return self.message_after_all(),
             RuleDoes::Voicemail(user) => return self.leave_for(user),
-            RuleDoes::Transfer(number) => [Reach { number, ring: None, asks: false }].into(),
+            RuleDoes::Transfer(number) => [Reach::plain(number)].into(),
             RuleDoes::FindMe(numbers) => numbers
                 .into_iter()
                 .map(|one| Reach { number: one.number, ring: Some(Duration::from_secs(one.ring_s.into())), asks: true })
@@ -102,7 +109,10 @@ impl Talk {
     /// The next number is tried.
     pub(super) fn reach_next(&mut self) {
         let (Some(Reach { number, ring, asks }), Some(of)) = (self.reach.pop_front(), self.mailbox.clone()) else {
-            return self.tell(&["cannot-connect"], Next::Ruled);
+            return match self.faxes {
+                true => self.fax_lost(),
+                false => self.tell(&["cannot-connect"], Next::Ruled),
+            };
         };
         self.mode = Mode::Waiting(After::Reached);
         self.early.clear();

@@ -417,3 +417,31 @@ fn a_caller_who_waits_for_a_slow_mailbox_is_told_so_until_it_takes_too_long() {
     world.settle(&mut talk, outputs);
     assert!(world.over && world.said.contains("cannot-record"));
 }
+
+#[test]
+fn a_fax_machine_is_connected_with_who_takes_faxes_and_leaves_no_message() {
+    let (mut world, mut talk) =
+        (World::new(), Talk::answering(rules(), Caller::default(), "alice".into(), situation()));
+    world.view.fax = Some("5800".into());
+    greet(&mut world, &mut talk);
+    assert!(talk.hears_faxes());
+    talk.take(Input::Played);
+    let end = RecordingEnd {
+        path: "9.draft".into(),
+        length: Duration::from_millis(700),
+        sounded: Duration::from_millis(500),
+        why: Why::Fax,
+        lost_samples: 0,
+    };
+    let outputs = talk.take(Input::Recorded(end));
+    let Some(Output::Ask(Ask::Drop(draft))) = outputs.last() else { panic!("{outputs:?}") };
+    let dropped = world.answer(Ask::Drop(Arc::clone(draft))).unwrap();
+    let outputs = talk.take(Input::Answer(dropped));
+    let reached =
+        outputs.iter().any(|output| matches!(output, Output::Reach { number, asks: false, .. } if number == "5800"));
+    assert!(reached && talk.leaves().is_none(), "{outputs:?}");
+    assert_eq!(talk.report().kind, crate::mail::MailCall::Fax);
+    // Nobody is there.
+    let outputs = talk.take(Input::Answer(Answer::Failed));
+    assert!(matches!(outputs.last(), Some(Output::End(_))), "{outputs:?}");
+}

@@ -118,6 +118,8 @@ pub struct View {
     pub anonymous: bool,
     /// Whom a caller gets on `0`.
     pub operator: Option<String>,
+    /// Where a fax is taken.
+    pub fax: Option<String>,
     /// Its owner's number.
     pub extension: Option<String>,
     /// The owner's name, spoken.

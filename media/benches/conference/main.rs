@@ -148,6 +148,7 @@ fn recordings() {
             longest: Duration::from_secs(3600),
             silence: None,
             stop_keys: "#",
+            fax_ends: false,
         };
         let told = Arc::clone(&ended);
         let tape = recorder.record(spec, move |end| {

@@ -15,6 +15,7 @@
 //! The tapes are beside the thread: a writer that dies is replaced ([`Recorder::start_writer_watched`]), opens the files again
 //! and goes on where they end.
 
+mod fax;
 mod file;
 mod judge;
 mod tape;
@@ -25,6 +26,7 @@ pub use file::repair;
 pub(crate) use file::sync_folder;
 
 use crate::wav::{Encoding, Format};
+use fax::FaxTone;
 use file::WavFile;
 use judge::Judge;
 use parking_lot::{Condvar, Mutex};
@@ -58,6 +60,8 @@ pub struct RecordingSpec {
     pub silence: Option<Duration>,
     /// Keys that end it, such as `#`; empty for none.
     pub stop_keys: &'static str,
+    /// The calling tone of a fax machine ends it.
+    pub fax_ends: bool,
 }
 
 /// Why a recording ended.
@@ -69,6 +73,8 @@ pub enum Why {
     Key(char),
     /// Nothing was heard for as long as was set.
     Silence,
+    /// A fax machine calls.
+    Fax,
     /// It is as long as it may be.
     Longest,
     /// The disk failed. What was written before is there.
@@ -145,6 +151,7 @@ struct Job {
 
 struct Work {
     judge: Judge,
+    fax: Option<FaxTone>,
     file: Option<WavFile>,
 }
 
@@ -175,9 +182,10 @@ impl Recorder {
         }
         let tape = Arc::new(Tape::new(spec.rate_hz, TAPE_MS, spec.stop_keys));
         let judge = Judge::new(spec.rate_hz, spec.longest, spec.silence);
+        let fax = spec.fax_ends.then(|| FaxTone::new(spec.rate_hz));
         jobs.push(Arc::new(Job {
             tape: Arc::clone(&tape),
-            work: Mutex::new(Work { judge, file: None }),
+            work: Mutex::new(Work { judge, fax, file: None }),
             on_end: Mutex::new(Some(Box::new(on_end))),
             spec,
         }));
@@ -272,7 +280,7 @@ impl Inner {
 /// Writes what is on a job's tape; says why and with how many samples it has ended, if it has.
 fn write(job: &Job, work: &mut Work, flush: bool) -> io::Result<(Option<Why>, u64)> {
     let format = Format { encoding: job.spec.encoding, rate_hz: job.spec.rate_hz, channels: 1 };
-    let Work { judge, file } = work;
+    let Work { judge, fax, file } = work;
     let file = match file {
         Some(file) => file,
         None => file.insert(WavFile::create(&job.spec.path, format)?),
@@ -288,7 +296,8 @@ fn write(job: &Job, work: &mut Work, flush: bool) -> io::Result<(Option<Why>, u6
         }
         let (kept, end) = judge.hear(samples.get(..count).unwrap_or_default());
         file.push(samples.get(..kept).unwrap_or_default())?;
-        why = end;
+        let faxes = fax.as_mut().is_some_and(|fax| fax.hear(samples.get(..kept).unwrap_or_default()));
+        why = if faxes { Some(Why::Fax) } else { end };
     }
     let why = why.or(stopped);
     match why {

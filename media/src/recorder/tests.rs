@@ -15,6 +15,7 @@ fn spec(path: PathBuf) -> RecordingSpec {
         longest: Duration::from_secs(3600),
         silence: None,
         stop_keys: "",
+        fax_ends: false,
     }
 }
 

@@ -37,6 +37,20 @@ impl Checker<'_> {
             self.wrong("voicemail.recording_max", what, "make it shorter than `call_max`");
         }
         for (at, policy) in config.mailbox_policies.iter().enumerate() {
+            if let Some(name) = &policy.home {
+                let path = format!("mailbox_policy[{at}].home");
+                match config.gateways.iter().find(|gateway| gateway.name == *name) {
+                    None => {
+                        let what = format!("there is no gateway {}", quoted(name));
+                        self.wrong(&path, what, "add a [[gateway]] of this name, or name one that exists");
+                    }
+                    Some(gateway) if !gateway.call_history => {
+                        let what = format!("{} is not told for whom a call is", quoted(name));
+                        self.wrong(&path, what, "set `call_history = true` of that gateway");
+                    }
+                    Some(_) => {}
+                }
+            }
             let known = |name: &String| config.gateways.iter().any(|gateway| gateway.name == *name);
             if let Some(name) = policy.lamp_gateways.iter().find(|name| !known(name)) {
                 let what = format!("there is no gateway {}", quoted(name));
