@@ -1,6 +1,7 @@
 //! A walk through every menu, key by key: each leaf is reached, each has words in every language, each has a way out, by `*` and
 //! by silence.
 
+mod attending;
 mod ruled;
 
 use media::prompt::{Language, Prompts};
