@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use sip::sdp::{Media, Session};
-use sip::{Message, Method, Name};
+use sip::{Message, Name};
 
 use super::calls::{Event, is_challenge};
 
@@ -57,6 +57,15 @@ impl Expected {
 
     /// Finds what came then for what comes now.
     pub fn take(&mut self, now: &Message) -> Came {
+        if self.drop_challenge(now) {
+            return match self.take(now) {
+                Came::Expected(event, mut told) => {
+                    told.insert(0, format!("{} came without the question who calls", title(now)));
+                    Came::Expected(event, told)
+                }
+                other => other,
+            };
+        }
         if let Some(at) = self.0.iter().position(|event| !event.own && same_kind(&event.message, now)) {
             // Provisional answers that the final one has overtaken come no more.
             let mut missing = Vec::new();
@@ -85,38 +94,35 @@ impl Expected {
         if is_challenge(now) {
             return Came::Challenge;
         }
-        let pending = self.0.iter().position(|event| {
+        let is_pending = |event: &&Event| {
             !event.own
                 && event.message.method() == now.method()
                 && event.message.status().is_some_and(|status| !status.is_provisional())
-        });
-        let Some(pending) = pending.and_then(|at| Some((at, self.0.get(at)?.message.clone()))) else {
-            return Came::New;
         };
-        if is_challenge(&pending.1) && self.drop_challenge(pending.0, now.method()) {
-            return match self.take(now) {
-                Came::Expected(event, mut told) => {
-                    told.insert(0, format!("{} came without the question who calls", title(now)));
-                    Came::Expected(event, told)
-                }
-                other => other,
-            };
-        }
+        let Some(pending) = self.0.iter().find(is_pending) else { return Came::New };
         if status.is_provisional() {
             return Came::New;
         }
-        Came::Otherwise(format!("{} came, {} then", title(now), title(&pending.1)))
+        Came::Otherwise(format!("{} came, {} then", title(now), title(&pending.message)))
     }
 
-    /// Forgets a challenge, its ACK, and the request that came with credentials: whether there was one.
-    fn drop_challenge(&mut self, at: usize, method: &Method) -> bool {
-        let again = self
-            .0
-            .iter()
-            .enumerate()
-            .skip(at)
-            .find(|(_, event)| event.own && event.message.is_request() && event.message.method() == method);
-        let Some(again) = again.map(|(at, _)| at) else { return false };
+    /// Forgets a challenge that is not made any more, its ACK, and the request that came with credentials: whether there was one.
+    fn drop_challenge(&mut self, now: &Message) -> bool {
+        // A 100 may come before a challenge.
+        let is_past = now.status().is_some_and(|status| status.code() > 100) && !is_challenge(now);
+        if !is_past {
+            return false;
+        }
+        let answers = |event: &Event| !event.own && event.message.method() == now.method();
+        let is_final = |event: &Event| event.message.status().is_some_and(|status| !status.is_provisional());
+        let Some(at) = self.0.iter().position(|event| answers(event) && is_final(event)) else { return false };
+        let repeats = |event: &Event| event.own && event.message.is_request() && event.message.method() == now.method();
+        let mut rest = self.0.iter().enumerate().skip(at);
+        match rest.next() {
+            Some((_, event)) if is_challenge(&event.message) => {}
+            _ => return false,
+        }
+        let Some(again) = rest.find(|(_, event)| repeats(event)).map(|(at, _)| at) else { return false };
         self.0.drain(at..=again);
         true
     }
