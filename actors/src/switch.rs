@@ -3,7 +3,7 @@
 //! ```text
 //! switch                      one-for-one    5 in 60 s   (the root: past its limit the process ends)
 //! ├─ store                    permanent      the writer thread of sled
-//! ├─ limits                 permanent      writes down what was spent on calls outside
+//! ├─ limits                   permanent      writes down what was spent on calls outside
 //! ├─ records                  permanent      call detail records: file and store
 //! ├─ hep                      permanent      shows a collector every SIP message
 //! ├─ recorder                 permanent      the writer thread of recordings
