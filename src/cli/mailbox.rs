@@ -49,7 +49,7 @@ pub enum Order {
         #[command(flatten)]
         switch: Switch,
     },
-    /// Show the words of a message, as the recogniser of [transcripts] has made them out
+    /// Show the words of a message, as the recogniser that the configuration names has made them out
     #[command(after_help = "Example: strowger mailbox transcript alice 3")]
     Transcript {
         /// Whose mailbox
