@@ -337,7 +337,8 @@ impl AdminClient {
         let tree = self.tree()?;
         let nodes = tree.get("nodes").and_then(Value::as_array).cloned().unwrap_or_default();
         let of = |node: &Value, key: &str| node.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let found = nodes.iter().find(|node| of(node, "path") == actor || of(node, "kind") == actor);
+        let found =
+            nodes.iter().find(|node| of(node, "path").trim_start_matches('/') == actor || of(node, "kind") == actor);
         let path = found
             .map(|node| of(node, "path"))
             .with_context(|| format!("no actor `{actor}` lives: paths and kinds stand in `strowger tree`"))?;

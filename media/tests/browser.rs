@@ -51,7 +51,7 @@ impl Browser {
             rtcp: None,
             rtcp_mux: true,
             dtls: Some(Handshake(Arc::clone(&self.ours))),
-            ice: Some(self.ice.clone()),
+            ice: Some(Box::new(self.ice.clone())),
             ..self.phone.remote(&[PCMU])
         }
     }

@@ -210,7 +210,7 @@ fn whoever_can_check_in_one_call_takes_no_other_calls_party_away() {
     let (evil, _told) = open(&pool);
     let mut chance = rand::rng();
     let ice = Ice { local: Credentials::fresh(&mut chance), remote: Credentials::fresh(&mut chance) };
-    let remote = Remote { ice: Some(ice.clone()), rtcp_mux: true, ..Phone::new(9).remote(&[PCMU]) };
+    let remote = Remote { ice: Some(Box::new(ice.clone())), rtcp_mux: true, ..Phone::new(9).remote(&[PCMU]) };
     evil.connect(Side::A, remote).unwrap();
     settle(&pool, &evil);
     // As if it could send in the caller's name: its check is authentic.

@@ -136,7 +136,8 @@ pub fn agreement(stream: &AgreedMedia, seen: SocketAddr) -> Option<Agreement> {
     };
     let credentials =
         |ours: &IceCredentials| Credentials { ufrag: ours.ufrag.to_string(), password: ours.password.to_string() };
-    let ice = stream.ice.as_ref().map(|ice| Ice { local: credentials(&ice.local), remote: credentials(&ice.remote) });
+    let ice = stream.ice.as_ref();
+    let ice = ice.map(|ice| Box::new(Ice { local: credentials(&ice.local), remote: credentials(&ice.remote) }));
     let behind_nat = is_behind_nat(stream.remote_rtp, seen);
     let rtp = if behind_nat {
         // A private address that is not where the phone is: its packets come from its NAT, whose address is the

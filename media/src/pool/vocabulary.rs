@@ -295,7 +295,7 @@ pub struct Remote {
     /// The handshake that comes to its keys: until then nothing passes either way. `secure` does not count beside it.
     pub dtls: Option<Handshake>,
     /// Where the side is, its checks say; `rtp` does not count beside it, and RTCP shares the port.
-    pub ice: Option<Ice>,
+    pub ice: Option<Box<Ice>>,
 }
 
 /// The DTLS association of a side; a side that keeps it must be given the same again.

@@ -50,7 +50,7 @@ impl SideState {
         }
         let (before, one) = self.web.take().map_or((None, One::default()), |web| (web.lite, web.one));
         let lite = match (&remote.ice, before) {
-            (Some(ice), Some(lite)) if lite.ice() == ice => Some(lite),
+            (Some(ice), Some(lite)) if *lite.ice() == **ice => Some(lite),
             (Some(ice), _) => Lite::new(ice),
             (None, _) => None,
         };
