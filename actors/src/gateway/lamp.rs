@@ -37,12 +37,8 @@ impl Keeper {
         });
         let mut notes = self.standing().life.notes.lock();
         let Some(at) = notes.lamps.iter().position(|lamp| lamp.call_id == call_id) else { return };
-        match request {
-            Some(_) => notes.lamps.iter_mut().for_each(|lamp| {
-                if lamp.call_id == call_id {
-                    lamp.request = request;
-                }
-            }),
+        match notes.lamps.get_mut(at).filter(|_| request.is_some()) {
+            Some(lamp) => lamp.request = request,
             None => notes.lamps.swap_remove(at).reply.send(503),
         }
     }

@@ -5,12 +5,13 @@
 //! told is what holds when it is sent, so of many changes the last is told. All lamps are told again after some hours, and when a
 //! gateway that was gone is back.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::time::Instant;
 
+use super::MailboxMsg;
 use crate::gateway::{KeeperMsg, State};
 use crate::lamps::summary;
 use crate::shared::Shared;
@@ -38,8 +39,9 @@ pub enum LamplighterMsg {
 /// See the module.
 pub struct Lamplighter {
     shared: Arc<Shared>,
-    /// Whose turn has not come.
+    /// Whose turn has not come, in order, and who is among them.
     waiting: VecDeque<String>,
+    waits: HashSet<String>,
     /// Who is being told.
     telling: BTreeSet<String>,
     /// Who has changed meanwhile.
@@ -49,13 +51,19 @@ pub struct Lamplighter {
 impl Lamplighter {
     /// That of the node.
     pub fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, waiting: VecDeque::new(), telling: BTreeSet::new(), again: BTreeSet::new() }
+        Self {
+            shared,
+            waiting: VecDeque::new(),
+            waits: HashSet::new(),
+            telling: BTreeSet::new(),
+            again: BTreeSet::new(),
+        }
     }
 
     fn want(&mut self, name: String) {
         if self.telling.contains(&name) {
             self.again.insert(name);
-        } else if !self.waiting.contains(&name) && !gateways_of(&self.shared, &name).is_empty() {
+        } else if !gateways_of(&self.shared, &name).is_empty() && self.waits.insert(name.clone()) {
             self.waiting.push_back(name);
         }
     }
@@ -75,6 +83,7 @@ impl Lamplighter {
         while self.telling.len() < AT_ONCE
             && let Some(name) = self.waiting.pop_front()
         {
+            self.waits.remove(&name);
             self.telling.insert(name.clone());
             let shared = Arc::clone(&self.shared);
             let telling = async move {
@@ -119,8 +128,14 @@ async fn tell(shared: &Arc<Shared>, name: &str) -> bool {
             let Some(extension) = shared.directory().user(name).and_then(|user| user.extension.clone()) else {
                 return true;
             };
-            // One that is being opened tells when it is.
-            let Some(counts) = shared.mailroom.counts(shared, name) else { return true };
+            let Some(counts) = shared.mailroom.counts(shared, name) else {
+                // It is opened, and tells of itself then. It is waited for, so that after a start no more are opened at once than are told.
+                let (reply, opened) = tokio::sync::oneshot::channel();
+                if shared.mailroom.send(shared, name, MailboxMsg::View(Reply::of(reply))).is_ok() {
+                    let _opened = tokio::time::timeout(PATIENCE, opened).await;
+                }
+                return true;
+            };
             let standing = shared.gateways.get(&gateway);
             let there = |state| matches!(state, State::InService | State::Busy | State::Draining);
             let Some(standing) = standing.filter(|standing| there(standing.state())) else { continue };
