@@ -297,7 +297,9 @@ mod tests {
                 let (sound, pages) = played(&of_wav(&wav(rate_hz, encoding, &samples)).unwrap(), rate_hz);
                 assert_eq!(sound.len(), samples.len(), "{rate_hz} {encoding:?}");
                 let found = measure(&sound[rate_hz as usize..], rate_hz).unwrap();
-                assert!((found.hz - 1000.0).abs() < 1.0 && (found.dbm0 + 10.0).abs() < 2.0, "{rate_hz}: {found:?}");
+                // No recording of ours has 12 kHz; what Opus makes of those is a little softer.
+                let near_db = if rate_hz == 12_000 { 2.0 } else { 1.0 };
+                assert!((found.hz - 1000.0).abs() < 1.0 && (found.dbm0 + 10.0).abs() < near_db, "{rate_hz}: {found:?}");
                 assert_eq!(pages[..2], [48_000, 96_000], "a page is a second");
             }
         }
