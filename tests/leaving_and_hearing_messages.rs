@@ -384,7 +384,8 @@ fn a_rule_finds_its_owner_at_another_phone_who_takes_the_call_or_lets_it_be() {
 
 #[test]
 fn a_message_is_played_on_the_phone_that_the_owner_names_and_the_owner_is_asked_once_at_a_time() {
-    let switch = Switch::start(Config::with_mailboxes());
+    let erin = "[[user]]\nname = \"erin\"\npassword = \"erin-secret\"\nextension = \"1009\"\nmax_calls = 1\n";
+    let switch = Switch::start(Config::with_mailboxes().entry(erin));
     let mut alice = Phone::registered(&switch, "alice", "udp");
     leave(&mut alice, "1003");
     let number = expect_messages(&switch, "carol", |list| list.len() == 1)[0]["number"].clone();
@@ -406,6 +407,22 @@ fn a_message_is_played_on_the_phone_that_the_owner_names_and_the_owner_is_asked_
     assert_eq!(play("1002").0, 409);
     bob.answer(ringing, 486);
     assert_eq!(expect_state("disconnected")["play"]["failure"], "user_busy");
+    // Somebody who has as many calls as may be is not rung; afterwards the phone rings, as often as it is called.
+    let mut erin = Phone::registered(&switch, "erin", "udp");
+    let talking = erin.call("5501");
+    erin.expect_state(talking, "confirmed");
+    assert_eq!(play("1009").0, 200);
+    assert_eq!(expect_state("disconnected")["play"]["failure"], "user_busy");
+    erin.hang_up(talking);
+    erin.expect_state(talking, "disconnected");
+    let is_free = || switch.get("/api/calls").1["calls"].as_array().is_some_and(Vec::is_empty).then_some(());
+    assert!(until(PATIENCE, is_free).is_some(), "{}", switch.get("/api/calls").1);
+    for _ in 0..2 {
+        assert_eq!(play("1009").0, 200);
+        let ringing = erin.incoming();
+        erin.answer(ringing, 486);
+        assert_eq!(expect_state("disconnected")["play"]["failure"], "user_busy");
+    }
     // It answers, hears the message, and has it deleted.
     assert_eq!(play("1002").0, 200);
     let call = bob.pick_up();
@@ -425,15 +442,15 @@ fn a_message_is_played_on_the_phone_that_the_owner_names_and_the_owner_is_asked_
     let sums = until(PATIENCE, || {
         let (_, answer) = switch.get("/api/mail/statistics?by=hour");
         let sums = answer["sums"].as_object()?.values().next()?.clone();
-        (sums["total"] == 4).then_some(sums)
+        (sums["total"] == 7).then_some(sums)
     });
     let sums = sums.unwrap_or_else(|| panic!("{}", switch.get("/api/mail/statistics?by=hour").1));
     let counts = (&sums["voice_messages"], &sums["outgoing"], &sums["failed_or_rejected"]);
-    assert_eq!(counts, (&json!(1), &json!(1), &json!(2)), "{sums}");
+    assert_eq!(counts, (&json!(1), &json!(1), &json!(5)), "{sums}");
     let day = switch.get("/api/calls?ended=1").1["calls"][0]["started"].as_str().expect("a time")[..10].to_owned();
     let listed = switch.command(&["mailbox", "records", &day]);
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
-    assert!(listed.starts_with("CallStartTime,CallType,") && listed.lines().count() == 5, "{listed}");
+    assert!(listed.starts_with("CallStartTime,CallType,") && listed.lines().count() == 8, "{listed}");
     assert!(listed.contains("Call Answering Voice Message") && listed.contains(",Outbound,1002,"), "{listed}");
 }
 

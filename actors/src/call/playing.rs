@@ -63,6 +63,9 @@ impl Work<'_> {
             Destination::User(callee) => {
                 let aor = directory.aor(&callee);
                 self.file.facts.borrow_mut().to.clone_from(&aor);
+                if !self.take_line(&callee, &aor) {
+                    return self.finish("switch", "the user has as many calls as it may have", Status::BUSY_HERE, 17);
+                }
                 self.groups_of(&aor, None)
             }
             Destination::Outside(exits) => self.in_order(exits),
@@ -118,6 +121,7 @@ impl Work<'_> {
             return true;
         }
         self.take_callers_place(id);
+        self.settle_line(LegId::CALLER);
         self.core.shared.counters.calls_answered.increment(1);
         self.file.facts.borrow_mut().answered_ms = Some(unix_ms());
         self.connect_side(LegId::CALLER);
