@@ -68,21 +68,22 @@ impl<S: Sort> Clerk<S> {
         Self { shared, desk, wake: None, sort: PhantomData }
     }
 
-    fn look(&mut self, cx: &mut Cx<'_, Self>) {
+    /// `anew`: the configuration may be another.
+    fn look(&mut self, anew: bool, cx: &mut Cx<'_, Self>) {
         if self.desk.is_closed() {
             forget(&self.shared.store, &self.desk);
             return cx.stop();
         }
-        let rest = self.look_at_hours().unwrap_or(GATHER);
+        let rest = self.look_at_hours(anew).unwrap_or(GATHER);
         write(&self.shared.store, &self.desk);
         if let Some(wake) = self.wake.take() {
             cx.cancel(wake);
         }
-        self.wake = Some(cx.later(rest.min(GATHER), |this, cx| this.look(cx)));
+        self.wake = Some(cx.later(rest.min(GATHER), |this, cx| this.look(false, cx)));
     }
 
     /// Where the object is a time condition: how it stands, and how long that holds.
-    fn look_at_hours(&self) -> Option<Duration> {
+    fn look_at_hours(&self, anew: bool) -> Option<Duration> {
         if S::KIND != Kind::Hours {
             return None;
         }
@@ -90,7 +91,12 @@ impl<S: Sort> Clerk<S> {
         let hours = directory.routing().hours_named(&self.desk.name)?;
         let now = outside::now();
         let is_open = hours.at(now) == State::Open;
-        let until = hours.next_turn(now);
+        // To look for the next turn is to look through a year, where there is none; so it is not looked for while the last one holds.
+        let holds = |known: &Standing| !anew && known.is_open == is_open && known.until.is_none_or(|until| until > now);
+        let until = match self.desk.standing().filter(holds) {
+            Some(known) => known.until,
+            None => hours.next_turn(now),
+        };
         if self.desk.stand(Standing { is_open, until }) {
             let (name, until) = (&self.desk.name, until.map_or_else(|| "for good".to_owned(), |at| at.to_string()));
             let word = if is_open { "open" } else { "closed" };
@@ -109,11 +115,11 @@ impl<S: Sort> Live for Clerk<S> {
 
     fn started(&mut self, cx: &mut Cx<'_, Self>) {
         // What a predecessor was told and did not come to.
-        self.look(cx);
+        self.look(true, cx);
     }
 
     fn handle(&mut self, ClerkMsg::Look: ClerkMsg, cx: &mut Cx<'_, Self>) {
-        self.look(cx);
+        self.look(true, cx);
     }
 
     fn stopping(&mut self, _: &StopReason, _: &mut Cx<'_, Self>) {

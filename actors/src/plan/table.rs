@@ -85,7 +85,9 @@ impl Plans {
     pub fn admit(&self, under: &Under) -> Result<Vec<Place>, Full> {
         let table = self.table.load();
         let desks = under.objects().filter_map(|(kind, name)| table.get(kind as usize)?.get(name));
-        desks.map(|desk| desk.take(under.emergency)).collect()
+        let places = desks.map(|desk| desk.take(under.emergency)).collect::<Result<Vec<Place>, Full>>()?;
+        places.iter().for_each(Place::passed);
+        Ok(places)
     }
 
     /// Whether another call of that kind would be let in.
