@@ -2,7 +2,8 @@
 
 /// `count` things: `1 user`, `2 users`.
 pub fn count(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+    let end = if noun.ends_with(['s', 'x']) { "es" } else { "s" };
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}{end}") }
 }
 
 /// A duration in its two largest units: `3d 4h`, `12m 5s`, `430ms`.
@@ -51,5 +52,6 @@ mod tests {
     #[test]
     fn one_thing_has_no_plural() {
         assert_eq!([count(0, "call"), count(1, "call"), count(2, "call")], ["0 calls", "1 call", "2 calls"]);
+        assert_eq!([count(1, "mailbox"), count(4, "mailbox")], ["1 mailbox", "4 mailboxes"]);
     }
 }
