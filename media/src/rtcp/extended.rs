@@ -1,6 +1,6 @@
 //! What we say ourselves of the sound that we hear, to who has asked for it: extended reports (RFC 3611).
 
-use super::xr::{VOIP_METRICS, VOIP_METRICS_WORDS};
+use super::voip_metrics::{UNKNOWN, VOIP_METRICS, VOIP_METRICS_WORDS};
 use super::{EXTENDED_REPORT, Pen, VoipMetrics};
 use crate::quality::{GMIN, Losses};
 use crate::rtp::Summary;
@@ -8,8 +8,6 @@ use crate::rtp::Summary;
 /// Type of a statistics summary (RFC 3611 section 4.6).
 const STATISTICS_SUMMARY: u8 = 6;
 const STATISTICS_SUMMARY_WORDS: u16 = 9;
-/// What stands where we do not know: levels, echo, what lies behind us (RFC 3611 section 4.7.4).
-const UNKNOWN: u8 = 127;
 
 /// Enough for any packet that [`Extended::write`] writes.
 pub const EXTENDED_BYTES_MAX: usize = 84;

@@ -11,11 +11,11 @@ use std::time::Duration;
 
 mod extended;
 mod translate;
-mod xr;
+mod voip_metrics;
 
 pub use extended::{EXTENDED_BYTES_MAX, Extended, Metrics, Wanted};
 pub use translate::{Translation, translate};
-pub use xr::VoipMetrics;
+pub use voip_metrics::VoipMetrics;
 
 #[cfg(test)]
 mod tests;

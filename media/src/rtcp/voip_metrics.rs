@@ -4,8 +4,8 @@
 pub(super) const VOIP_METRICS: u8 = 7;
 /// Its length in words, without the head.
 pub(super) const VOIP_METRICS_WORDS: u16 = 8;
-/// What stands where a phone does not know a score (RFC 3611 section 4.7.5).
-const UNKNOWN: u8 = 127;
+/// What stands where a score, a level or an echo is not known (RFC 3611 sections 4.7.4 and 4.7.5).
+pub(super) const UNKNOWN: u8 = 127;
 
 /// A VoIP metrics block as it came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
